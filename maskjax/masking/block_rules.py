@@ -1,0 +1,154 @@
+"""Rules that hide, or keep, randomly placed boxes of a grid of any rank."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from maskjax.masking.core import grid_length
+from maskjax.masking.grid_rules import every_axis
+from maskjax.masking.rules import register
+from maskjax.typing import Array, Bool, Float, Int, Key
+
+MAX_TRIES = 10
+
+
+@register("block")
+def block(
+    key: Key[Array, ""],
+    grid: tuple[int, ...],
+    num_masked: int | Int[Array, ""],
+    *,
+    min_area: float = 16,
+    max_aspect: float = 1 / 0.3,
+) -> Float[Array, "L"]:
+    """Hides boxes of random size, shape and place until the count is reached.
+
+    Bao et al. 2022 (BEiT, algorithm 1) in the form of BEiT v2's sampler, whose count is exact:
+    boxes are drawn as long as one of ten tries adds something and no more than what is missing;
+    the rest is hidden at random. v1 stops short of the count instead.
+
+    A try draws a volume uniformly from `min_area` to what is missing, the logarithm of the ratio of
+    each two adjacent sides uniformly within that of `max_aspect`, rounds the sides, and takes only
+    boxes strictly shorter than the grid along every axis. In 2-D this is BEiT's law. An axis of
+    length 1 has no room for a shorter side and is left out.
+
+    Args:
+        key: drives the boxes and the noise.
+        grid: positions along each axis. Where one axis is much shorter than the others few boxes
+            fit, and a larger `max_aspect` helps.
+        num_masked: positions that the boxes may cover.
+        min_area: smallest volume of a box, in positions, above 0.
+        max_aspect: largest ratio of adjacent sides, at least 1.
+
+    Returns:
+        U[1, 2) inside a box, U[0, 1) elsewhere.
+
+    Raises:
+        ValueError: `min_area` not above 0 or `max_aspect` below 1.
+
+    Examples:
+        >>> scores = block(jax.random.key(0), (14, 14), 75)
+        >>> bool((scores >= 1).sum() <= 75)
+        True
+    """
+    if min_area <= 0:
+        raise ValueError(f"min_area {min_area} must be above 0 positions; BEiT uses 16")
+    if max_aspect < 1:
+        raise ValueError(f"max_aspect {max_aspect} must be at least 1; BEiT uses 1 / 0.3")
+    box_key, noise_key = jax.random.split(key)
+    noise = jax.random.uniform(noise_key, (grid_length(grid),))
+    axes = tuple(side for side in grid if side > 1)
+    if not axes:
+        return noise
+    covered = _cover(box_key, axes, num_masked, min_area, math.log(max_aspect))
+    return noise + covered.reshape(-1)
+
+
+@register("inverse_block")
+def inverse_block(
+    key: Key[Array, ""],
+    grid: tuple[int, ...],
+    num_masked: int | Int[Array, ""],
+    *,
+    min_area: float = 16,
+    max_aspect: float = 1 / 0.3,
+) -> Float[Array, "L"]:
+    """Keeps boxes of random size, shape and place and hides the rest.
+
+    The idea of Baevski et al. 2022 (data2vec 2.0, inverse block masking), which places squares of
+    one size; here the kept positions are drawn exactly as `block` draws hidden ones.
+
+    Args:
+        key: drives the boxes and the noise.
+        grid: positions along each axis.
+        num_masked: all positions but these may be covered by kept boxes.
+        min_area: smallest volume of a kept box, in positions, above 0.
+        max_aspect: largest ratio of adjacent sides, at least 1.
+
+    Returns:
+        U(-2, -1] inside a kept box, U(-1, 0] elsewhere.
+
+    Raises:
+        ValueError: `min_area` not above 0 or `max_aspect` below 1.
+
+    Examples:
+        >>> scores = inverse_block(jax.random.key(0), (14, 14), 147)
+        >>> bool((scores <= -1).sum() <= 196 - 147)
+        True
+    """
+    num_kept = grid_length(grid) - num_masked
+    return -block(key, grid, num_kept, min_area=min_area, max_aspect=max_aspect)
+
+
+def _cover(
+    key: Key[Array, ""],
+    sides: tuple[int, ...],
+    count: int | Int[Array, ""],
+    min_area: float,
+    max_log_aspect: float,
+) -> Bool[Array, "*sides"]:
+    """The union of accepted boxes: at most `count` positions.
+
+    Try number i uses the uniforms of fold_in(key, i), in this order: volume, ratios, corner.
+    """
+    rank = len(sides)
+    limits = np.array(sides)
+
+    def unfinished(state):
+        _, missing, _, num_failed = state
+        return (missing > 0) & (num_failed < MAX_TRIES)
+
+    def try_box(state):
+        covered, missing, num_tries, num_failed = state
+        draws = jax.random.uniform(jax.random.fold_in(key, num_tries), (2 * rank,))
+        volume = min_area + draws[0] * (missing - min_area)
+        log_ratios = (2 * draws[1:rank] - 1) * max_log_aspect
+        shape = _box_shape(volume, log_ratios)
+        corner = jnp.floor(draws[rank:] * (limits - shape + 1)).astype(jnp.int32)
+        box = every_axis(
+            [
+                (jnp.arange(side) >= corner[i]) & (jnp.arange(side) < corner[i] + shape[i])
+                for i, side in enumerate(sides)
+            ]
+        )
+        added = jnp.sum(box & ~covered)
+        is_taken = jnp.all(shape < limits) & (added > 0) & (added <= missing)
+        return (
+            covered | (box & is_taken),
+            missing - jnp.where(is_taken, added, 0),
+            num_tries + 1,
+            jnp.where(is_taken, 0, num_failed + 1),
+        )
+
+    start = (jnp.zeros(sides, bool), jnp.asarray(count, jnp.int32), jnp.int32(0), jnp.int32(0))
+    return jax.lax.while_loop(unfinished, try_box, start)[0]
+
+
+def _box_shape(volume: Float[Array, ""], log_ratios: Float[Array, "_"]) -> Int[Array, "_"]:
+    """Rounded sides with the given product, whose neighbours have the given log ratios."""
+    # log(side_i) is, up to a constant, the sum of the ratios that lie after side i.
+    log_sides = jnp.append(jnp.cumsum(log_ratios[::-1])[::-1], 0.0)
+    log_sides = log_sides - log_sides.mean() + jnp.log(volume) / (log_ratios.size + 1)
+    return jnp.round(jnp.exp(log_sides)).astype(jnp.int32)

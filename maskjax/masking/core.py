@@ -1,0 +1,295 @@
+"""Score, then cut: the one function that turns scores into hidden positions, and its helpers."""
+
+import bisect
+import functools
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from maskjax.typing import Array, Bool, Float, Int, Key, Shaped
+
+
+class Masking(NamedTuple):
+    """Which positions are hidden, as flags and as index lists.
+
+    Attributes:
+        is_masked: True where a position is hidden from the model.
+        ids_keep: the K kept positions, lowest score first.
+        ids_masked: the M dropped positions, lowest score first.
+        ids_restore: for each position its place in the concatenation of ids_keep and ids_masked.
+    """
+
+    is_masked: Bool[Array, "*b L"]
+    ids_keep: Int[Array, "*b K"]
+    ids_masked: Int[Array, "*b M"]
+    ids_restore: Int[Array, "*b L"]
+
+
+def grid_length(grid: tuple[int, ...]) -> int:
+    """The number of positions of a grid.
+
+    Args:
+        grid: positions along each axis, raster order (the last axis runs fastest).
+
+    Returns:
+        The product of the sides.
+
+    Raises:
+        ValueError: the grid has no axis, or a side below 1.
+
+    Examples:
+        >>> grid_length((14, 14))
+        196
+    """
+    if not grid or min(grid) < 1:
+        raise ValueError(f"grid {tuple(grid)}: every side must be at least 1; give one per axis")
+    return math.prod(grid)
+
+
+def num_masked_from_ratio(length: int, ratio: float) -> int:
+    """How many of `length` positions a mask ratio hides.
+
+    The count of He et al. 2022 (MAE, section 3): all but `int(length * (1 - ratio))`, in Python
+    floats. Its rounding is part of the definition: (100, 0.9) hides 91, not 90.
+
+    Args:
+        length: number of positions, at least 1.
+        ratio: hidden share, strictly between 0 and 1.
+
+    Returns:
+        A count from 0 to `length`; short lengths can round to either end.
+
+    Raises:
+        ValueError: a length below 1 or a ratio outside (0, 1).
+
+    Examples:
+        >>> 196 - num_masked_from_ratio(196, 0.75), 196 - num_masked_from_ratio(196, 0.9)
+        (49, 19)
+    """
+    if length < 1:
+        raise ValueError(f"length {length} must be at least 1")
+    if not 0 < ratio < 1:
+        raise ValueError(f"mask ratio {ratio} must lie strictly between 0 and 1, for example 0.75")
+    return length - int(length * (1 - ratio))
+
+
+def num_masked_from_traced_ratio(
+    length: int, ratio: Float[Array, "*b"]
+) -> Int[Array, "*b"]:  # fmt: skip
+    """`num_masked_from_ratio` for a ratio that is only known inside a traced function.
+
+    A float32 cannot tell 0.9 from its neighbours in float64, and the reference count can differ
+    between them. The float32 is therefore read as the shortest decimal that rounds to it, so that
+    the two functions agree on every ratio written with up to 7 digits.
+
+    Args:
+        length: number of positions, at least 1.
+        ratio: float32 hidden shares; at or below 0 counts 0, at or above 1 counts `length`.
+
+    Returns:
+        Counts from 0 to `length`.
+
+    Raises:
+        ValueError: a length below 1.
+
+    Examples:
+        >>> num_masked_from_traced_ratio(100, jnp.float32(0.9)).item()
+        91
+    """
+    if length < 1:
+        raise ValueError(f"length {length} must be at least 1")
+    return jnp.searchsorted(_ratio_thresholds(length), ratio, side="right").astype(jnp.int32)
+
+
+@functools.lru_cache(maxsize=64)
+def _ratio_thresholds(length: int) -> np.ndarray:
+    """The smallest float32 ratio that hides k positions, for k = 1 ... length."""
+
+    def num_masked(bits: int) -> int:
+        return length - int(length * (1 - float(str(np.int32(bits).view(np.float32)))))
+
+    def to_bits(ratio: float) -> int:
+        return int(np.float32(ratio).view(np.int32))
+
+    # Float32s of one sign are ordered as their bits are. The k-th threshold lies within rounding
+    # of (k - 1) / length; near zero floats are dense, so the first is searched for everywhere.
+    thresholds = [bisect.bisect_left(range(to_bits(1.0)), 1, key=num_masked)]
+    for k in range(2, length + 1):
+        near = to_bits((k - 1) / length)
+        thresholds.append(bisect.bisect_left(range(near + 4), k, lo=near - 4, key=num_masked))
+    return np.array(thresholds, np.int32).view(np.float32)
+
+
+def cut(scores: Float[Array, "*b L"], num_masked: int) -> Masking:
+    """Hides the `num_masked` highest scores of each row.
+
+    The cut of He et al. 2022 (MAE, section 3): a stable ascending sort; the first K positions are
+    kept, the rest dropped. Among equal scores the later position is hidden first.
+
+    Args:
+        scores: the higher, the sooner hidden; -inf is never hidden.
+        num_masked: M, static, from 0 to L; the same for every row.
+
+    Returns:
+        The Masking, with K = L - M. A row with fewer than M scores above -inf has fewer flags in
+        `is_masked` than M: its other dropped positions are not seen, and not to be predicted.
+
+    Raises:
+        ValueError: `num_masked` outside 0 ... L.
+
+    Examples:
+        >>> masking = cut(jnp.array([0.3, 0.9, 0.1, 0.7]), 2)
+        >>> masking.is_masked.astype(int).tolist(), masking.ids_keep.tolist()
+        ([0, 1, 0, 1], [2, 0])
+    """
+    length = scores.shape[-1]
+    if not 0 <= num_masked <= length:
+        raise ValueError(f"num_masked {num_masked} must be from 0 to the {length} positions")
+    num_kept = length - num_masked
+    ids_shuffle = jnp.argsort(scores, axis=-1, stable=True)
+    ids_restore = jnp.argsort(ids_shuffle, axis=-1)
+    is_masked = (ids_restore >= num_kept) & (scores != -jnp.inf)
+    return Masking(is_masked, ids_shuffle[..., :num_kept], ids_shuffle[..., num_kept:], ids_restore)
+
+
+def cut_counts(scores: Float[Array, "*b L"], num_masked: Int[Array, "*b"]) -> Bool[Array, "*b L"]:
+    """Hides the highest scores of each row, with a count per row that may be traced.
+
+    Args:
+        scores: the higher, the sooner hidden; -inf is never hidden.
+        num_masked: how many positions each row hides; more than it can hide means all it can.
+
+    Returns:
+        True where a position is hidden.
+
+    Examples:
+        >>> scores = jnp.array([[0.3, 0.9, 0.1], [0.2, -jnp.inf, 0.5]])
+        >>> cut_counts(scores, jnp.array([1, 3])).astype(int).tolist()
+        [[0, 1, 0], [1, 0, 1]]
+    """
+    rank = jnp.argsort(jnp.argsort(scores, axis=-1, stable=True), axis=-1)
+    return (rank >= scores.shape[-1] - num_masked[..., None]) & (scores != -jnp.inf)
+
+
+def cut_slots(
+    scores: Float[Array, "*b L"], num_masked: Int[Array, "*b"], min_num_masked: int
+) -> tuple[Masking, Bool[Array, "*b K"]]:
+    """A traced count per row, with static slots for an encoder that runs on visible positions.
+
+    `cut` at the smallest count that can occur gives K = L - min_num_masked slots; `cut_counts` at
+    the row's own count says which of them are really visible. Visible slots come first.
+
+    Args:
+        scores: the higher, the sooner hidden; -inf is never hidden.
+        num_masked: how many positions each row hides; raised to `min_num_masked` where below.
+        min_num_masked: static, from 0 to L, for example `Schedule.min_num_masked`.
+
+    Returns:
+        masking: `is_masked` by the row's own count; `ids_keep` lists the K slots.
+        is_visible: False for a slot whose position is hidden; the encoder must not attend to it.
+
+    Raises:
+        ValueError: `min_num_masked` outside 0 ... L.
+
+    Examples:
+        >>> scores = jnp.array([[0.3, 0.9, 0.1, 0.7], [0.8, 0.2, 0.4, 0.6]])
+        >>> masking, is_visible = cut_slots(scores, jnp.array([1, 3]), 1)
+        >>> masking.ids_keep.tolist()
+        [[2, 0, 3], [1, 2, 3]]
+        >>> is_visible.astype(int).tolist()
+        [[1, 1, 1], [1, 0, 0]]
+    """
+    masking = cut(scores, min_num_masked)
+    is_masked = cut_counts(scores, jnp.maximum(num_masked, min_num_masked))
+    is_visible = ~jnp.take_along_axis(is_masked, masking.ids_keep, axis=-1)
+    return masking._replace(is_masked=is_masked), is_visible
+
+
+def keep(x: Shaped[Array, "B L *d"], ids_keep: Int[Array, "B K"]) -> Shaped[Array, "B K *d"]:
+    """Drops what is hidden: the kept positions of each row, in the order of `ids_keep`.
+
+    Args:
+        x: one value, vector or patch per position.
+        ids_keep: positions from 0 to L - 1 (`Masking.ids_keep`); not checked when traced.
+
+    Returns:
+        x at those positions.
+
+    Examples:
+        >>> keep(jnp.array([[10, 11, 12, 13]]), jnp.array([[2, 0]])).tolist()
+        [[12, 10]]
+    """
+    return _take(x, ids_keep)
+
+
+def restore(
+    x_visible: Shaped[Array, "B K *d"],
+    fill: Shaped[Array, "..."],
+    ids_restore: Int[Array, "B L"],
+) -> Shaped[Array, "B L *d"]:
+    """Puts kept positions back in their places, and `fill` where positions were dropped.
+
+    The un-shuffle of He et al. 2022 (MAE, section 3, decoder input).
+
+    Args:
+        x_visible: values at the kept positions, in the order of `Masking.ids_keep`.
+        fill: values at the dropped positions in the order of `Masking.ids_masked`, or anything
+            that broadcasts to [B M *d], such as one mask token [D]; cast to x_visible's dtype.
+        ids_restore: `Masking.ids_restore`, L = K + M.
+
+    Returns:
+        One value per position.
+
+    Raises:
+        ValueError: more kept positions than positions, or a fill that does not broadcast.
+
+    Examples:
+        >>> masking = cut(jnp.array([[0.3, 0.9, 0.1, 0.7]]), 2)
+        >>> x = jnp.array([[10, 11, 12, 13]])
+        >>> restore(keep(x, masking.ids_keep), jnp.array(0), masking.ids_restore).tolist()
+        [[10, 0, 12, 0]]
+    """
+    batch, num_kept, *rest = x_visible.shape
+    num_masked = ids_restore.shape[1] - num_kept
+    if num_masked < 0:
+        raise ValueError(
+            f"{num_kept} kept positions exceed the {ids_restore.shape[1]} of ids_restore"
+        )
+    fill = jnp.broadcast_to(fill.astype(x_visible.dtype), (batch, num_masked, *rest))
+    return _take(jnp.concatenate([x_visible, fill], axis=1), ids_restore)
+
+
+def _take(x: Array, ids: Array) -> Array:
+    """Rows x[b, ids[b]]; the ids come from a cut, so they are distinct and in range."""
+    return jax.vmap(
+        lambda row, row_ids: row.at[row_ids].get(mode="promise_in_bounds", unique_indices=True)
+    )(x, ids)
+
+
+def example_keys(
+    key: Key[Array, ""], step: int | Int[Array, ""], index: Int[Array, "B"]
+) -> Key[Array, "B"]:
+    """One key per example, a function of the root key, the step and the global example index.
+
+    The index is the example's place in the global batch, never a device's: masks then do not
+    change with the number of devices.
+
+    Args:
+        key: root key.
+        step: training step.
+        index: places of these examples in the global batch.
+
+    Returns:
+        A key for each example.
+
+    Examples:
+        >>> keys = example_keys(jax.random.key(0), 3, jnp.arange(4))
+        >>> halves = example_keys(jax.random.key(0), 3, jnp.array([2, 3]))
+        >>> bool((keys[2:] == halves).all())
+        True
+    """
+    step_key = jax.random.fold_in(key, step)
+    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(step_key, index)

@@ -1,0 +1,248 @@
+"""Rules that score the positions of a grid of any rank: one example, (key, grid) -> scores."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from maskjax.masking.core import grid_length
+from maskjax.masking.rules import make_rule, register
+from maskjax.typing import Array, Bool, Float, Int, Key
+
+
+@register("random")
+def random(
+    key: Key[Array, ""],
+    grid: tuple[int, ...],
+    num_masked: int | Int[Array, ""],
+    *,
+    noise: Float[Array, "L"] | None = None,
+) -> Float[Array, "L"]:
+    """Hides positions uniformly at random.
+
+    He et al. 2022 (MAE, section 3). With the noise that another implementation used, the cut gives
+    the same mask: both keep the smallest.
+
+    Args:
+        key: not used when noise is given.
+        grid: positions along each axis.
+        num_masked: not used.
+        noise: one number per position, in place of U[0, 1).
+
+    Returns:
+        The noise.
+
+    Raises:
+        ValueError: noise of another length.
+
+    Examples:
+        >>> random(jax.random.key(0), (3,), 1, noise=jnp.array([0.5, 0.25, 0.75])).tolist()
+        [0.5, 0.25, 0.75]
+    """
+    length = grid_length(grid)
+    if noise is None:
+        return jax.random.uniform(key, (length,))
+    if noise.shape != (length,):
+        raise ValueError(f"noise of shape {noise.shape} for {length} positions of grid {grid}")
+    return noise
+
+
+@register("grid")
+def grid(
+    key: Key[Array, ""],
+    grid: tuple[int, ...],
+    num_masked: int | Int[Array, ""],
+    *,
+    stride: int | tuple[int, ...] = 2,
+) -> Float[Array, "L"]:
+    """Keeps a regular lattice: every `stride`-th position along each axis, randomly shifted.
+
+    He et al. 2022 (MAE, section 4.1 and figure 6, "grid" sampling), where the lattice does not
+    shift. Stride 2 on a 2-D grid keeps a quarter, which is MAE's at ratio 0.75. At another count
+    lattice points are hidden, or others kept, at random.
+
+    Args:
+        key: draws the shift and the order within the lattice and outside it.
+        grid: positions along each axis.
+        num_masked: not used.
+        stride: distance between lattice points, for all axes or one per axis; at least 1. An axis
+            shorter than its stride has one lattice point.
+
+    Returns:
+        U[0, 1) outside the lattice, U[-1, 0) on it.
+
+    Raises:
+        ValueError: a stride below 1, or not one per axis.
+
+    Examples:
+        >>> lattice = (grid(jax.random.key(0), (4, 4), 12) < 0).reshape(4, 4)
+        >>> lattice.any(axis=0).sum().item(), lattice.any(axis=1).sum().item()
+        (2, 2)
+    """
+    strides = (stride,) * len(grid) if isinstance(stride, int) else tuple(stride)
+    if len(strides) != len(grid) or min(strides) < 1:
+        raise ValueError(
+            f"stride {stride} for grid {grid}: give one of at least 1, or one per axis"
+        )
+    steps = np.minimum(strides, grid)
+    shift_key, noise_key = jax.random.split(key)
+    shifts = jax.random.randint(shift_key, (len(grid),), 0, steps)
+    on_lattice = every_axis(
+        [(jnp.arange(side) - shifts[i]) % steps[i] == 0 for i, side in enumerate(grid)]
+    )
+    return jax.random.uniform(noise_key, (grid_length(grid),)) - on_lattice.reshape(-1)
+
+
+@register("sliding")
+def sliding(
+    key: Key[Array, ""],
+    grid: tuple[int, ...],
+    num_masked: int | Int[Array, ""],
+    *,
+    step: int | Int[Array, ""] | None = None,
+    stride: int = 1,
+    axis: int = -1,
+) -> Float[Array, "L"]:
+    """Hides one contiguous window that moves along an axis and wraps around.
+
+    Positions are ordered along `axis` first and in raster order within each of its slices; the
+    window is `num_masked` successive ones of that order. Its start is `step * stride`, the same for
+    all examples, or uniform from the key where there is no step.
+
+    Args:
+        key: draws the start where step is None.
+        grid: positions along each axis, fewer than 2^20 in all.
+        num_masked: not used.
+        step: training step.
+        stride: positions that the window moves in a step; the number of positions in a slice moves
+            it by whole slices.
+        axis: the axis that the window moves along.
+
+    Returns:
+        Minus the distance of each position behind the window's start.
+
+    Raises:
+        ValueError: an axis that the grid lacks, or too many positions.
+
+    Examples:
+        >>> scores = sliding(jax.random.key(0), (2, 3), 2, step=5)
+        >>> scores.reshape(2, 3).tolist()  # starts at the last position and wraps
+        [[-1.0, -3.0, -5.0], [-2.0, -4.0, 0.0]]
+    """
+    length = grid_length(grid)
+    if not -len(grid) <= axis < len(grid):
+        raise ValueError(f"axis {axis} is not one of the {len(grid)} of grid {grid}")
+    if length >= 2**20:
+        raise ValueError(f"grid {grid} has {length} positions; sliding takes fewer than {2**20}")
+    sides = np.moveaxis(np.empty(grid, bool), axis, 0).shape
+    order = np.moveaxis(np.arange(length, dtype=np.int32).reshape(sides), 0, axis).reshape(-1)
+    if step is None:
+        start = jax.random.randint(key, (), 0, length)
+    else:
+        start = _product_modulo(step, stride, length)
+    return (-((order - start) % length)).astype(jnp.float32)
+
+
+def _product_modulo(step: int | Array, stride: int, length: int) -> Array:
+    """Multiply step and stride modulo length < 2^20 in int32: ten bits of the stride at a time."""
+    step, stride = jnp.asarray(step % length, jnp.int32), stride % length
+    high = step * (stride >> 10) % length
+    return (high * 1024 + step * (stride & 1023)) % length
+
+
+@register("tube")
+def tube(
+    key: Key[Array, ""],
+    grid: tuple[int, ...],
+    num_masked: int | Int[Array, ""],
+    *,
+    space_rule: str | Callable[..., Array] = "random",
+) -> Float[Array, "L"]:
+    """Hides the same places at all times: a rule over space, repeated along axis 0.
+
+    Tong et al. 2022 (VideoMAE, section 3.3). Tubes are hidden whole; where `num_masked` is not a
+    multiple of the number of frames, one tube more is hidden in randomly chosen frames.
+
+    Args:
+        key: drives the spatial rule and the choice of those frames.
+        grid: (time, *space), at least two axes.
+        num_masked: of all positions; the spatial rule is asked for its share, rounded up.
+        space_rule: name of a registered rule, or one from `make_rule`.
+
+    Returns:
+        The rank of each place by its spatial score, plus noise in [0, 0.5); -inf where that is.
+
+    Raises:
+        ValueError: a grid with one axis, or an unknown spatial rule.
+
+    Examples:
+        >>> scores = tube(jax.random.key(0), (2, 4, 4), 24)
+        >>> hidden = jnp.sort(scores)[8]  # the smallest score that is hidden
+        >>> frames = (scores >= hidden).reshape(2, 16)
+        >>> bool((frames[0] == frames[1]).all())
+        True
+    """
+    length = grid_length(grid)
+    if len(grid) < 2:
+        raise ValueError(f"tube needs a grid (time, *space), but grid {grid} has one axis")
+    space_key, noise_key = jax.random.split(key)
+    rule = make_rule(space_rule) if isinstance(space_rule, str) else space_rule
+    scores = rule(space_key, grid[1:], -(-num_masked // grid[0]))
+    # Ranks leave a known gap between places, so that noise decides within a tube and nowhere else.
+    rank = jnp.argsort(jnp.argsort(scores, stable=True)).astype(scores.dtype)
+    rank = jnp.where(scores == -jnp.inf, scores, rank)
+    return jnp.tile(rank, grid[0]) + 0.5 * jax.random.uniform(noise_key, (length,))
+
+
+@register("weighted")
+def weighted(
+    key: Key[Array, ""],
+    grid: tuple[int, ...],
+    num_masked: int | Int[Array, ""],
+    *,
+    log_weights: Float[Array, "L"],
+    temperature: float | Float[Array, ""] = 1.0,
+) -> Float[Array, "L"]:
+    """Hides positions without replacement, in proportion to weights given from outside.
+
+    The Gumbel-top-k trick (Kool et al. 2019, Stochastic Beams). The scores are `temperature` times the usual
+    `log_weights / temperature + Gumbel`: the same order, and defined at temperature 0.
+
+    Args:
+        key: draws the Gumbel noise.
+        grid: positions along each axis.
+        num_masked: not used.
+        log_weights: logarithm of each position's weight, up to a constant; -inf is never hidden.
+        temperature: at least 0. 0 hides the largest weights, 1 draws by the weights, infinity is
+            uniform.
+
+    Returns:
+        `log_weights + temperature * Gumbel`.
+
+    Raises:
+        ValueError: log_weights of another length, or a temperature below 0.
+
+    Examples:
+        >>> log_weights = jnp.log(jnp.array([1.0, 4.0, 2.0]))
+        >>> weighted(jax.random.key(0), (3,), 1, log_weights=log_weights, temperature=0).argmax()
+        Array(1, dtype=int32)
+    """
+    length = grid_length(grid)
+    if log_weights.shape != (length,):
+        raise ValueError(
+            f"log_weights of shape {log_weights.shape} for {length} positions of grid {grid}"
+        )
+    if isinstance(temperature, int | float) and not 0 <= temperature < float("inf"):
+        raise ValueError(f"temperature {temperature} must be finite and at least 0")
+    return log_weights + temperature * jax.random.gumbel(key, (length,))
+
+
+def every_axis(flags: list[Bool[Array, "_"]]) -> Bool[Array, "*grid"]:
+    """True where the flags of all axes are: a box or lattice from its sides."""
+    rank = len(flags)
+    shaped = [
+        flag.reshape((1,) * i + (-1,) + (1,) * (rank - 1 - i)) for i, flag in enumerate(flags)
+    ]
+    return functools.reduce(jnp.logical_and, shaped)

@@ -1,0 +1,232 @@
+"""The registry of masking rules, and what draws masks for a batch with any of them."""
+
+import difflib
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from maskjax.masking.core import Masking, cut, cut_slots, grid_length
+from maskjax.typing import Array, Bool, Float, Int, Key
+
+# (key, grid, num_masked, *, options) -> scores [L], for one example.
+Rule = Callable[..., Array]
+
+RULES: dict[str, Rule] = {}
+
+
+def register(name: str) -> Callable[[Rule], Rule]:
+    """Adds the decorated scoring function to RULES.
+
+    Args:
+        name: what `make_rule` and configs call it.
+
+    Returns:
+        A decorator that returns the function unchanged.
+
+    Raises:
+        ValueError: the name is taken.
+
+    Examples:
+        >>> @register("odd_positions")
+        ... def odd_positions(key, grid, num_masked):
+        ...     return jax.numpy.arange(grid_length(grid)) % 2.0
+        >>> draw(make_rule("odd_positions"), jax.random.split(jax.random.key(0), 1), (4,), 2)[0]
+        Array([[False,  True, False,  True]], dtype=bool)
+        >>> del RULES["odd_positions"]
+    """
+
+    def add(rule: Rule) -> Rule:
+        if name in RULES:
+            raise ValueError(f"masking rule {name!r} is registered already; choose another name")
+        RULES[name] = rule
+        return rule
+
+    return add
+
+
+def make_rule(name: str, **options: Any) -> Rule:
+    """A registered rule with its options bound.
+
+    Args:
+        name: a key of RULES.
+        **options: keyword arguments of that rule. A runtime argument bound here is fixed: with
+            `make_rule("sliding", step=None)` the window follows the key instead of the step.
+
+    Returns:
+        `(key, grid, num_masked, **runtime) -> scores`.
+
+    Raises:
+        ValueError: an unknown name or option; the message lists the known ones.
+
+    Examples:
+        >>> rule = make_rule("block", min_area=4)
+        >>> rule(jax.random.key(0), (8, 8), 32).shape
+        (64,)
+    """
+    return bind("masking rule", RULES, name, options)
+
+
+def bind(
+    kind: str, table: Mapping[str, Callable], name: str, options: Mapping[str, Any]
+) -> functools.partial:
+    """`table[name]` with its options bound; ValueErrors list what is known (kind: for them)."""
+    if name not in table:
+        raise ValueError(f"unknown {kind} {name!r}{_nearest(name, table)}; known: {sorted(table)}")
+    known = _options(table[name])
+    for option in options:
+        if option not in known:
+            raise ValueError(
+                f"{kind} {name!r} has no option {option!r}{_nearest(option, known)}; "
+                f"its options: {sorted(known)}"
+            )
+    return functools.partial(table[name], **options)
+
+
+def _nearest(word: str, known: Mapping[str, Any]) -> str:
+    """The known word that resembles this one, as a question."""
+    near = difflib.get_close_matches(word, known, n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def _options(function: Callable) -> dict[str, inspect.Parameter]:
+    """What a function takes after key, grid and num_masked: its keyword-only parameters."""
+    parameters = inspect.signature(function).parameters
+    return {name: p for name, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def _is_bound(rule: Rule, option: str) -> bool:
+    return option in getattr(rule, "keywords", {})
+
+
+def needs_step(rule: Rule) -> bool:
+    """Whether a rule follows the training step, so that `draw` must be given `step`.
+
+    Args:
+        rule: from `make_rule`, or a plain scoring function.
+
+    Returns:
+        True where the rule takes a step that is not bound yet.
+
+    Examples:
+        >>> needs_step(make_rule("sliding")), needs_step(make_rule("sliding", step=None))
+        (True, False)
+    """
+    return "step" in _options(rule) and not _is_bound(rule, "step")
+
+
+def score(
+    rule: Rule,
+    keys: Key[Array, "B"],
+    grid: tuple[int, ...],
+    num_masked: int | Int[Array, "B"],
+    **runtime: Any,
+) -> Float[Array, "B L"]:
+    """The scores that a rule gives to a batch.
+
+    Set scores of positions that must stay visible (padding, [CLS]) to -inf before the cut.
+
+    Args:
+        rule: from `make_rule`, or a plain scoring function.
+        keys: one key per example (`example_keys`).
+        grid: positions along each axis.
+        num_masked: how many positions will be hidden, one count or one per example.
+        **runtime: what the rule needs from outside: `step`, `log_weights`, `noise`. A scalar is
+            the same for all examples; an array has one row per example.
+
+    Returns:
+        Scores, the higher, the sooner hidden.
+
+    Raises:
+        ValueError: an argument that the rule lacks or does not know, or rows that do not match.
+
+    Examples:
+        >>> keys = jax.random.split(jax.random.key(0), 2)
+        >>> score(make_rule("random"), keys, (4, 4), 12).shape
+        (2, 16)
+    """
+    grid_length(grid)
+    name = getattr(rule, "func", rule).__name__
+    options = _options(rule)
+    for option, parameter in options.items():
+        if option not in runtime and parameter.default is inspect.Parameter.empty:
+            raise ValueError(f"rule {name} needs {option}: pass {option}=... here or to make_rule")
+    in_axes = {}
+    for option, value in runtime.items():
+        if option not in options:
+            raise ValueError(f"rule {name} takes no {option!r}; it takes {sorted(options)}")
+        shape = np.shape(value)
+        if shape and shape[0] != len(keys):
+            raise ValueError(
+                f"{option} has {shape[0]} rows for {len(keys)} examples; give one row per example"
+            )
+        in_axes[option] = 0 if shape else None
+    count_axis = 0 if np.ndim(num_masked) else None
+    return jax.vmap(
+        lambda key, count, values: rule(key, grid, count, **values),
+        in_axes=(0, count_axis, in_axes),
+    )(keys, num_masked, runtime)
+
+
+def draw(
+    rule: Rule, keys: Key[Array, "B"], grid: tuple[int, ...], num_masked: int, **runtime: Any
+) -> Masking:
+    """Masks for a batch: the rule scores each example, and one cut hides the same count in each.
+
+    Args:
+        rule: from `make_rule`, or a plain scoring function.
+        keys: one key per example (`example_keys`).
+        grid: positions along each axis, L in all.
+        num_masked: static, from 0 to L (`num_masked_from_ratio`).
+        **runtime: as for `score`.
+
+    Returns:
+        The Masking of the batch.
+
+    Raises:
+        ValueError: as `score` and `cut`.
+
+    Examples:
+        >>> keys = jax.random.split(jax.random.key(0), 2)
+        >>> masking = draw(make_rule("block"), keys, (14, 14), 147)
+        >>> masking.is_masked.sum(axis=1).tolist(), masking.ids_keep.shape
+        ([147, 147], (2, 49))
+    """
+    return cut(score(rule, keys, grid, num_masked, **runtime), num_masked)
+
+
+def draw_slots(
+    rule: Rule,
+    keys: Key[Array, "B"],
+    grid: tuple[int, ...],
+    num_masked: Int[Array, "B"],
+    min_num_masked: int,
+    **runtime: Any,
+) -> tuple[Masking, Bool[Array, "B K"]]:
+    """Masks for a batch whose examples hide different, traced counts (a mask-ratio schedule).
+
+    Args:
+        rule: from `make_rule`, or a plain scoring function.
+        keys: one key per example (`example_keys`).
+        grid: positions along each axis, L in all.
+        num_masked: how many positions each example hides (`Schedule.num_masked`).
+        min_num_masked: the smallest count that can occur (`Schedule.min_num_masked`).
+        **runtime: as for `score`.
+
+    Returns:
+        As `cut_slots`: the Masking with K = L - min_num_masked slots, and which are visible.
+
+    Raises:
+        ValueError: as `score` and `cut_slots`.
+
+    Examples:
+        >>> keys = jax.random.split(jax.random.key(0), 2)
+        >>> counts = jax.numpy.array([8, 12])
+        >>> masking, is_visible = draw_slots(make_rule("random"), keys, (4, 4), counts, 8)
+        >>> masking.is_masked.sum(axis=1).tolist(), is_visible.sum(axis=1).tolist()
+        ([8, 12], [8, 4])
+    """
+    return cut_slots(score(rule, keys, grid, num_masked, **runtime), num_masked, min_num_masked)

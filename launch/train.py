@@ -1,0 +1,38 @@
+"""Train a model: `python launch/train.py --config=configs/mae.py`.
+
+A variant follows a colon (`--config=configs/mae.py:smoke`), any key can be overridden
+(`--config.batch_size=64`), and the same command resumes a run that was stopped. Exit codes: 0 done,
+2 an error that one line explains, 75 told to stop (SIGTERM, Ctrl-C) with everything saved.
+"""
+
+import jax
+from absl import flags
+from ml_collections import config_flags
+
+from maskjax.training import startup
+from maskjax.training.loop import train
+from maskjax.training.report import report
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "Config file[:variant].")
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Folder of the run; runs/<config>-<variant> by default."
+)
+_MULTIHOST = flags.DEFINE_bool(
+    "multihost", False, "Join the other processes of a cluster that JAX knows how to find."
+)
+
+
+def main() -> None:
+    """Train, then say how it ended."""
+    startup.enable_compilation_cache()
+    if _MULTIHOST.value:
+        jax.distributed.initialize()
+    config_path = flags.FLAGS["config"].config_filename
+    workdir = _WORKDIR.value or startup.default_workdir(config_path)
+    summary = train(_CONFIG.value, workdir)
+    if jax.process_index() == 0:
+        print(report(summary, workdir))
+
+
+if __name__ == "__main__":
+    startup.run(main)

@@ -1,0 +1,221 @@
+"""Checkpoints: saved in the background, checked when read, never trusted for being the newest."""
+
+import contextlib
+import math
+import re
+import zlib
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+from absl import logging
+from flax import serialization
+from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
+
+from maskjax.training.state import named_leaves
+from maskjax.typing import PyTree
+
+_STATE, _CHECKSUMS = "state", "checksums"
+
+
+def _checksums(tree: PyTree) -> dict[str, int]:
+    """CRC-32 of each array's bytes: Orbax restores one with flipped bits without complaint."""
+
+    def checksum(array: Any) -> int:
+        return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+
+    return {name: checksum(array) for name, array in named_leaves(tree).items()}
+
+
+class DamagedCheckpointError(Exception):
+    """A checkpoint that cannot be read, or whose content is not what was saved."""
+
+
+class Checkpoints(contextlib.AbstractContextManager):
+    """The checkpoints of one run; on every way out of the context pending saves are finished.
+
+    The newest ones are kept, and beside them the one with the lowest evaluation loss.
+    """
+
+    def __init__(self, directory: str | Path, *, keep: int = 1):
+        """Open or make a folder of checkpoints.
+
+        Args:
+          directory: the folder.
+          keep: how many of the newest to keep, at least 1.
+        """
+        self.directory = Path(directory).resolve()
+
+        def loss(metrics: dict[str, Any]) -> float:
+            value = metrics.get("loss")
+            return value if value is not None and math.isfinite(value) else math.inf
+
+        best = BestN(get_metric_fn=loss, reverse=True, n=1, keep_checkpoints_without_metrics=False)
+        self._manager = ocp.CheckpointManager(
+            self.directory,
+            item_names=(_STATE, _CHECKSUMS),
+            item_handlers={
+                _STATE: ocp.StandardCheckpointHandler(),
+                _CHECKSUMS: ocp.JsonCheckpointHandler(),
+            },
+            options=ocp.CheckpointManagerOptions(
+                best_fn=loss,
+                best_mode="min",
+                preservation_policy=AnyPreservationPolicy([LatestN(keep), best]),
+                cleanup_tmp_directories=True,
+            ),
+        )
+
+    def __exit__(self, *_: object) -> None:
+        """Finish pending saves."""
+        self._manager.close()
+
+    @property
+    def steps(self) -> list[int]:
+        """Steps that have a checkpoint, oldest first."""
+        return sorted(self._manager.all_steps())
+
+    @property
+    def best_step(self) -> int | None:
+        """The kept step with the lowest evaluation loss, None where none was evaluated."""
+        best = self._manager.best_step()
+        return None if best is None or "loss" not in (self.metrics(best) or {}) else best
+
+    def metrics(self, step: int) -> dict[str, Any] | None:
+        """Evaluation metrics that were saved with a step."""
+        return self._manager.metrics(step)
+
+    def save(self, step: int, state: PyTree, metrics: dict[str, Any] | None = None) -> None:
+        """Save a step in the background, unless it is there already.
+
+        Args:
+          step: number of steps done.
+          state: pytree of arrays; may be donated as soon as this returns.
+          metrics: evaluation of this very state, JSON values; "loss" decides which is best.
+        """
+        if step in self._manager.all_steps():
+            return
+        tree = serialization.to_state_dict(state)
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                **{
+                    _STATE: ocp.args.StandardSave(tree),
+                    _CHECKSUMS: ocp.args.JsonSave(_checksums(tree)),
+                }
+            ),
+            metrics=metrics or {},
+            force=True,
+        )
+
+    def wait(self) -> None:
+        """Wait until everything saved so far is on disk."""
+        self._manager.wait_until_finished()
+
+    def restore(self, state: PyTree) -> PyTree:
+        """Read the newest whole checkpoint.
+
+        A damaged one is named in a warning and moved aside, so that its step can be saved again.
+
+        Args:
+          state: a state of the wanted structure, shapes, dtypes and placement.
+
+        Returns:
+          The restored state, or the given one where there is no whole checkpoint.
+
+        Raises:
+          ValueError: a checkpoint of another structure, shape or dtype.
+        """
+        for step in reversed(self.steps):
+            try:
+                return self.restore_step(step, state)
+            except DamagedCheckpointError as error:
+                aside = self._move_aside(step)
+                logging.warning(
+                    "Checkpoint %s is damaged (%s): moved it to %s and looking for an older one.",
+                    self.directory / str(step), error, aside.name,
+                )  # fmt: skip
+        return state
+
+    def restore_step(self, step: int, state: PyTree) -> PyTree:
+        """Read one checkpoint.
+
+        Args:
+          step: which one.
+          state: a state of the wanted structure, shapes, dtypes and placement.
+
+        Raises:
+          DamagedCheckpointError: it is empty, incomplete or altered.
+          ValueError: it is whole but of another structure, shape or dtype.
+        """
+        tree = serialization.to_state_dict(state)
+        with _damage_named():
+            saved = self._manager.item_metadata(step)[_STATE]
+            if saved is None:
+                raise DamagedCheckpointError("it holds no state")
+            saved = saved.tree
+        _check_same_arrays(tree, saved, self.directory / str(step))
+        placed = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree
+        )
+        with _damage_named():
+            restored = self._manager.restore(
+                step,
+                args=ocp.args.Composite(
+                    **{
+                        _STATE: ocp.args.StandardRestore(placed),
+                        _CHECKSUMS: ocp.args.JsonRestore(),
+                    }
+                ),
+            )
+            found, expected = _checksums(restored[_STATE]), restored[_CHECKSUMS]
+        altered = [name for name in found if found[name] != expected.get(name)]
+        if altered:
+            raise DamagedCheckpointError(f"{altered[0]} is not what was saved")
+        return serialization.from_state_dict(state, restored[_STATE])
+
+    def _move_aside(self, step: int) -> Path:
+        """Rename a step's folder so that it no longer counts as a checkpoint."""
+        names = (f"damaged-{step}" + "-again" * n for n in range(1000))
+        aside = next(path for name in names if not (path := self.directory / name).exists())
+        if jax.process_index() == 0:
+            (self.directory / str(step)).rename(aside)
+        if jax.process_count() > 1:
+            from jax.experimental import multihost_utils
+
+            multihost_utils.sync_global_devices(f"moved-aside-{step}")
+        self._manager.reload()
+        return aside
+
+
+@contextlib.contextmanager
+def _damage_named() -> Any:
+    """Turn whatever reading broken files raises into one kind of error with one line of text."""
+    try:
+        yield
+    except (DamagedCheckpointError, PermissionError, MemoryError, jax.errors.JaxRuntimeError):
+        raise
+    except Exception as error:
+        first_line = re.split(r"\n|\. ", str(error).strip())[0][:200]
+        raise DamagedCheckpointError(f"{type(error).__name__}: {first_line}") from error
+
+
+def _check_same_arrays(wanted: PyTree, saved: PyTree, place: Path) -> None:
+    """Compare names, shapes and dtypes, because Orbax would cast and pad in silence."""
+    ours, theirs = named_leaves(wanted), named_leaves(saved)
+    missing, extra = sorted(ours.keys() - theirs.keys()), sorted(theirs.keys() - ours.keys())
+    if missing or extra:
+        raise ValueError(
+            f"checkpoint {place} is of another model or optimizer: "
+            f"it lacks {missing[:3] or 'nothing'} and has {extra[:3] or 'nothing'} besides"
+        )
+    for name, array in ours.items():
+        old, new = theirs[name], array
+        if tuple(old.shape) != tuple(new.shape) or jnp.dtype(old.dtype) != jnp.dtype(new.dtype):
+            raise ValueError(
+                f"checkpoint {place} has {name} as {jnp.dtype(old.dtype)}{list(old.shape)}, "
+                f"but this config makes it {jnp.dtype(new.dtype)}{list(new.shape)}"
+            )

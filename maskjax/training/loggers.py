@@ -1,0 +1,137 @@
+"""Where numbers go: metrics.jsonl, tensorboard events, and the terminal."""
+
+import contextlib
+import json
+import math
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import tensorboardX
+from tqdm import tqdm
+
+from maskjax.training.workdir import METRICS, write_atomically
+
+
+def read_metrics(workdir: str | Path) -> list[dict[str, Any]]:
+    """The lines of a run's metrics.jsonl, without a last line that a kill cut short."""
+    path = Path(workdir) / METRICS
+    lines = []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        with contextlib.suppress(json.JSONDecodeError):
+            lines.append(json.loads(line))
+    return lines
+
+
+def _json_number(value: Any) -> Any:
+    """A number as JSON knows it: an int, a finite float, or null."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    value = float(value)
+    return value if math.isfinite(value) else None
+
+
+class Progress:
+    """A bar with loss, speed and time left on a terminal; plain lines elsewhere."""
+
+    def __init__(self, start: int, total: int, *, name: str, file: Any = None):
+        """Show `start` of `total` steps as done, on `file` or standard output."""
+        self._file = sys.stdout if file is None else file
+        self._total, self._name = total, name
+        is_terminal = self._file.isatty()
+        self._bar = (
+            tqdm(total=total, initial=start, desc=name, unit="step", file=self._file)
+            if is_terminal
+            else None
+        )
+
+    def update(self, step: int, numbers: Mapping[str, Any] | None = None) -> None:
+        """Move to a step, and show "loss", "images_per_second" and what "step_seconds" says."""
+        if self._bar is not None:
+            self._bar.update(step - self._bar.n)
+            if numbers is not None:
+                self._bar.set_postfix_str(self._text(numbers))
+        elif numbers is not None:
+            left = numbers["step_seconds"] * (self._total - step)
+            self.say(
+                f"{self._name}: step {step}/{self._total}  {self._text(numbers)}  "
+                f"{tqdm.format_interval(left)} left"
+            )
+
+    def say(self, text: str) -> None:
+        """Print a line without tearing the bar."""
+        if self._bar is not None:
+            self._bar.write(text, file=self._file)
+        else:
+            print(text, file=self._file, flush=True)
+
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        if self._bar is not None:
+            self._bar.close()
+
+    @staticmethod
+    def _text(numbers: Mapping[str, Any]) -> str:
+        return f"loss {numbers['loss']:.4f}  {numbers['images_per_second']:.0f} images/s"
+
+
+class RunLog(contextlib.AbstractContextManager):
+    """Writes a run's numbers; in a run over several processes only the first one does.
+
+    Attributes:
+      last: the last line of each split, "train" and "eval", from before a resumption too.
+      progress: the display.
+    """
+
+    def __init__(self, workdir: Path, start: int, total: int):
+        """Go on after step `start`: later lines, of a run that was killed, are dropped.
+
+        Args:
+          workdir: the run's folder.
+          start: steps done.
+          total: steps of the whole run.
+        """
+        self._writes = jax.process_index() == 0
+        kept = [line for line in read_metrics(workdir) if line["step"] <= start]
+        self.last = {line["split"]: line for line in kept}
+        self._before = max((line.get("seconds", 0.0) for line in kept), default=0.0)
+        self._began = time.perf_counter()
+        self.progress = Progress(start, total, name=workdir.name)
+        if self._writes:
+            write_atomically(workdir / METRICS, "".join(json.dumps(x) + "\n" for x in kept))
+            self._file = (workdir / METRICS).open("a", encoding="utf-8")
+            self._events = tensorboardX.SummaryWriter(str(workdir), purge_step=start + 1)
+
+    def __exit__(self, *_: object) -> None:
+        """Close the files."""
+        self.progress.close()
+        if self._writes:
+            self._file.close()
+            self._events.close()
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time of the run so far, over all its resumptions."""
+        return self._before + time.perf_counter() - self._began
+
+    def write(self, step: int, split: str, numbers: Mapping[str, Any]) -> None:
+        """Add a line.
+
+        Args:
+          step: steps done.
+          split: "train" or "eval".
+          numbers: what was measured; a number that is not finite is written as null.
+        """
+        numbers = {name: _json_number(value) for name, value in numbers.items()}
+        line = {"step": step, "split": split, **numbers, "seconds": round(self.seconds, 3)}
+        self.last[split] = line
+        if not self._writes:
+            return
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+        for name, value in numbers.items():
+            if value is not None and not isinstance(value, str):
+                self._events.add_scalar(f"{split}/{name}", value, step)

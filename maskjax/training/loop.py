@@ -1,0 +1,82 @@
+"""The training loop: from a config to a summary."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from maskjax import data as data_layer
+from maskjax import tasks
+from maskjax.training import hooks, workdir
+from maskjax.training.run import Run, open_run
+from maskjax.training.state import TrainState, params_sha256
+
+
+def train(config: Any, directory: str | os.PathLike[str]) -> dict[str, Any]:
+    """Train what a config says, or go on with it, or look up how it ended.
+
+    Args:
+      config: the whole config (see configs/).
+      directory: the run's folder; one that holds a part of this very run is resumed.
+
+    Returns:
+      The content of summary.json.
+
+    Raises:
+      ValueError: the config does not fit itself, the data, the devices or the folder.
+      FileNotFoundError: data that the config names is not there.
+      FloatingPointError: too many steps in a row were not finite.
+      Preempted: the run was told to stop; its state is saved.
+    """
+    folder = workdir.check(config, directory)
+    finished = workdir.read_summary(folder)
+    if finished is not None:
+        return finished
+    data = data_layer.build(
+        config.data,
+        seed=config.seed,
+        batch_size=config.batch_size,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+    )
+    return fit(tasks.build(config, data), data, config, folder)
+
+
+def fit(task: Any, data: Any, config: Any, folder: Path) -> dict[str, Any]:
+    """Train a task on data in a folder that was checked; returns and raises as `train`."""
+    with open_run(task, data, config, folder) as (run, state):
+        start = int(state.step)
+        batches = iter(data.train_batches(start))
+        run.meter.restart()
+        for step in range(start + 1, config.total_steps + 1):
+            batch = run.spread.split(run.meter.next_batch(batches))
+            state, metrics = run.program(state, batch)
+            for hook in hooks.AFTER_STEP:
+                hook(run, step, state, metrics)
+        summary = summarise(run, state)
+    if jax.process_index() == 0:
+        workdir.write_summary(folder, summary)
+    return summary
+
+
+def summarise(run: Run, state: TrainState) -> dict[str, Any]:
+    """The end of a run: the last of every number, and what the parameters are.
+
+    A number of the evaluation that training reports too, as the loss, is named "eval_...".
+    """
+    lines = {split: dict(line) for split, line in run.log.last.items()}
+    for line in lines.values():
+        del line["step"], line["split"], line["seconds"]
+    trained, evaluated = lines.get("train", {}), lines.get("eval", {})
+    named = {f"eval_{name}" if name in trained else name: x for name, x in evaluated.items()}
+    figures = sorted((run.folder / workdir.FIGURES).glob("*.png"))
+    return {
+        "steps": int(state.step),
+        "params_sha256": params_sha256(state.params),
+        "seconds": round(run.log.seconds, 3),
+        "compile_seconds": run.program.compile_seconds,
+        **trained,
+        **named,
+        "figures": [str(path.relative_to(run.folder)) for path in figures],
+    }

@@ -1,0 +1,198 @@
+"""Where a run computes: the only file with pmap, collectives and shardings.
+
+Within one process a step is `jax.pmap`ped over the local devices, with the state unmapped
+(`in_axes=None`, `out_axes=None`): it has no device axis. Over several processes the same step runs
+under `jax.jit` on global arrays, because a donated host-local argument does not survive pmap's
+second call there and Orbax saves only global arrays. A step serves both by its `axis_name`: the
+name of pmap's axis, or None where it sees the whole batch.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from maskjax.typing import Array, Int, PyTree
+
+AXIS = "data"
+
+
+def psum(tree: PyTree, axis_name: str | None) -> PyTree:
+    """Sum over the devices; with no axis the sums already cover the whole batch."""
+    return tree if axis_name is None else jax.lax.psum(tree, axis_name)
+
+
+def example_index(size: int, axis_name: str | None) -> Int[Array, "size"]:
+    """Index within the global batch of each example that this device holds.
+
+    Args:
+      size: examples on this device, or in the whole batch where `axis_name` is None.
+      axis_name: pmap's axis, or None.
+
+    Returns:
+      Consecutive indices, int32.
+    """
+    index = jnp.arange(size, dtype=jnp.int32)
+    return index if axis_name is None else index + size * jax.lax.axis_index(axis_name)
+
+
+def choose_devices(num_devices: int = 0) -> list[jax.Device]:
+    """List the devices of a run, in an order in which each process's are neighbours.
+
+    Args:
+      num_devices: how many of this process's devices; 0 takes all.
+
+    Raises:
+      ValueError: this process has fewer, or processes share the work and some would be left out.
+    """
+    available = jax.local_device_count()
+    if not 0 <= num_devices <= available:
+        raise ValueError(
+            f"num_devices is {num_devices} but {available} are available here: "
+            f"set it to 1 to {available}, or 0 for all"
+        )
+    if jax.process_count() > 1:
+        if num_devices not in (0, available):
+            raise ValueError(f"num_devices must be 0 with --multihost, not {num_devices}")
+        return sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
+    return jax.local_devices()[: num_devices or available]
+
+
+class Program:
+    """A function compiled for its first arguments; others of another shape are an error.
+
+    Attributes:
+      compile_seconds: time that tracing and compilation took, 0 before the first call.
+    """
+
+    def __init__(self, jitted: Any, *, wait: bool):
+        """Wrap a jitted or pmapped function; `wait` makes each call wait for its result."""
+        self.compile_seconds = 0.0
+        self._jitted = jitted
+        self._wait = wait
+        self._compiled: Any = None
+
+    def __call__(self, *args: Any) -> Any:
+        """Run, after compiling on the first call."""
+        if self._compiled is None:
+            start = time.perf_counter()
+            self._compiled = self._jitted.lower(*args).compile()
+            self.compile_seconds = time.perf_counter() - start
+        out = self._compiled(*args)
+        return jax.block_until_ready(out) if self._wait else out
+
+
+class Spread:
+    """The devices of a run, and how state and batches are laid on them.
+
+    Attributes:
+      num_devices: devices over all processes.
+      axis_name: what to pass to a step: pmap's axis, or None for global arrays.
+    """
+
+    def __init__(self, num_devices: int = 0, *, global_arrays: bool | None = None):
+        """Choose devices.
+
+        Args:
+          num_devices: how many of the local devices, 0 for all.
+          global_arrays: jit over global arrays rather than pmap; by default exactly when
+            several processes take part.
+
+        Raises:
+          ValueError: there are not that many devices.
+        """
+        devices = choose_devices(num_devices)
+        several = jax.process_count() > 1
+        self._global = several if global_arrays is None else global_arrays
+        self._devices = devices
+        mesh = Mesh(np.array(devices), (AXIS,))
+        self._whole = NamedSharding(mesh, PartitionSpec())
+        self._rows = NamedSharding(mesh, PartitionSpec(AXIS))
+        # Fake CPU devices share one pool of threads: two programs in flight can starve each
+        # other's all-reduce until XLA aborts the process, so each is waited for.
+        self._wait = devices[0].platform == "cpu"
+        self.num_devices = len(devices)
+        self.axis_name = None if self._global else AXIS
+
+    def check_batch(self, batch_size: int, accumulate_steps: int = 1) -> None:
+        """Refuse a batch that cannot be split evenly.
+
+        Raises:
+          ValueError: `batch_size` is no multiple of devices times accumulation steps.
+        """
+        parts = self.num_devices * accumulate_steps
+        if batch_size < 1 or batch_size % parts:
+            below, above = batch_size // parts * parts, -(-batch_size // parts) * parts
+            nearest = f"{below} or {above}" if below > 0 else f"{parts}"
+            raise ValueError(
+                f"batch_size {batch_size} does not divide by {self.num_devices} devices x "
+                f"{accumulate_steps} accumulation steps: set batch_size to {nearest}, or num_devices"
+            )
+
+    def replicate(self, tree: PyTree) -> PyTree:
+        """Put a copy of every leaf on every device; shapes stay as they are."""
+        return jax.device_put(tree, self._whole)
+
+    def share(self, batch: PyTree) -> PyTree:
+        """Take this process's rows of a whole batch on the host."""
+        count, mine = (jax.process_count(), jax.process_index()) if self._global else (1, 0)
+        size = lambda x: len(x) // count  # noqa: E731
+        return jax.tree.map(lambda x: x[mine * size(x) : (mine + 1) * size(x)], batch)
+
+    def split(self, batch: PyTree) -> PyTree:
+        """Put a batch's rows on the devices, without waiting.
+
+        Args:
+          batch: arrays whose first axis is this process's share of the global batch, in order.
+        """
+        if self._global:
+            put = lambda x: jax.make_array_from_process_local_data(self._rows, x)  # noqa: E731
+            return jax.tree.map(put, batch)
+        rows = jax.tree.map(lambda x: x.reshape(self.num_devices, -1, *x.shape[1:]), batch)
+        return jax.device_put(rows, self._rows)
+
+    def program(
+        self, function: Callable[[Any, Any], Any], *, rows_out: bool = False, donate: bool = False
+    ) -> Program:
+        """Compile `function(replicated, rows)` over the devices.
+
+        Args:
+          function: pure; built for `self.axis_name`.
+          rows_out: its results are rows, for `join` to collect; else they are equal on all
+            devices, which nothing but a psum makes true.
+          donate: reuse the memory of the first argument.
+
+        Returns:
+          A program of arguments laid out by `replicate` and `split`.
+        """
+        donated = (0,) if donate else ()
+        if self._global:
+            jitted = jax.jit(
+                function,
+                in_shardings=(self._whole, self._rows),
+                out_shardings=self._rows if rows_out else self._whole,
+                donate_argnums=donated,
+            )
+        else:
+            jitted = jax.pmap(
+                function,
+                axis_name=AXIS,
+                in_axes=(None, 0),
+                out_axes=0 if rows_out else None,
+                devices=self._devices,
+                donate_argnums=donated,
+            )
+        return Program(jitted, wait=self._wait)
+
+    def join(self, rows: Array) -> np.ndarray:
+        """Collect on the host the rows that a program returned, in the order of the batch."""
+        if self._global:
+            from jax.experimental import multihost_utils
+
+            return np.asarray(multihost_utils.process_allgather(rows, tiled=True))
+        joined = np.asarray(rows)
+        return joined.reshape(-1, *joined.shape[2:])

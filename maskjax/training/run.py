@@ -1,0 +1,137 @@
+"""A run under way: the parts that the loop and its hooks share, opened and closed together."""
+
+import collections
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from maskjax.training import optimizer, parallel, workdir
+from maskjax.training.checkpoint import Checkpoints
+from maskjax.training.evaluate import Evaluator
+from maskjax.training.loggers import RunLog
+from maskjax.training.preemption import StopSignal
+from maskjax.training.state import TrainState, create_state
+from maskjax.training.step import init_key, train_step
+from maskjax.training.throughput import Meter
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """The parts of a run.
+
+    Attributes:
+      task: what is learned (maskjax/tasks).
+      data: what it is learned from (maskjax/data).
+      config: the whole config.
+      folder: the workdir.
+      spread: the devices.
+      program: the compiled step, (state, batch) -> (state, metrics); it donates the state.
+      checkpoints: what is saved.
+      stop: whether the run was told to stop.
+      log: where numbers go.
+      meter: how fast it goes.
+      evaluator: what the features are worth.
+      in_flight: (step, nonfinite_run) of steps that were not waited for yet, oldest first.
+    """
+
+    task: Any
+    data: Any
+    config: Any
+    folder: Path
+    spread: parallel.Spread
+    program: parallel.Program
+    checkpoints: Checkpoints
+    stop: StopSignal
+    log: RunLog
+    meter: Meter
+    evaluator: Evaluator
+    in_flight: collections.deque[Any] = dataclasses.field(default_factory=collections.deque)
+
+
+def initial_state(task: Any, config: Any) -> TrainState:
+    """The state of step 0: a function of the task and of the config's seed and optimizer."""
+    with_ema = config.optimizer.ema_decay > 0
+    return create_state(task.init, _adamw(task, config), init_key(config.seed), with_ema=with_ema)
+
+
+def make_step(task: Any, config: Any, axis_name: str | None) -> Any:
+    """The training step that a config asks for; see `step.train_step`."""
+    schedule = functools.partial(
+        optimizer.learning_rate,
+        peak=optimizer.peak_learning_rate(config.optimizer.base_lr, config.batch_size),
+        total_steps=config.total_steps,
+        warmup_steps=config.optimizer.warmup_steps,
+        min_lr=config.optimizer.min_lr,
+    )
+    return train_step(
+        task,
+        _adamw(task, config),
+        schedule,
+        seed=config.seed,
+        accumulate_steps=config.optimizer.accumulate_steps,
+        ema_decay=config.optimizer.ema_decay,
+        axis_name=axis_name,
+    )
+
+
+def _adamw(task: Any, config: Any) -> Any:
+    names = ("b1", "b2", "eps", "weight_decay", "clip_norm")
+    options = {name: config.optimizer[name] for name in names}
+    return optimizer.adamw(**options, decay_mask=task.decay_mask)
+
+
+@contextlib.contextmanager
+def open_run(task: Any, data: Any, config: Any, folder: Path) -> Iterator[tuple[Run, TrainState]]:
+    """Open a run's files and restore its newest whole checkpoint.
+
+    Args:
+      task: what is learned.
+      data: what it is learned from.
+      config: the whole config.
+      folder: the workdir, checked.
+
+    Yields:
+      The run and the state to go on from. On every way out, saves that are pending are finished.
+
+    Raises:
+      ValueError: a count is below 1, the batch does not fit the devices, or the checkpoints not
+        the model.
+    """
+    for key, value in {**config, **config.optimizer}.items():
+        if key in ("total_steps", "accumulate_steps", "keep_checkpoints") and value < 1:
+            raise ValueError(f"{key} is {value}: it must be at least 1")
+    spread = parallel.Spread(config.num_devices)
+    spread.check_batch(config.batch_size, config.optimizer.accumulate_steps)
+    workdir.claim(config, folder)
+    with (
+        StopSignal() as stop,
+        Checkpoints(folder / workdir.CHECKPOINTS, keep=config.keep_checkpoints) as checkpoints,
+    ):
+        state = checkpoints.restore(spread.replicate(initial_state(task, config)))
+        with RunLog(folder, int(state.step), config.total_steps) as log:
+            meter = Meter(
+                batch_size=config.batch_size,
+                flops_per_example=task.flops_per_example,
+                num_devices=spread.num_devices,
+                device_kind=jax.devices()[0].device_kind,
+            )
+            step = make_step(task, config, spread.axis_name)
+            run = Run(
+                task=task,
+                data=data,
+                config=config,
+                folder=folder,
+                spread=spread,
+                program=spread.program(step, donate=True),
+                checkpoints=checkpoints,
+                stop=stop,
+                log=log,
+                meter=meter,
+                evaluator=Evaluator(task, data, config, spread),
+            )
+            yield run, state

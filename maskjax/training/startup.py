@@ -1,0 +1,144 @@
+"""What every launcher does first and last: flags, the compilation cache, errors in one line."""
+
+import difflib
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+from absl import app, flags
+from ml_collections.config_flags import config_flags
+
+from maskjax.training import preemption
+
+USER_ERROR = 2
+_PACKAGE = str(Path(__file__).parents[1])
+
+
+def default_workdir(config_path: str) -> str:
+    """The folder of a run whose flag --workdir is not given.
+
+    Args:
+      config_path: the value of --config, a file and where wanted a colon and a variant.
+
+    Example:
+      >>> default_workdir("configs/mae.py:smoke"), default_workdir("configs/mae.py")
+      ('runs/mae-smoke', 'runs/mae-default')
+    """
+    path, _, variant = config_path.partition(":")
+    return f"runs/{Path(path).stem}-{variant or 'default'}"
+
+
+def enable_compilation_cache() -> None:
+    """Keep compiled programs in the user's cache folder, or in JAX_COMPILATION_CACHE_DIR."""
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        jax.config.update("jax_compilation_cache_dir", str(Path(caches) / "maskjax" / "xla"))
+    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+def run(main: Callable[[], None]) -> None:
+    """Parse the flags and call `main`; the exit code says how it ended.
+
+    0: done. 2: the user can mend it, one line on stderr says how. 75: told to stop, saved, and the
+    same command resumes it. Anything else is a bug and keeps its traceback.
+    """
+
+    def guarded(argv: list[str]) -> None:
+        if len(argv) > 1:
+            _fail(f"unexpected argument {argv[1]!r}: flags are written --name=value")
+        try:
+            main()
+        except preemption.Preempted as stopped:
+            print(stopped, flush=True)
+            sys.exit(preemption.EXIT_CODE)
+        except (ValueError, FileNotFoundError, FloatingPointError) as error:
+            if not _is_for_the_user(error):
+                raise
+            _fail(str(error))
+
+    app.run(guarded, flags_parser=_parse)
+
+
+def _fail(message: str) -> None:
+    print("error: " + " ".join(message.split()), file=sys.stderr, flush=True)
+    sys.exit(USER_ERROR)
+
+
+def _is_for_the_user(error: Exception) -> bool:
+    """Whether this package raised the error itself, and so wrote its message for the user."""
+    if isinstance(error, FileNotFoundError):
+        return True
+    return traceback.extract_tb(error.__traceback__)[-1].filename.startswith(_PACKAGE)
+
+
+def _parse(argv: list[str]) -> list[str]:
+    """Parse flags with one-line errors, among them one for each config key that is not known."""
+    config_path = _value_of("config", argv)
+    if "config" in flags.FLAGS and not any(arg.startswith("--help") for arg in argv):
+        _check_config(config_path, argv)
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        _fail(str(error))
+        raise
+
+
+def _value_of(flag: str, argv: list[str]) -> str | None:
+    """The value of a flag that is not parsed yet, written --flag=value or --flag value."""
+    for here, after in zip(argv, [*argv[1:], None], strict=True):
+        name, is_joined, value = here.lstrip("-").partition("=")
+        if here.startswith("-") and name == flag:
+            return value if is_joined else after
+    return None
+
+
+def _check_config(config_path: str | None, argv: list[str]) -> None:
+    """Refuse a missing file, an unknown variant and unknown keys, naming what is known."""
+    if not config_path:
+        _fail("give a config: --config=configs/mae.py or --config=configs/mae.py:smoke")
+    path = Path(str(config_path).partition(":")[0])
+    if not path.is_file():
+        beside = path.parent if path.parent.is_dir() else Path("configs")
+        known = ", ".join(sorted(str(file) for file in beside.glob("*.py"))) or "none"
+        _fail(f"config file {path} does not exist; known: {known}")
+    try:
+        config = config_flags.ConfigFileFlagParser("config").parse(str(config_path))
+    except (ValueError, KeyError) as error:
+        _fail(_last_error_line(str(error)))
+    keys = _dotted_keys(config.to_dict())
+    for argument in argv:
+        override = re.match(r"--?(?:no)?config\.([^=]+)", argument)
+        if override and override[1] not in keys:
+            _fail(f"unknown config key {override[1]!r}: {_nearest(override[1], keys)}")
+
+
+def _last_error_line(text: str) -> str:
+    """The message of the exception that a traceback in a message ends with."""
+    found = re.findall(r"^\s*[\w.]*Error: (.*)$", text, flags=re.MULTILINE)
+    return found[-1] if found else text
+
+
+def _dotted_keys(tree: dict, prefix: str = "") -> list[str]:
+    keys = []
+    for key, value in tree.items():
+        keys.append(prefix + key)
+        if isinstance(value, dict):
+            keys += _dotted_keys(value, f"{prefix}{key}.")
+    return keys
+
+
+def _nearest(unknown: str, keys: list[str]) -> str:
+    """A hint: the key with the most similar last part, or the most similar as a whole."""
+    last = {key: key.rpartition(".")[2] for key in keys}
+    wanted = unknown.rpartition(".")[2]
+
+    def similarity(key: str) -> float:
+        whole = difflib.SequenceMatcher(None, unknown, key).ratio()
+        return whole + difflib.SequenceMatcher(None, wanted, last[key]).ratio()
+
+    return f"did you mean {max(keys, key=similarity)!r}?"

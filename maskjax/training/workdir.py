@@ -1,0 +1,188 @@
+"""The files of a run: what it was asked, what it ran on, and how it ended."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+from absl import logging
+
+CONFIG, METRICS, SUMMARY = "config.json", "metrics.jsonl", "summary.json"
+CHECKPOINTS, FIGURES = "checkpoints", "figures"
+
+# Keys that a resumed run may change, for they do not change its result; a name covers its section.
+FREE_KEYS = (
+    "data.num_workers",
+    "eval.batch_size",
+    "eval_every_steps",
+    "figures",
+    "keep_checkpoints",
+    "log_every_steps",
+    "max_nonfinite_steps",
+    "num_devices",
+    "save_every_steps",
+)
+
+
+def write_atomically(path: str | Path, content: str) -> None:
+    """Write a text file so that a reader, or a kill, sees the old or the new one, never a part."""
+    path = Path(path)
+    with tempfile.NamedTemporaryFile(
+        "w", dir=path.parent, prefix=f".{path.name}-", delete=False, encoding="utf-8"
+    ) as file:
+        try:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            os.chmod(file.name, 0o644)
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings to `a.b.c -> value`, through JSON so that tuples equal lists."""
+    flat = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _plain(config: Any) -> dict[str, Any]:
+    """A ConfigDict or mapping as JSON would give it back."""
+    tree = config.to_dict() if hasattr(config, "to_dict") else dict(config)
+    return json.loads(json.dumps(tree, default=str))
+
+
+def differing_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Keys of two configs whose values differ and matter to the result.
+
+    Returns:
+      Dotted key -> (old value, new value); a key that one lacks has None there.
+
+    Example:
+      >>> differing_keys({"mask": {"ratio": 0.5}, "num_devices": 1}, {"mask": {"ratio": 0.75}})
+      {'mask.ratio': (0.5, 0.75)}
+    """
+    old, new = _flatten(old), _flatten(new)
+    is_free = lambda key: any(key == free or key.startswith(f"{free}.") for free in FREE_KEYS)  # noqa: E731
+    return {
+        key: (old.get(key), new.get(key))
+        for key in sorted(old.keys() | new.keys())
+        if not is_free(key) and (key not in old or key not in new or old[key] != new[key])
+    }
+
+
+def git_revision() -> str | None:
+    """Revision of the checkout that this package runs from, with "-dirty" where files changed.
+
+    Returns:
+      None where the package is not a file under git.
+    """
+
+    def git(*args: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *args]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=20
+        ).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "HEAD") + ("-dirty" if changed else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _versions() -> dict[str, str]:
+    names = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in names}
+
+
+def describe_environment() -> dict[str, Any]:
+    """Versions and devices that a run depends on."""
+    return {
+        "versions": _versions(),
+        "git_revision": git_revision(),
+        "device_kind": jax.devices()[0].device_kind,
+        "device_count": jax.device_count(),
+        "process_count": jax.process_count(),
+        "command": sys.argv,
+    }
+
+
+def check(config: Any, workdir: str | Path) -> Path:
+    """Make sure that a folder is free, or holds a part of this very run.
+
+    Args:
+      config: the whole config.
+      workdir: the folder; it need not exist.
+
+    Returns:
+      Its path.
+
+    Raises:
+      ValueError: it holds results of another config (the message names the keys that differ), or
+        is no folder, or its config.json cannot be read.
+    """
+    workdir = Path(workdir)
+    if workdir.exists() and not workdir.is_dir():
+        raise ValueError(f"workdir {workdir} is a file: choose another --workdir")
+    if not _has_results(workdir):
+        return workdir
+    path = workdir / CONFIG
+    try:
+        earlier = json.loads(path.read_text())
+        differing = differing_keys(earlier["config"], _plain(config))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} cannot be read ({error}): choose another --workdir") from None
+    if differing:
+        pairs = (f"{key} ({old!r} there, {new!r} here)" for key, (old, new) in differing.items())
+        raise ValueError(
+            f"workdir {workdir} belongs to a run of another config: {', '.join(pairs)}; "
+            "choose another --workdir, or the same values to resume it"
+        )
+    if earlier.get("versions") != _versions():
+        logging.warning(
+            "%s was begun with %s: from here on its numbers may differ in the last digits.",
+            workdir, earlier.get("versions"),
+        )  # fmt: skip
+    return workdir
+
+
+def _has_results(workdir: Path) -> bool:
+    """Whether a run got so far that there is something to protect."""
+    metrics = workdir / METRICS
+    has_lines = metrics.exists() and metrics.stat().st_size > 0
+    return has_lines or any((workdir / CHECKPOINTS).glob("*")) or (workdir / SUMMARY).exists()
+
+
+def claim(config: Any, workdir: Path) -> None:
+    """Make a run's folder and write what is to be run, and on what, into its config.json."""
+    if jax.process_index() == 0:
+        workdir.mkdir(parents=True, exist_ok=True)
+        plain = _plain(config)
+        record = {"config": plain, "seeds": {"seed": plain["seed"]}, **describe_environment()}
+        write_atomically(workdir / CONFIG, json.dumps(record, indent=2) + "\n")
+
+
+def read_summary(workdir: str | Path) -> dict[str, Any] | None:
+    """The summary of a finished run, or None."""
+    path = Path(workdir) / SUMMARY
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def write_summary(workdir: str | Path, summary: Mapping[str, Any]) -> None:
+    """Mark a run as finished."""
+    write_atomically(Path(workdir) / SUMMARY, json.dumps(summary, indent=2) + "\n")

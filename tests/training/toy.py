@@ -1,0 +1,125 @@
+"""A task and data small enough to check by hand, with the interfaces of the real ones.
+
+The task hides a random share of each row's entries, a different count in every row, and predicts
+them from the visible ones by one matrix: loss_sum = sum of squared errors on hidden entries,
+weight_sum = their number.
+"""
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+WIDTH = 6
+
+
+class Task:
+    """Linear prediction of hidden entries."""
+
+    flops_per_example = 6.0 * WIDTH * WIDTH
+
+    def __init__(self, poison=None):
+        """`poison(step) -> factor` multiplies the loss; a NaN there makes a step non-finite."""
+        self.poison = poison
+        self.traces = 0
+
+    def init(self, key):
+        return {
+            "kernel": 0.3 * jax.random.normal(key, (WIDTH, WIDTH)),
+            "bias": jnp.zeros(WIDTH),
+        }
+
+    def decay_mask(self, params):
+        return jax.tree.map(lambda x: x.ndim > 1, params)
+
+    def is_masked(self, keys):
+        ratio, noise = jax.vmap(jax.random.uniform)(keys), None
+        noise = jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, 1), (WIDTH,)))(keys)
+        return noise < 0.2 + 0.6 * ratio[:, None]
+
+    def loss(self, params, batch, keys, step):
+        self.traces += 1
+        x = batch["inputs"]
+        is_masked = self.is_masked(keys)
+        predicted = jnp.where(is_masked, 0.0, x) @ params["kernel"] + params["bias"][None]
+        weights = is_masked.astype(jnp.float32)
+        if "is_valid" in batch:
+            weights = weights * batch["is_valid"][:, None]
+        loss = jnp.sum(weights * (predicted - x) ** 2)
+        if self.poison is not None:
+            loss = loss * self.poison(step)
+        hidden = jnp.sum(weights), jnp.float32(len(x) * WIDTH)
+        return loss, (jnp.sum(weights), {"hidden_share": hidden})
+
+    def features(self, params, inputs):
+        return inputs @ params["kernel"]
+
+
+class Data:
+    """Rows of a low-rank Gaussian; the label is the sign of the first entry."""
+
+    shape = (WIDTH,)
+
+    def __init__(self, batch_size, seed=0, num_classes=2):
+        rng = np.random.default_rng(7)
+        mixing = rng.normal(size=(2, WIDTH)).astype(np.float32)
+        self._rows = {
+            "train": rng.normal(size=(64, 2)).astype(np.float32) @ mixing,
+            "eval": rng.normal(size=(21, 2)).astype(np.float32) @ mixing,
+        }
+        self.num_train, self.num_eval = 64, 21
+        self.num_classes = num_classes
+        self._batch_size, self._seed = batch_size, seed
+
+    def _batch(self, rows):
+        return {"inputs": rows, "label": (rows[:, 0] > 0).astype(np.int32)}
+
+    def train_batches(self, start_step):
+        step = start_step
+        while True:
+            chosen = np.random.default_rng((self._seed, step)).integers(0, 64, self._batch_size)
+            yield self._batch(self._rows["train"][chosen])
+            step += 1
+
+    def eval_batches(self, split, batch_size, limit=None):
+        rows = self._rows[split][:limit]
+        for first in range(0, len(rows), batch_size):
+            part = rows[first : first + batch_size]
+            is_valid = np.arange(batch_size) < len(part)
+            part = np.concatenate([part, np.zeros((batch_size - len(part), WIDTH), np.float32)])
+            yield self._batch(part) | {"is_valid": is_valid}
+
+
+def config(**overrides):
+    """A complete config; overrides by dotted name with "__" for the dot."""
+    config = ml_collections.ConfigDict(
+        {
+            "seed": 3,
+            "total_steps": 12,
+            "batch_size": 8,
+            "optimizer": {
+                "base_lr": 0.5,
+                "b1": 0.9,
+                "b2": 0.95,
+                "eps": 1e-8,
+                "weight_decay": 0.05,
+                "warmup_steps": 3,
+                "min_lr": 0.001,
+                "clip_norm": 0.0,
+                "accumulate_steps": 1,
+                "ema_decay": 0.0,
+            },
+            "max_nonfinite_steps": 2,
+            "log_every_steps": 2,
+            "save_every_steps": 4,
+            "eval_every_steps": 0,
+            "num_devices": 1,
+            "keep_checkpoints": 2,
+            "eval": {"knn_k": 3, "max_train_examples": 0, "batch_size": 8},
+            "figures": {"num_examples": 2, "every_steps": 0},
+            "data": {"source": "toy", "num_workers": 0},
+            "mask": {"rule": "random", "ratio": 0.5},
+        }
+    )
+    config.update_from_flattened_dict({k.replace("__", "."): v for k, v in overrides.items()})
+    return config

@@ -1,0 +1,17 @@
+"""Data: sources with random access, transforms, and batches that are functions of (seed, step)."""
+
+from maskjax.data import arrays, folder, generated, tfds
+from maskjax.data.arrays import ArraySource
+from maskjax.data.build import Data, build
+from maskjax.data.images import EncodedImage, UndecodableError
+from maskjax.data.prefetch import Prefetcher
+from maskjax.data.settings import Settings
+from maskjax.data.sources import SOURCES, Record, Source, Splits, register
+
+# Imported because importing them registers their sources.
+_MODULES = (arrays, folder, generated, tfds)
+
+__all__ = [
+    "SOURCES", "ArraySource", "Data", "EncodedImage", "Prefetcher", "Record", "Settings",
+    "Source", "Splits", "UndecodableError", "build", "register",
+]  # fmt: skip

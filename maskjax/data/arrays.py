@@ -1,0 +1,217 @@
+"""Sources that lie in memory: `digits`, `array:FILE.npz` and `idx:DIR`."""
+
+import pathlib
+import zipfile
+import zlib
+
+import numpy as np
+
+from maskjax.data import idx
+from maskjax.data.settings import Settings
+from maskjax.data.sources import Record, Source, Splits, register
+from maskjax.typing import Int, Shaped
+
+
+class ArraySource(Source):
+    """Examples that lie in one array, the classes in another.
+
+    Args:
+        inputs: [N, *spatial, C] of any real dtype.
+        labels: integers [N] from 0, or None.
+        num_classes: None takes the largest label plus one.
+        value_range: stored numbers that stand for 0 and 1. None takes the dtype's for uint8 and
+            uint16, (0, 1) for floats that lie within it, otherwise the smallest and largest number.
+
+    Raises:
+        ValueError: where a number is not finite.
+    """
+
+    in_memory = True
+
+    def __init__(
+        self,
+        inputs: Shaped[np.ndarray, "N *spatial C"],
+        labels: Int[np.ndarray, "N"] | None = None,
+        *,
+        num_classes: int | None = None,
+        value_range: tuple[float, float] | None = None,
+    ):
+        self._inputs = inputs
+        self._labels = labels
+        self.shape = inputs.shape[1:]
+        if labels is not None:
+            self.num_classes = num_classes or int(labels.max()) + 1
+        self.value_range = value_range or _value_range(inputs)
+
+    def __len__(self) -> int:
+        return len(self._inputs)
+
+    def __getitem__(self, index: int) -> Record:
+        label = None if self._labels is None else int(self._labels[index])
+        return Record(self._inputs[index], label)
+
+    def labels(self) -> Int[np.ndarray, "N"] | None:
+        return self._labels
+
+
+def _value_range(inputs: np.ndarray) -> tuple[float, float] | None:
+    if inputs.dtype in (np.uint8, np.uint16, np.bool_):
+        return None
+    low, high = float(inputs.min()), float(inputs.max())
+    if not np.isfinite([low, high]).all():
+        raise ValueError("the examples hold numbers that are not finite; remove or replace them")
+    if inputs.dtype.kind == "f" and low >= 0 and high <= 1:
+        return (0.0, 1.0)
+    return (low, high if high > low else low + 1)
+
+
+def with_channels(
+    inputs: Shaped[np.ndarray, "N *rest"], num_spatial: int, name: str
+) -> Shaped[np.ndarray, "N *spatial C"]:
+    """Give examples a channel axis where they lack one.
+
+    Args:
+        inputs: [N, *spatial] or [N, *spatial, C].
+        num_spatial: number of spatial axes (the length of `data.size`); 0 is unknown: then the last
+            axis of three or more holds the channels if it has at most 4 entries.
+        name: for messages.
+
+    Returns:
+        [N, *spatial, C].
+
+    Raises:
+        ValueError: where the rank fits neither, or there are no examples.
+    """
+    if inputs.ndim < 2 or inputs.size == 0:
+        raise ValueError(f"{name} has shape {inputs.shape}; it must be [N, *spatial] or"
+                         " [N, *spatial, C] and not empty")  # fmt: skip
+    if not num_spatial:
+        has_channels = inputs.ndim > 2 and inputs.shape[-1] <= 4
+        num_spatial = inputs.ndim - 1 - has_channels
+    if inputs.ndim == num_spatial + 1:
+        return inputs[..., None]
+    if inputs.ndim != num_spatial + 2:
+        raise ValueError(
+            f"{name} has shape {inputs.shape}, which does not fit data.size with {num_spatial}"
+            " spatial axes; give data.size one length for each spatial axis"
+        )
+    return inputs
+
+
+def check_labels(labels: np.ndarray, count: int, name: str) -> Int[np.ndarray, "N"]:
+    """Return labels as int32 [N], or raise a ValueError that names `name` and what is wrong."""
+    labels = labels.reshape(-1) if labels.shape[1:] in ((), (1,)) else labels
+    if labels.shape != (count,):
+        raise ValueError(
+            f"{name} has shape {labels.shape} for {count} examples; give one label an example"
+        )
+    if labels.dtype.kind not in "iub" and not (
+        labels.dtype.kind == "f" and np.array_equal(labels, np.rint(labels))
+    ):
+        raise ValueError(f"{name} has dtype {labels.dtype}; labels must be integers from 0")
+    if labels.min() < 0:
+        raise ValueError(f"{name} holds {labels.min()}; labels must be integers from 0")
+    return labels.astype(np.int32)
+
+
+def make_splits(
+    train: tuple[np.ndarray, np.ndarray | None],
+    evaluation: tuple[np.ndarray, np.ndarray | None] | None,
+    name: str,
+    num_spatial: int,
+) -> Splits:
+    """Check arrays (inputs, labels or None) and wrap them; `name` is for messages."""
+    parts = [train] if evaluation is None else [train, evaluation]
+    checked = []
+    for part, (inputs, labels) in zip(("train", "eval"), parts):
+        if inputs.dtype.kind not in "biuf":
+            raise ValueError(
+                f"{name}: {part} examples have dtype {inputs.dtype}; give real numbers"
+            )
+        inputs = with_channels(inputs, num_spatial, f"{name}: {part} inputs")
+        if labels is not None:
+            labels = check_labels(labels, len(inputs), f"{name}: {part} labels")
+        checked.append((inputs, labels))
+    all_labels = [labels for _, labels in checked if labels is not None]
+    num_classes = max(int(labels.max()) for labels in all_labels) + 1 if all_labels else None
+    try:
+        first = ArraySource(*checked[0], num_classes=num_classes)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    if len(checked) == 1:
+        return Splits(first)
+    return Splits(
+        first,
+        ArraySource(*checked[1], num_classes=num_classes, value_range=first.value_range),
+    )
+
+
+@register("digits")
+def digits(argument: str, settings: Settings) -> Splits:
+    """Load scikit-learn's 1797 handwritten digits: 8x8x1, 17 grey levels, 10 classes."""
+    del argument, settings
+    from sklearn.datasets import load_digits  # slow to import, and only this source needs it
+
+    bunch = load_digits()
+    images = bunch.images.astype(np.float32)[..., None]
+    return Splits(ArraySource(images, bunch.target.astype(np.int32), value_range=(0, 16)))
+
+
+@register("array")
+def array(argument: str, settings: Settings) -> Splits:
+    """Load an .npz file of x_train, y_train, x_test, y_test, or of x and y; each y is optional.
+
+    x is [N, *spatial] or [N, *spatial, C] (see `with_channels`) of any real dtype, y integers [N].
+    """
+    path = pathlib.Path(argument).expanduser()
+    if not argument or not path.is_file():
+        raise FileNotFoundError(
+            f"data source 'array:{argument}': no such file; give the path of an .npz file"
+        )
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except (OSError, ValueError, EOFError, TypeError, zlib.error, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"data source 'array:{argument}' is not a readable .npz file ({error});"
+            " write it with numpy.savez"
+        ) from error
+    known = ({"x", "y"}, {"x_train", "y_train", "x_test", "y_test"})
+    prefix = "x" if "x" in arrays else "x_train"
+    is_complete = prefix in arrays and ("y_test" not in arrays or "x_test" in arrays)
+    if not is_complete or not any(set(arrays) <= keys for keys in known):
+        raise ValueError(
+            f"data source 'array:{argument}' has keys {sorted(arrays)}; it must have x (and y),"
+            " or x_train (and y_train, x_test, y_test)"
+        )
+    train = (arrays[prefix], arrays.get(prefix.replace("x", "y", 1)))
+    test = (arrays["x_test"], arrays.get("y_test")) if "x_test" in arrays else None
+    return make_splits(train, test, f"data source 'array:{argument}'", len(settings.size))
+
+
+@register("idx")
+def idx_folder(argument: str, settings: Settings) -> Splits:
+    """Read a folder of MNIST's idx files, gzipped or not: train-images..., t10k-labels...
+
+    Files of any idx dtype and rank are read; labels and the t10k (or test) split are optional.
+    """
+    folder = pathlib.Path(argument).expanduser()
+    name = f"data source 'idx:{argument}'"
+    if not argument or not folder.is_dir():
+        raise FileNotFoundError(
+            f"{name}: no such folder; give the one that holds train-images-idx3-ubyte[.gz]"
+        )
+    train_images = idx.find(folder, ("train",), "images")
+    if train_images is None:
+        raise FileNotFoundError(
+            f"{name}: no train-images-idx3-ubyte[.gz] in the folder; put the files there"
+        )
+    splits = []
+    for images, prefixes in (
+        (train_images, ("train",)),
+        (idx.find(folder, ("t10k", "test"), "images"), ("t10k", "test")),
+    ):
+        if images is not None:
+            labels = idx.find(folder, prefixes, "labels")
+            splits.append((idx.read(images), None if labels is None else idx.read(labels)))
+    return make_splits(splits[0], splits[1] if len(splits) == 2 else None, name, len(settings.size))

@@ -1,0 +1,277 @@
+"""From `config.data` to `Data`: what the rest of maskjax sees of a data set."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from maskjax.data import pipeline
+from maskjax.data.pipeline import Collate, Loader
+from maskjax.data.settings import Settings
+from maskjax.data.sources import Source, Splits, hold_out, open_splits, take
+from maskjax.data.transforms import Transform, to_unit
+from maskjax.typing import Batch, Float
+
+# Mean and std come from about so many numbers, and from no fewer examples than this.
+_STATISTICS_NUMBERS = 2**22
+_STATISTICS_EXAMPLES = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """A data set, ready to be read in batches.
+
+    Attributes:
+        shape: (*spatial, C) of one example.
+        num_classes: None without labels.
+        num_train: number of training examples.
+        num_eval: number of evaluation examples, 0 where none are set apart.
+        mean: of values in [0, 1] per channel, [1, ..., C]: broadcasts with one example.
+        std: like `mean`.
+        class_names: in label order, where classes have names.
+    """
+
+    shape: tuple[int, ...]
+    num_classes: int | None
+    num_train: int
+    num_eval: int
+    mean: np.ndarray
+    std: np.ndarray
+    class_names: tuple[str, ...] | None
+    _train: Loader
+    _eval: Loader | None
+    _seed: int
+    _batch_size: int
+    _num_workers: int
+    _process_index: int
+    _process_count: int
+
+    def train_batches(self, start_step: int = 0) -> Iterator[Batch]:
+        """Iterate without end over this process's part of the shuffled, augmented batches.
+
+        Args:
+            start_step: number of the first batch; batch t is a function of (seed, t), and the
+                batches before it are not read.
+
+        Returns:
+            An iterator of {"inputs": float32 [B, *shape], normalised; "label": int32 [B] where
+            there are labels}. Its `close()` ends worker processes.
+        """
+        return pipeline.train_batches(
+            self._train,
+            self._collate(self._train.source),
+            seed=self._seed,
+            batch_size=self._batch_size,
+            start_step=start_step,
+            process_index=self._process_index,
+            process_count=self._process_count,
+            num_workers=self._num_workers,
+        )
+
+    def eval_batches(
+        self, split: str, batch_size: int, limit: int | None = None
+    ) -> Iterator[Batch]:
+        """Iterate once over a split in a fixed order without augmentation.
+
+        Args:
+            split: "train" or "eval".
+            batch_size: of all processes together; the last batch is padded to it.
+            limit: use only a fixed random subset of so many examples.
+
+        Returns:
+            A finite iterator like that of `train_batches`, with "is_valid" bool [B]: False where
+            an example is padding or could not be decoded. It is empty where there are no
+            evaluation examples.
+
+        Raises:
+            ValueError: for another split, or a batch size that the processes do not divide.
+        """
+        if split not in ("train", "eval"):
+            raise ValueError(f"split={split!r} must be 'train' or 'eval'")
+        _check_batch_size(batch_size, self._process_count)
+        loader = self._train if split == "train" else self._eval
+        if loader is None:
+            return iter(())
+        if limit:
+            loader = dataclasses.replace(loader, source=take(loader.source, limit))
+        return pipeline.eval_batches(
+            loader,
+            dataclasses.replace(self._collate(loader.source), marks_valid=True),
+            batch_size=batch_size,
+            process_index=self._process_index,
+            process_count=self._process_count,
+        )
+
+    def denormalise(self, x: Any) -> Float[np.ndarray, "*batch_and_shape"]:
+        """Undo the normalisation.
+
+        Args:
+            x: [..., *shape] normalised.
+
+        Returns:
+            float32 of the same shape, cut to [0, 1].
+        """
+        return np.clip(np.asarray(x, np.float32) * self.std + self.mean, 0, 1).astype(np.float32)
+
+    def _collate(self, source: Source) -> Collate:
+        return Collate(self.mean.reshape(-1), self.std.reshape(-1), source.num_classes is not None)
+
+
+def build(
+    config: Mapping[str, Any],
+    *,
+    seed: int,
+    batch_size: int,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> Data:
+    """Open a data set and check all that can be checked before training.
+
+    Args:
+        config: `config.data`; its keys are the attributes of `Settings`.
+        seed: decides the order and the augmentation of training examples, not which ones are held
+            out.
+        batch_size: of the training batches, over all processes.
+        process_index: which contiguous part of each batch this process gets.
+        process_count: number of processes; it changes no global batch.
+
+    Returns:
+        The data set.
+
+    Raises:
+        ValueError: for settings that are wrong or do not fit the data, and for unusable data.
+        FileNotFoundError: where files are missing.
+    """
+    settings = Settings.from_config(config)
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed={seed} must be at least 0 and below 2**32")
+    _check_batch_size(batch_size, process_count)
+    splits = _open(settings)
+    if settings.limit:
+        splits = splits._replace(train=take(splits.train, settings.limit))
+    if len(splits.train) < batch_size:
+        raise ValueError(
+            f"data source {settings.source!r} has {len(splits.train)} training examples, fewer than"
+            f" batch_size={batch_size}; lower batch_size"
+        )
+    shape = _example_shape(splits.train, settings, settings.source)
+    if splits.eval is not None:
+        name = settings.eval_source or settings.source
+        eval_shape = _example_shape(splits.eval, settings, name)
+        if eval_shape != shape:
+            raise ValueError(
+                f"evaluation examples from {name!r} have shape {eval_shape}, training examples"
+                f" {shape}; set data.size (and data.channels)"
+            )
+    plain = Loader(
+        splits.train,
+        Transform(shape[:-1], settings.channels, value_range=splits.train.value_range),
+        shape,
+        settings.bad_files,
+    )
+    mean, std = _statistics(plain, settings)
+    augmented = dataclasses.replace(
+        plain.transform, crop_scale=settings.crop_scale, flip=settings.flip
+    )
+    return Data(
+        shape=shape,
+        num_classes=splits.train.num_classes,
+        num_train=len(splits.train),
+        num_eval=0 if splits.eval is None else len(splits.eval),
+        mean=mean,
+        std=std,
+        class_names=splits.train.class_names,
+        _train=dataclasses.replace(plain, transform=augmented),
+        _eval=None if splits.eval is None else dataclasses.replace(plain, source=splits.eval),
+        _seed=seed,
+        _batch_size=batch_size,
+        _num_workers=settings.num_workers,
+        _process_index=process_index,
+        _process_count=process_count,
+    )
+
+
+def _check_batch_size(batch_size: int, process_count: int):
+    if batch_size < 1 or batch_size % process_count:
+        raise ValueError(
+            f"batch size {batch_size} must be a positive multiple of the {process_count} processes"
+        )
+
+
+def _open(settings: Settings) -> Splits:
+    """Open the training and evaluation sources and settle which examples are whose."""
+    splits = open_splits(settings.source, settings)
+    if not settings.eval_source:
+        return splits if splits.eval else hold_out(splits.train, settings.eval_fraction)
+    other = open_splits(settings.eval_source, settings)
+    evaluation = other.eval or other.train
+    names = splits.train.class_names, evaluation.class_names
+    if None not in names and names[0] != names[1]:
+        raise ValueError(
+            f"data.eval_source {settings.eval_source!r} has other classes than"
+            f" {settings.source!r}; give both the same class folders"
+        )
+    return Splits(splits.train, evaluation)
+
+
+def _example_shape(source: Source, settings: Settings, name: str) -> tuple[int, ...]:
+    """Return the shape after the transforms, or raise where settings and data do not fit."""
+    *spatial, channels = source.shape
+    if settings.size and len(settings.size) != len(spatial):
+        raise ValueError(
+            f"data.size={settings.size} has {len(settings.size)} lengths, but {name!r} has"
+            f" {len(spatial)} spatial axes"
+        )
+    if not settings.size and None in spatial:
+        raise ValueError(
+            f"data source {name!r} has examples of different sizes; set data.size to one length"
+            " for each spatial axis"
+        )
+    if not settings.channels and channels is None:
+        raise ValueError(
+            f"data source {name!r} has examples with different numbers of channels; set"
+            " data.channels to 1 or 3"
+        )
+    if len(spatial) != 2 and (settings.has_crop or settings.flip):
+        raise ValueError(
+            f"data.crop_scale and data.flip are for images, but {name!r} has {len(spatial)} spatial"
+            " axes; leave them at (1, 1) and False"
+        )
+    if settings.channels not in (0, channels) and channels is not None and channels > 4:
+        raise ValueError(
+            f"data.channels={settings.channels} cannot be had from the {channels} channels of"
+            f" {name!r}; set it to 0"
+        )
+    return (*(settings.size or spatial), settings.channels or channels)
+
+
+def _statistics(loader: Loader, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and std [1, ..., C] as set, or of a fixed sample of the loader's examples."""
+    shape, channels = loader.shape, loader.shape[-1]
+    for key in ("mean", "std"):
+        if len(getattr(settings, key)) not in (0, 1, channels):
+            raise ValueError(
+                f"data.{key} has {len(getattr(settings, key))} numbers for {channels} channels"
+            )
+    mean, std = settings.mean, settings.std
+    if not (mean and std):
+        count = max(_STATISTICS_EXAMPLES, _STATISTICS_NUMBERS // int(np.prod(shape)))
+        sample = dataclasses.replace(loader, source=take(loader.source, count))
+        total, squares, examples = np.zeros(channels), np.zeros(channels), 0
+        for index in range(len(sample.source)):
+            inputs, _, is_valid = sample.evaluate(index)
+            if is_valid:
+                pixels = to_unit(inputs).astype(np.float64).reshape(-1, channels)
+                total += pixels.mean(0)
+                squares += (pixels**2).mean(0)
+                examples += 1
+        if not examples:
+            raise ValueError(f"data source {settings.source!r}: no example could be decoded")
+        found_mean = total / examples
+        found_std = np.sqrt(np.maximum(squares / examples - found_mean**2, 0))
+        mean = mean or found_mean
+        std = std or np.where(found_std > 1e-6, found_std, 1)  # a constant channel stays so
+    frame = (1,) * (len(shape) - 1) + (channels,)
+    mean, std = (np.broadcast_to(np.asarray(value, np.float32), frame) for value in (mean, std))
+    return mean.copy(), std.copy()

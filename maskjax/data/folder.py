@@ -1,0 +1,157 @@
+"""Image files in a folder: `folder:DIR`, with or without classes and splits."""
+
+import collections
+import concurrent.futures
+import os
+import pathlib
+
+import numpy as np
+from absl import logging
+
+from maskjax.data.images import EncodedImage, Header, UndecodableError, read_header
+from maskjax.data.settings import Settings
+from maskjax.data.sources import Record, Source, Splits, register
+from maskjax.typing import Int
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+EVAL_FOLDERS = ("val", "test", "eval")
+
+# Where sizes and channels are configured, headers only serve to find bad files early: enough of
+# them are opened to notice a broken copy, not all of a million.
+_MAX_CHECKED = 20_000
+
+
+class FolderSource(Source):
+    """Image files, decoded when they are read.
+
+    Args:
+        paths: the files.
+        labels: class of each file, or None.
+        class_names: names of the classes; None without labels.
+        shape: (H, W, C), None where the files differ or were not looked at.
+    """
+
+    def __init__(
+        self,
+        paths: list[str],
+        labels: Int[np.ndarray, "N"] | None,
+        class_names: tuple[str, ...] | None,
+        shape: tuple[int | None, ...],
+    ):
+        self._paths = paths
+        self._labels = labels
+        self.class_names = class_names
+        self.num_classes = None if class_names is None else len(class_names)
+        self.shape = shape
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, index: int) -> Record:
+        path = self._paths[index]
+        label = None if self._labels is None else int(self._labels[index])
+        return Record(EncodedImage(path, path), label)
+
+    def labels(self) -> Int[np.ndarray, "N"] | None:
+        return self._labels
+
+
+@register("folder")
+def folder(argument: str, settings: Settings) -> Splits:
+    """Open image files (JPEG, PNG, WebP) under DIR, in one of these layouts.
+
+    DIR/train/CLASS/x.jpg with DIR/val, DIR/test or DIR/eval (the first that is there);
+    DIR/CLASS/x.jpg; or images directly in DIR (or in DIR/train, DIR/val), which then have no
+    classes. Files may lie deeper below CLASS. Names that begin with a dot are passed over.
+    """
+    root = pathlib.Path(argument).expanduser()
+    name = f"data source 'folder:{argument}'"
+    if not argument or not root.is_dir():
+        raise FileNotFoundError(f"{name}: no such folder; give the path of a folder of images")
+    if not (root / "train").is_dir():
+        return Splits(_open(root, name, None, settings))
+    train = _open(root / "train", name, None, settings)
+    for part in EVAL_FOLDERS:
+        if (root / part).is_dir():
+            return Splits(train, _open(root / part, name, train.class_names, settings))
+    return Splits(train)
+
+
+def _open(
+    root: pathlib.Path, name: str, class_names: tuple[str, ...] | None, settings: Settings
+) -> FolderSource:
+    """Open one split; `class_names` are those of the training split, if it is known."""
+    flat, classes = _list_files(root)
+    if flat and classes:
+        raise ValueError(
+            f"{name}: {root} holds both images ({os.path.basename(flat[0])} ...) and folders of"
+            f" images ({next(iter(classes))} ...); move the images into class folders"
+        )
+    if not flat and not classes:
+        raise FileNotFoundError(
+            f"{name}: no images in {root}; files must end in {', '.join(SUFFIXES)}"
+        )
+    if class_names is None and classes:
+        class_names = tuple(sorted(classes))
+    strange = sorted(set(classes) - set(class_names or ()))
+    if strange:
+        raise ValueError(
+            f"{name}: {root} has class folders that training lacks ({', '.join(strange[:5])});"
+            " give both splits the same class folders"
+        )
+    paths, labels = flat, None
+    if classes:
+        files = [(path, class_names.index(key)) for key in sorted(classes) for path in classes[key]]
+        paths = [path for path, _ in files]
+        labels = np.array([label for _, label in files], np.int32)
+    is_good, shape = _check_headers(paths, name, settings)
+    if not is_good.all():
+        paths = [path for path, good in zip(paths, is_good) if good]
+        labels = None if labels is None else labels[is_good]
+    return FolderSource(paths, labels, class_names if classes else None, shape)
+
+
+def _list_files(root: pathlib.Path) -> tuple[list[str], dict[str, list[str]]]:
+    """Return the images directly in a folder, and those below each of its sub-folders, sorted."""
+    flat, classes = [], collections.defaultdict(list)
+    for parent, folders, files in os.walk(root, followlinks=True):
+        folders[:] = sorted(entry for entry in folders if not entry.startswith("."))
+        below = pathlib.PurePath(parent).relative_to(root).parts
+        for file in sorted(files):
+            if file.lower().endswith(SUFFIXES) and not file.startswith("."):
+                (classes[below[0]] if below else flat).append(os.path.join(parent, file))
+    return flat, dict(classes)
+
+
+def _check_headers(
+    paths: list[str], name: str, settings: Settings
+) -> tuple[np.ndarray, tuple[int | None, ...]]:
+    """Open files' headers: which are good, and the shape (None along axes where they differ)."""
+    is_good = np.ones(len(paths), bool)
+    checked = np.arange(len(paths))
+    needs_all = not (settings.size and settings.channels)
+    if not needs_all and len(paths) > _MAX_CHECKED:
+        checked = np.linspace(0, len(paths) - 1, _MAX_CHECKED).astype(int)
+
+    def check(index: int) -> Header | UndecodableError:
+        try:
+            return read_header(EncodedImage(paths[index], paths[index]))
+        except UndecodableError as error:
+            return error
+
+    # Threads hide the latency of a network file system.
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(check, checked))
+    errors = [result for result in results if isinstance(result, UndecodableError)]
+    if errors:
+        message = f"{name}: {len(errors)} of {len(checked)} files are bad; first: {errors[0]}"
+        if settings.bad_files == "error":
+            raise ValueError(f"{message}; remove such files or set data.bad_files='skip'")
+        if len(errors) == len(checked):
+            raise ValueError(f"{message}; no file is left")
+        logging.warning("%s; they are skipped", message)
+        is_good[checked[[isinstance(result, UndecodableError) for result in results]]] = False
+    headers = [result for result in results if isinstance(result, Header)]
+    sides = [{header[axis] for header in headers} for axis in range(3)]
+    shape = [side.pop() if len(side) == 1 and needs_all else None for side in sides]
+    return is_good, tuple(shape)

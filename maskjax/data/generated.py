@@ -1,0 +1,212 @@
+"""Sources that are drawn: `photos` (crops), `signals` (1-D) and `volumes` (3-D)."""
+
+import numpy as np
+
+from maskjax.data.settings import Settings
+from maskjax.data.sources import Record, Source, Splits, register
+from maskjax.typing import Float, Int
+
+WAVEFORMS = ("sine", "square", "triangle", "sawtooth", "pulse")
+SOLIDS = ("ball", "box", "cylinder", "cone", "torus")
+
+_PHOTOS_SEED = 0
+_EVAL_SHARE = 0.25  # right part of each photograph, kept from training
+_TRAIN, _EVAL = 0, 1
+
+
+class PhotoCrops(Source):
+    """Random crops of photographs; example i is always the same crop.
+
+    Args:
+        photos: uint8 images [H, W, 3] of one shape; example i is from photos[i % len(photos)].
+        count: number of examples.
+        size: (height, width): crops have its aspect ratio and are between 0.4 and 1 times as large
+            as fits into `largest`; () makes crops of 64x64 pixels.
+        largest: (height, width) that bounds the crops.
+        split: enters the draw, so that splits differ.
+    """
+
+    in_memory = True
+
+    def __init__(
+        self,
+        photos: list[np.ndarray],
+        count: int,
+        size: tuple[int, ...],
+        largest: tuple[int, int],
+        split: int,
+    ):
+        self._photos = photos
+        self._count = count
+        self._split = split
+        self.shape = (None, None, 3) if size else (64, 64, 3)
+        height, width = size or (64, 64)
+        most = min(largest[0] / height, largest[1] / width)
+        self._sides = (height, width)
+        self._scales = (0.4 * most, most) if size else (1.0, 1.0)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> Record:
+        rng = np.random.default_rng((_PHOTOS_SEED, self._split, index))
+        photo = self._photos[index % len(self._photos)]
+        scale = rng.uniform(*self._scales)
+        height, width = (max(1, int(side * scale)) for side in self._sides)
+        top = rng.integers(photo.shape[0] - height + 1)
+        left = rng.integers(photo.shape[1] - width + 1)
+        return Record(photo[top : top + height, left : left + width])
+
+
+@register("photos")
+def photos(argument: str, settings: Settings) -> Splits:
+    """Cut crops from scikit-learn's two photographs: 8192 to train on, 512 of parts kept apart."""
+    del argument
+    if len(settings.size) not in (0, 2):
+        raise ValueError(f"data.size={settings.size} must be (height, width) for 'photos'")
+    from sklearn.datasets import load_sample_images  # slow to import
+
+    whole = load_sample_images().images
+    border = int(whole[0].shape[1] * (1 - _EVAL_SHARE))
+    left, right = [x[:, :border] for x in whole], [x[:, border:] for x in whole]
+    largest = right[0].shape[:2]
+    return Splits(
+        PhotoCrops(left, 8192, settings.size, largest, _TRAIN),
+        PhotoCrops(right, 512, settings.size, largest, _EVAL),
+    )
+
+
+class Signals(Source):
+    """Noisy waveforms of two channels, the second lagging behind the first; in [0, 1].
+
+    Args:
+        count: number of examples; example i has class i % 5.
+        length: entries in time.
+        seed: of the data set.
+        split: enters the draw, so that splits differ.
+    """
+
+    num_classes = len(WAVEFORMS)
+    class_names = WAVEFORMS
+    value_range = (0.0, 1.0)
+    in_memory = True
+
+    def __init__(self, count: int, length: int, seed: int, split: int):
+        self._count, self._seed, self._split = count, seed, split
+        self.shape = (length, 2)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> Record:
+        rng = np.random.default_rng((self._seed, self._split, index))
+        label = index % self.num_classes
+        cycles, start, lag = rng.uniform(2, 8), rng.uniform(), rng.uniform(0.1, 0.4)
+        time = np.linspace(0, cycles, self.shape[0], endpoint=False)[:, None]  # [T, 1]
+        wave = waveform(label, (time + start - np.array([0, lag])) % 1)  # [T, 2]
+        noise = rng.normal(0, 0.04, wave.shape)
+        signal = 0.5 + rng.uniform(0.2, 0.4) * wave + noise
+        return Record(np.clip(signal, 0, 1).astype(np.float32), label)
+
+    def labels(self) -> Int[np.ndarray, "N"]:
+        return np.arange(self._count, dtype=np.int32) % self.num_classes
+
+
+def waveform(label: int, phase: Float[np.ndarray, "T C"]) -> Float[np.ndarray, "T C"]:
+    """Return the class's wave in [-1, 1] at a phase in [0, 1)."""
+    if label == 0:
+        return np.sin(2 * np.pi * phase)
+    if label == 1:
+        return np.where(phase < 0.5, 1.0, -1.0)
+    if label == 2:
+        return 1 - 4 * np.abs(phase - 0.5)
+    if label == 3:
+        return 2 * phase - 1
+    return 2 * np.exp(-(((phase - 0.5) / 0.08) ** 2)) - 1
+
+
+@register("signals")
+def signals(argument: str, settings: Settings) -> Splits:
+    """Generate 1-D data: 4096 + 1024 waveforms [T, 2] of 5 kinds; `signals:SEED` draws others.
+
+    T is `data.size` (256 where that is unset).
+    """
+    (length,) = _native_size(settings, (256,), "signals")
+    seed = _parse_seed(argument, "signals")
+    return Splits(Signals(4096, length, seed, _TRAIN), Signals(1024, length, seed, _EVAL))
+
+
+class Volumes(Source):
+    """Solids of varying place, size, orientation and brightness in noise; in [0, 1].
+
+    Args:
+        count: number of examples; example i has class i % 5.
+        size: (depth, height, width).
+        seed: of the data set.
+        split: enters the draw, so that splits differ.
+    """
+
+    num_classes = len(SOLIDS)
+    class_names = SOLIDS
+    value_range = (0.0, 1.0)
+    in_memory = True
+
+    def __init__(self, count: int, size: tuple[int, ...], seed: int, split: int):
+        self._count, self._seed, self._split = count, seed, split
+        self.shape = (*size, 1)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> Record:
+        rng = np.random.default_rng((self._seed, self._split, index))
+        label = index % self.num_classes
+        centre, radius = rng.uniform(-0.25, 0.25, 3), rng.uniform(0.4, 0.7)
+        axes = [
+            (np.linspace(-1, 1, side) - middle) / radius
+            for side, middle in zip(self.shape[:-1], centre)
+        ]
+        coordinates = list(np.meshgrid(*axes, indexing="ij", sparse=True))
+        coordinates = [coordinates[axis] for axis in rng.permutation(3)]
+        inside = is_inside(label, *coordinates)
+        volume = 0.15 + rng.uniform(0.4, 0.8) * inside + rng.normal(0, 0.05, self.shape[:-1])
+        return Record(np.clip(volume, 0, 1).astype(np.float32)[..., None], label)
+
+    def labels(self) -> Int[np.ndarray, "N"]:
+        return np.arange(self._count, dtype=np.int32) % self.num_classes
+
+
+def is_inside(label: int, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Return where the class's solid is; it has about unit radius and its axis along z."""
+    if label == 0:
+        return x**2 + y**2 + z**2 < 1
+    if label == 1:
+        return np.maximum(np.maximum(np.abs(x), np.abs(y)), np.abs(z)) < 0.8
+    if label == 2:
+        return (x**2 + y**2 < 0.6) & (np.abs(z) < 0.9)
+    if label == 3:
+        return (x**2 + y**2 < ((z + 1) / 2) ** 2) & (np.abs(z) < 1)
+    return (np.sqrt(x**2 + y**2) - 0.7) ** 2 + z**2 < 0.09
+
+
+@register("volumes")
+def volumes(argument: str, settings: Settings) -> Splits:
+    """Generate 3-D data: 2048 + 512 solids [D, H, W, 1] of 5 kinds; `volumes:SEED` draws others.
+
+    (D, H, W) is `data.size` ((16, 16, 16) where that is unset).
+    """
+    size = _native_size(settings, (16, 16, 16), "volumes")
+    seed = _parse_seed(argument, "volumes")
+    return Splits(Volumes(2048, size, seed, _TRAIN), Volumes(512, size, seed, _EVAL))
+
+
+def _native_size(settings: Settings, default: tuple[int, ...], name: str) -> tuple[int, ...]:
+    if settings.size and len(settings.size) != len(default):
+        raise ValueError(f"data.size={settings.size} must have {len(default)} lengths for {name!r}")
+    return settings.size or default
+
+
+def _parse_seed(argument: str, name: str) -> int:
+    if argument and not argument.isdecimal():
+        raise ValueError(f"data source '{name}:{argument}': what follows the colon is a seed >= 0")
+    return int(argument or 0)

@@ -1,0 +1,219 @@
+"""From examples to batches: Grain's shuffled stream to train on, padded batches to evaluate on."""
+
+import dataclasses
+import os
+import weakref
+from collections.abc import Iterator
+
+import grain
+import numpy as np
+from absl import flags, logging
+
+from maskjax.data.images import UndecodableError
+from maskjax.data.sources import Source
+from maskjax.data.transforms import Transform
+from maskjax.typing import Batch, Float, Num
+
+# So many bad files in a row are no accident.
+_MAX_SKIPPED = 100
+# Length of the stream that never ends: a float holds it exactly, as Grain divides lengths.
+_MAX_POSITIONS = 2**50
+
+
+# inputs [*spatial, C], label or None, whether it is valid.
+Example = tuple[np.ndarray, int | None, bool]
+
+
+@dataclasses.dataclass(frozen=True)
+class Loader:
+    """From an index to a transformed example.
+
+    Attributes:
+        source: what to read.
+        transform: what to do with it.
+        shape: of the result, [*spatial, C]; an example of another shape is an error.
+        bad_files: "error" or "skip".
+    """
+
+    source: Source
+    transform: Transform
+    shape: tuple[int, ...]
+    bad_files: str = "error"
+
+    def train(self, index: int, rng: np.random.Generator | None = None) -> Example:
+        """Load a training example; in place of a bad file that is skipped, the next good one."""
+        for position in range(index, index + _MAX_SKIPPED):
+            example = self._load(position % len(self.source), rng)
+            if example is not None:
+                return example
+        raise ValueError(f"{_MAX_SKIPPED} undecodable files in a row; check the data")
+
+    def evaluate(self, index: int) -> Example:
+        """Load without augmentation; not valid are indices past the end and skipped bad files."""
+        if index < len(self.source):
+            example = self._load(index, None)
+            if example is not None:
+                return example
+        return (np.zeros(self.shape, np.uint8), 0, False)
+
+    def _load(self, index: int, rng: np.random.Generator | None) -> Example | None:
+        record = self.source[index]
+        try:
+            inputs = self.transform(record.inputs, rng)
+        except UndecodableError as error:
+            if self.bad_files == "error":
+                raise ValueError(
+                    f"{error}; remove such files or set data.bad_files='skip'"
+                ) from error
+            logging.warning("skipped: %s", error)
+            return None
+        if inputs.shape != self.shape:
+            raise ValueError(
+                f"an example has shape {inputs.shape} where {self.shape} is expected;"
+                " set data.size (and data.channels)"
+            )
+        return (inputs, record.label, True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Collate:
+    """Stacks examples and normalises them: (x - mean) / std for x in [0, 1].
+
+    Attributes:
+        mean: per channel [C] float32.
+        std: per channel [C] float32.
+        has_labels: whether batches carry "label".
+        marks_valid: whether batches carry "is_valid".
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
+    has_labels: bool
+    marks_valid: bool = False
+
+    def __call__(self, examples: list[Example]) -> dict[str, np.ndarray]:
+        """Return {"inputs": float32 [B, *spatial, C], "label": int32 [B], "is_valid": bool [B]}."""
+        arrays = [inputs for inputs, _, _ in examples]
+        kinds = {array.dtype for array in arrays}
+        if len(kinds) > 1:  # 8 and 16 bits in one folder
+            arrays = [a.astype(np.float32) / 255 if a.dtype == np.uint8 else a for a in arrays]
+        batch = {"inputs": self.normalise(np.stack(arrays))}
+        if self.has_labels:
+            batch["label"] = np.array([label for _, label, _ in examples], np.int32)
+        if self.marks_valid:
+            batch["is_valid"] = np.array([is_valid for _, _, is_valid in examples], bool)
+        return batch
+
+    def normalise(self, x: Num[np.ndarray, "B *spatial C"]) -> Float[np.ndarray, "B *spatial C"]:
+        """Return (x / 255 if uint8 else x) in normalised units."""
+        unit = 255 if x.dtype == np.uint8 else 1
+        # Whole rows rather than single pixels in the inner loop: NumPy is slow on an axis of 3.
+        row = x.shape[-2]
+        scale = np.tile((1 / (unit * self.std.astype(np.float64))).astype(np.float32), row)
+        shift = np.tile((-self.mean / self.std.astype(np.float64)).astype(np.float32), row)
+        flat = np.multiply(x.reshape(-1, len(scale)), scale, dtype=np.float32)
+        flat += shift
+        return flat.reshape(x.shape)
+
+
+class BatchIterator(Iterator[Batch]):
+    """A Grain iterator that is closed when it is dropped and at the latest at exit.
+
+    Grain's own clean-up prints errors when it only runs while the interpreter shuts down. Batches
+    from worker processes are copied out of shared memory, so that they are plain arrays.
+    """
+
+    def __init__(self, iterator: grain.DatasetIterator):
+        self._holder = [iterator]
+        self.close = weakref.finalize(self, _close, self._holder)
+
+    def __next__(self) -> Batch:
+        if not self._holder:
+            raise StopIteration
+        try:
+            batch = next(self._holder[0])
+        except StopIteration:
+            self.close()
+            raise
+        return {key: x if type(x) is np.ndarray else np.array(x) for key, x in batch.items()}
+
+
+def _close(holder: list[grain.DatasetIterator]):
+    while holder:
+        holder.pop().close()
+
+
+def train_batches(
+    loader: Loader,
+    collate: Collate,
+    *,
+    seed: int,
+    batch_size: int,
+    start_step: int,
+    process_index: int,
+    process_count: int,
+    num_workers: int,
+) -> BatchIterator:
+    """Iterate over shuffled, augmented batches without end.
+
+    Batch t holds positions [t * batch_size, (t + 1) * batch_size) of a stream in which every epoch
+    is a fresh permutation; each process gets its contiguous part of it. Order and augmentation are
+    functions of (seed, position) alone.
+
+    Args:
+        loader: makes the examples.
+        collate: makes the batches.
+        seed: at least 0.
+        batch_size: of all processes together.
+        start_step: t of the first batch; reached without reading what comes before.
+        process_index: which part of each batch is wanted.
+        process_count: number of parts.
+        num_workers: processes that prepare batches; 0 prepares them here, with threads where
+            examples have to be read and decoded.
+
+    Returns:
+        An iterator; `close()` ends its workers.
+    """
+    count = len(loader.source)
+    stream = grain.MapDataset.range(count).seed(seed).shuffle().repeat(_MAX_POSITIONS // count)
+    if loader.transform.is_random:
+        stream = stream.random_map(loader.train)
+    else:  # resetting a generator costs more than everything else
+        stream = stream.map(loader.train)
+    batches = stream.batch(batch_size // process_count, batch_fn=collate)
+    batches = batches[start_step * process_count + process_index :: process_count]
+    if not num_workers:
+        return BatchIterator(iter(batches.to_iter_dataset(_read_options(loader.source))))
+    if not flags.FLAGS.is_parsed():  # Grain reads flags of its own, also outside absl's app.run
+        flags.FLAGS.mark_as_parsed()
+    options = grain.MultiprocessingOptions(num_workers=num_workers, per_worker_buffer_size=2)
+    read_options = grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)
+    return BatchIterator(iter(batches.to_iter_dataset(read_options).mp_prefetch(options)))
+
+
+def eval_batches(
+    loader: Loader, collate: Collate, *, batch_size: int, process_index: int, process_count: int
+) -> BatchIterator:
+    """Iterate once over all examples in stored order; the last batch is padded.
+
+    Args:
+        loader: makes the examples.
+        collate: makes the batches; must mark valid examples.
+        batch_size: of all processes together.
+        process_index: which part of each batch is wanted.
+        process_count: number of parts; all processes get the same number of batches.
+
+    Returns:
+        A finite iterator of batches with "is_valid".
+    """
+    num_batches = -(-len(loader.source) // batch_size)
+    examples = grain.MapDataset.range(num_batches * batch_size).map(loader.evaluate)
+    batches = examples.batch(batch_size // process_count, batch_fn=collate)
+    batches = batches[process_index::process_count]
+    return BatchIterator(iter(batches.to_iter_dataset(_read_options(loader.source))))
+
+
+def _read_options(source: Source) -> grain.ReadOptions:
+    """Threads, each with a batch of its own, where examples are decoded; none for memory."""
+    threads = 0 if source.in_memory else min(os.cpu_count() or 1, 16)
+    return grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)

@@ -1,0 +1,106 @@
+"""The keys of `config.data`: names, defaults, and what their values may be."""
+
+import dataclasses
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
+    """Return the message for an unknown name: the nearest known one, then all of them."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ";"
+    return f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What to read and how to prepare it: one field for each key of `config.data`.
+
+    Attributes:
+        source: name of a source, then where it needs one a colon and its argument
+            (`digits`, `folder:DIR`; `maskjax.data.SOURCES` lists the names).
+        eval_source: where evaluation examples come from; "" takes them from `source`.
+        size: entries along each spatial axis; () leaves examples as stored. Images are cropped
+            centrally to the size's aspect ratio, then resized (bicubic, antialiased); other ranks
+            are resized linearly.
+        crop_scale: share of an image's area that a random resized crop takes, (low, high) within
+            (0, 1]; (1, 1) is no random crop. Training only.
+        flip: whether each training image is mirrored left to right with probability 1/2.
+        mean: per channel, of values scaled to [0, 1]; () computes it from a fixed sample of the
+            training split. One number serves all channels.
+        std: like `mean`; must be positive.
+        channels: 0 as stored, 1 grey, 3 RGB.
+        num_workers: processes that prepare training batches; 0 prepares them in this process.
+        eval_fraction: share held out in [0, 1) where the source has no evaluation split.
+        bad_files: "error" refuses undecodable images, "skip" leaves them out and logs them.
+        limit: number of training examples to keep, a fixed subset for all seeds; 0 keeps all.
+
+    Raises:
+        ValueError: where a value is outside what is stated here.
+    """
+
+    source: str = "digits"
+    eval_source: str = ""
+    size: tuple[int, ...] = ()
+    crop_scale: tuple[float, ...] = (1.0, 1.0)
+    flip: bool = False
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    channels: int = 0
+    num_workers: int = 0
+    eval_fraction: float = 0.1
+    bad_files: str = "error"
+    limit: int = 0
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "Settings":
+        """Read the settings from a mapping; keys left out take their defaults.
+
+        Args:
+            config: a ConfigDict or dict with keys named like the attributes.
+
+        Returns:
+            The checked settings.
+
+        Raises:
+            ValueError: for an unknown key or a value out of range.
+        """
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        values = dict(config.items())
+        for name in values:
+            if name not in fields:
+                raise ValueError(unknown_name("key in config.data", name, fields))
+        for name in ("size", "crop_scale", "mean", "std"):
+            if name in values:
+                values[name] = tuple(values[name])
+        return cls(**values)
+
+    def __post_init__(self):
+        if any(side < 1 for side in self.size):
+            raise ValueError(
+                f"data.size={self.size} must hold positive lengths, one a spatial axis"
+            )
+        scale = self.crop_scale
+        if len(scale) != 2 or not 0 < scale[0] <= scale[1] <= 1:
+            raise ValueError(
+                f"data.crop_scale={scale} must be (low, high) with 0 < low <= high <= 1;"
+                " (1, 1) switches random crops off"
+            )
+        if any(value <= 0 for value in self.std):
+            raise ValueError(f"data.std={self.std} must be positive")
+        if self.channels not in (0, 1, 3):
+            raise ValueError(f"data.channels={self.channels} must be 0 (as stored), 1 or 3")
+        if not 0 <= self.eval_fraction < 1:
+            raise ValueError(f"data.eval_fraction={self.eval_fraction} must be in [0, 1)")
+        if self.bad_files not in ("error", "skip"):
+            raise ValueError(f"data.bad_files={self.bad_files!r} must be 'error' or 'skip'")
+        for name in ("num_workers", "limit"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"data.{name}={getattr(self, name)} must not be negative")
+
+    @property
+    def has_crop(self) -> bool:
+        """Whether training takes random resized crops."""
+        return self.crop_scale != (1, 1)

@@ -1,0 +1,165 @@
+"""Random access to examples: what a source is, the registry of sources, and held-out splits."""
+
+import abc
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from maskjax.data.images import EncodedImage
+from maskjax.data.settings import Settings, unknown_name
+from maskjax.typing import Int
+
+# Subsets are the same for every training seed, so that runs of different seeds are comparable.
+_SUBSET_SEED = 20_220_101
+
+
+class Record(NamedTuple):
+    """One stored example: an array [*spatial, C] or an encoded image; its class if it has one."""
+
+    inputs: np.ndarray | EncodedImage
+    label: int | None = None
+
+
+class Source(abc.ABC):
+    """Random access to the examples of one split; implementations must be picklable.
+
+    Attributes:
+        shape: (*spatial, C) of the stored examples, None along axes where they differ or where
+            it is not known without reading them all.
+        num_classes: number of classes, None without labels.
+        class_names: names of the classes in label order, None where they have none.
+        value_range: stored numbers that stand for 0 and 1; None means that the dtype tells
+            (uint8, uint16) or that a sample must be looked at.
+        in_memory: whether reading an example is so cheap that threads would only slow it down.
+    """
+
+    shape: tuple[int | None, ...]
+    num_classes: int | None = None
+    class_names: tuple[str, ...] | None = None
+    value_range: tuple[float, float] | None = None
+    in_memory: bool = False
+
+    @abc.abstractmethod
+    def __len__(self) -> int:
+        """Return the number of examples."""
+
+    @abc.abstractmethod
+    def __getitem__(self, index: int) -> Record:
+        """Return example `index`, 0 <= index < len(self); the same one at every call."""
+
+    def labels(self) -> Int[np.ndarray, "N"] | None:
+        """Return all labels, or None where there are none or reading them would be slow."""
+        return None
+
+
+class Splits(NamedTuple):
+    """The examples of a source; without `eval`, none are set apart for evaluation."""
+
+    train: Source
+    eval: Source | None = None
+
+
+SOURCES: dict[str, Callable[[str, Settings], Splits]] = {}
+
+
+def register(name: str):
+    """Return a decorator that makes `(argument, settings) -> Splits` known as source `name`.
+
+    Args:
+        name: what stands before the colon in `config.data.source`; what follows it is passed as
+            `argument` ("" if nothing does).
+    """
+
+    def add(function: Callable[[str, Settings], Splits]):
+        SOURCES[name] = function
+        return function
+
+    return add
+
+
+def open_splits(name: str, settings: Settings) -> Splits:
+    """Open the source with the given name.
+
+    Args:
+        name: `NAME` or `NAME:ARGUMENT`, as in `config.data.source`.
+        settings: passed on; sources look at size, channels and bad_files.
+
+    Returns:
+        Its splits; `eval` is None where the source does not set evaluation examples apart.
+
+    Raises:
+        ValueError: for an unknown name (with the known ones) or unusable data.
+        FileNotFoundError: where files are missing.
+    """
+    kind, _, argument = name.partition(":")
+    if kind not in SOURCES:
+        raise ValueError(unknown_name("data source", kind, SOURCES))
+    return SOURCES[kind](argument, settings)
+
+
+class Subset(Source):
+    """The examples of a source at given indices."""
+
+    def __init__(self, source: Source, indices: Int[np.ndarray, "N"]):
+        self._source = source
+        self._indices = indices
+        self.shape = source.shape
+        self.num_classes = source.num_classes
+        self.class_names = source.class_names
+        self.value_range = source.value_range
+        self.in_memory = source.in_memory
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, index: int) -> Record:
+        return self._source[int(self._indices[index])]
+
+    def labels(self) -> Int[np.ndarray, "N"] | None:
+        labels = self._source.labels()
+        return None if labels is None else labels[self._indices]
+
+
+def take(source: Source, count: int) -> Source:
+    """Return a fixed random subset of `count` examples in stored order (all if there are fewer).
+
+    A larger count contains every smaller one. The subset is random because stored order is often
+    by class, or periodic in it.
+    """
+    if count >= len(source):
+        return source
+    order = np.random.default_rng(_SUBSET_SEED).permutation(len(source))
+    return Subset(source, np.sort(order[:count]))
+
+
+def hold_out(source: Source, fraction: float) -> Splits:
+    """Split a source into training and evaluation examples, the same way at every call.
+
+    Args:
+        source: all examples.
+        fraction: share of the evaluation split in [0, 1), taken within each class where the
+            labels are known, so that both splits have the classes in the same proportion.
+
+    Returns:
+        The two splits, each in stored order; with fraction 0 there is no evaluation split.
+
+    Raises:
+        ValueError: where one of the splits would be empty.
+    """
+    if fraction == 0:
+        return Splits(source)
+    labels = source.labels()
+    if labels is None:
+        labels = np.zeros(len(source), np.int32)
+    rng = np.random.default_rng(_SUBSET_SEED)
+    is_eval = np.zeros(len(source), bool)
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        is_eval[members[: round(fraction * len(members))]] = True
+    if is_eval.all() or not is_eval.any():
+        raise ValueError(
+            f"data.eval_fraction={fraction} of {len(source)} examples leaves a split empty;"
+            " set data.eval_source or another fraction"
+        )
+    return Splits(Subset(source, np.flatnonzero(~is_eval)), Subset(source, np.flatnonzero(is_eval)))

@@ -1,0 +1,146 @@
+"""Prepared TensorFlow Datasets without TensorFlow: `tfds:NAME[/CONFIG][:VERSION]`."""
+
+import os
+
+import numpy as np
+from etils import epath
+
+from maskjax.data.images import EncodedImage
+from maskjax.data.settings import Settings, unknown_name
+from maskjax.data.sources import Record, Source, Splits, register
+
+EVAL_SPLITS = ("validation", "val", "test", "eval")
+
+
+class TfdsSource(Source):
+    """One split of a prepared dataset, read record by record.
+
+    Args:
+        records: random access to serialised examples.
+        features: the features to read (a `tfds.features.FeaturesDict` of one or two).
+        input_key: the feature that is the input: an image or an array.
+        label_key: the feature that is the class, or None.
+        name: for messages.
+    """
+
+    def __init__(self, records, features, input_key: str, label_key: str | None, name: str):
+        import tensorflow_datasets as tfds  # slow to import
+
+        self._records, self._features, self._name = records, features, name
+        self._input_key, self._label_key = input_key, label_key
+        feature = features[input_key]
+        self._is_image = isinstance(feature, tfds.features.Image)
+        self._decoders = {input_key: tfds.decode.SkipDecoding()} if self._is_image else None
+        self._adds_channel = not self._is_image and len(feature.shape) == 1
+        self.shape = (*feature.shape, 1) if self._adds_channel else tuple(feature.shape)
+        if not self._is_image and feature.np_dtype not in (np.uint8, np.uint16):
+            self.value_range = self._sample_range()
+        if label_key is not None:
+            self.num_classes = features[label_key].num_classes
+            self.class_names = tuple(features[label_key].names)
+
+    def _sample_range(self) -> tuple[float, float]:
+        """Smallest and largest number of a sample; (0, 1) for numbers that lie within it."""
+        indices = np.linspace(0, len(self) - 1, min(len(self), 256)).astype(int)
+        sample = [self._read(int(index))[self._input_key] for index in indices]
+        low, high = float(np.min(sample)), float(np.max(sample))
+        return (min(low, 0.0), max(high, 1.0)) if low < 0 or high > 1 else (0.0, 1.0)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def _read(self, index: int) -> dict:
+        return self._features.deserialize_example_np(self._records[index], decoders=self._decoders)
+
+    def __getitem__(self, index: int) -> Record:
+        example = self._read(index)
+        inputs = example[self._input_key]
+        if self._is_image:
+            inputs = EncodedImage(f"{self._name}, example {index},", bytes(inputs))
+        elif self._adds_channel:
+            inputs = inputs[..., None]
+        return Record(inputs, None if self._label_key is None else int(example[self._label_key]))
+
+
+@register("tfds")
+def tfds(argument: str, settings: Settings) -> Splits:
+    """Open a prepared dataset in TFDS_DATA_DIR (or ~/tensorflow_datasets), in array_record format.
+
+    NAME, then /CONFIG where it has several and :VERSION (the newest if left out). Training reads
+    the split `train`, evaluation the first there is of validation, val, test and eval.
+    """
+    del settings
+    import tensorflow_datasets as tfds  # slow to import
+
+    name = f"data source 'tfds:{argument}'"
+    builder = tfds.builder_from_directory(_find_folder(argument, name))
+    try:
+        records = builder.as_data_source(deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
+    except (NotImplementedError, ValueError) as error:
+        raise ValueError(
+            f"{name} is not stored with random access; prepare it with"
+            f" `tfds build {argument.partition(':')[0]} --file_format=array_record`"
+        ) from error
+    if "train" not in records:
+        raise ValueError(f"{name} has no split 'train', only {', '.join(sorted(records))}")
+    input_key, label_key = _choose_features(builder.info, name)
+    keys = [key for key in (input_key, label_key) if key is not None]
+    features = tfds.features.FeaturesDict({key: builder.info.features[key] for key in keys})
+    parts = ["train", *(split for split in EVAL_SPLITS if split in records)][:2]
+    return Splits(
+        *(TfdsSource(records[part], features, input_key, label_key, name) for part in parts)
+    )
+
+
+def _choose_features(info, name: str) -> tuple[str, str | None]:
+    """Return the keys of the input and of the class label (None where there is none)."""
+    import tensorflow_datasets as tfds
+
+    features = info.features
+    images = [key for key in features if isinstance(features[key], tfds.features.Image)]
+    labels = [key for key in features if isinstance(features[key], tfds.features.ClassLabel)]
+    supervised = info.supervised_keys or ()
+    # Words, boxes and the like are neither.
+    arrays = [
+        key
+        for key in features
+        if isinstance(features[key], tfds.features.Tensor)
+        and len(features[key].shape) > 0
+        and np.issubdtype(features[key].np_dtype, np.number)
+    ]
+    inputs = [key for key in supervised[:1] if key in (*images, *arrays)] or images or arrays
+    if not inputs:
+        raise ValueError(f"{name} has neither images nor arrays, only {', '.join(features)}")
+    labels = [key for key in supervised[1:] if key in labels] or labels
+    return inputs[0], labels[0] if labels else None
+
+
+def _find_folder(argument: str, name: str) -> epath.Path:
+    """Return the folder of the prepared dataset, of the newest version if none is given."""
+    root = epath.Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
+    path, _, version = argument.partition(":")
+    dataset = path.partition("/")[0]
+    known = sorted(entry.name for entry in root.iterdir()) if root.is_dir() else []
+    if not dataset or dataset not in known:
+        detail = unknown_name("dataset", dataset, known) if known else f"{root} is empty or missing"
+        raise FileNotFoundError(
+            f"{name}: {detail}; set TFDS_DATA_DIR, or prepare it with"
+            f" `tfds build {dataset or 'NAME'} --file_format=array_record`"
+        )
+    inside = list((root / path).iterdir()) if (root / path).is_dir() else []
+    versions = {entry.name: entry for entry in inside if (entry / "dataset_info.json").exists()}
+    if not versions:
+        configs = ", ".join(sorted(entry.name for entry in (root / dataset).iterdir()))
+        raise FileNotFoundError(
+            f"{name}: no prepared version in {root / path}; give a config as"
+            f" tfds:{dataset}/CONFIG (there: {configs})"
+        )
+    if version and version not in versions:
+        raise FileNotFoundError(
+            f"{name}: no version {version}; prepared: {', '.join(sorted(versions))}"
+        )
+    return versions[version or max(versions, key=_version_key)]
+
+
+def _version_key(version: str) -> tuple[int, ...]:
+    return tuple(int(part) if part.isdecimal() else -1 for part in version.split("."))

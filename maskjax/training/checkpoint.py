@@ -13,6 +13,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 from flax import serialization
+from jax.experimental import multihost_utils
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
 from maskjax.training.state import named_leaves
@@ -85,7 +86,7 @@ class Checkpoints(contextlib.AbstractContextManager):
         return None if best is None or "loss" not in (self.metrics(best) or {}) else best
 
     def metrics(self, step: int) -> dict[str, Any] | None:
-        """Evaluation metrics that were saved with a step."""
+        """Read the evaluation metrics that were saved with a step."""
         return self._manager.metrics(step)
 
     def save(self, step: int, state: PyTree, metrics: dict[str, Any] | None = None) -> None:
@@ -184,8 +185,6 @@ class Checkpoints(contextlib.AbstractContextManager):
         if jax.process_index() == 0:
             (self.directory / str(step)).rename(aside)
         if jax.process_count() > 1:
-            from jax.experimental import multihost_utils
-
             multihost_utils.sync_global_devices(f"moved-aside-{step}")
         self._manager.reload()
         return aside

@@ -1,5 +1,6 @@
 """What a run's frozen features are worth, beside the same probes on raw inputs."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -53,29 +54,30 @@ class Evaluator:
           "loss" and the task's metrics over the evaluation split, masked by keys and a step
           (the last) that are the same at every evaluation. With labels also "knn_accuracy" and
           "linear_accuracy" of the features, and both with "_pixels" of the normalised inputs.
+          Nothing where the data has no evaluation split.
         """
         params = state.eval_params
         report = self._losses(params)
-        if self._data.num_classes is not None:
-            report |= self._probes(*self._collect(params, "train"), *self._collect(params, "eval"))
-            report |= self._pixel_probes()
+        if report and self._data.num_classes is not None:
+            report |= self._probes(params) | self._pixel_probes()
         return report
 
     def _batches(self, split: str) -> Iterator[Batch]:
         limit = self._config.eval.max_train_examples or None if split == "train" else None
         return self._data.eval_batches(split, self._batch_size, limit)
 
-    def _place(self, rows: PyTree) -> PyTree:
-        return self._spread.split(self._spread.share(rows))
-
     def _losses(self, params: PyTree) -> dict[str, float]:
+        """Loss and metrics over the evaluation split; nothing where there is none."""
         total: Any = None
         for number, batch in enumerate(self._batches("eval")):
-            first = number * self._batch_size
-            rows = dict(batch, index=np.arange(first, first + self._batch_size, dtype=np.int32))
-            part = jax.device_get(self._loss(params, self._place(rows)))
+            size = len(batch["inputs"])
+            first = number * self._batch_size + jax.process_index() * size
+            rows = dict(batch, index=np.arange(first, first + size, dtype=np.int32))
+            part = jax.device_get(self._loss(params, self._spread.split(rows)))
             part = jax.tree.map(np.float64, part)
             total = part if total is None else jax.tree.map(np.add, total, part)
+        if total is None:
+            return {}
         loss, weight, metrics = total
         pairs = {"loss": (loss, weight), **metrics}
         return {name: float(a / b) if b else float("nan") for name, (a, b) in pairs.items()}
@@ -84,31 +86,32 @@ class Evaluator:
         """Features (raw inputs where `params` is None) and labels of a split, padding removed."""
         rows, labels = [], []
         for batch in self._batches(split):
-            is_valid = np.asarray(batch["is_valid"])
+            whole = parallel.gather_rows({key: batch[key] for key in ("label", "is_valid")})
             if params is None:
-                values = batch["inputs"].reshape(self._batch_size, -1)
+                values = parallel.gather_rows(batch["inputs"]).reshape(self._batch_size, -1)
             else:
-                values = self._spread.join(self._features(params, self._place(batch["inputs"])))
+                inputs = self._spread.split(batch["inputs"])
+                values = self._spread.join(self._features(params, inputs))
+            is_valid = np.asarray(whole["is_valid"])
             rows.append(values[is_valid])
-            labels.append(np.asarray(batch["label"])[is_valid])
+            labels.append(np.asarray(whole["label"])[is_valid])
         return np.concatenate(rows), np.concatenate(labels)
 
-    def _probes(
-        self, x: np.ndarray, y: np.ndarray, eval_x: np.ndarray, eval_y: np.ndarray
-    ) -> dict[str, float]:
-        knn_k = min(self._config.eval.knn_k, len(x))
+    def _probes(self, params: PyTree | None) -> dict[str, float]:
+        x, labels = self._collect(params, "train")
+        eval_x, eval_labels = self._collect(params, "eval")
+        k = min(self._config.eval.knn_k, len(x))
         return {
-            "knn_accuracy": float(evaluation.knn_accuracy(x, y, eval_x, eval_y, k=knn_k)),
-            "linear_accuracy": float(evaluation.linear_accuracy(x, y, eval_x, eval_y)),
+            "knn_accuracy": evaluation.knn_accuracy(x, labels, eval_x, eval_labels, k=k),
+            "linear_accuracy": evaluation.linear_accuracy(x, labels, eval_x, eval_labels),
         }
 
     def _pixel_probes(self) -> dict[str, float]:
         if self._pixels is None:
-            examples = self._data.num_train
-            limit = self._config.eval.max_train_examples or examples
-            size = 4 * int(np.prod(self._data.shape)) * min(limit, examples)
+            limit = self._config.eval.max_train_examples or self._data.num_train
+            examples = min(limit, self._data.num_train)
             self._pixels = {}
-            if size <= MAX_BASELINE_BYTES:
-                probes = self._probes(*self._collect(None, "train"), *self._collect(None, "eval"))
+            if 4 * math.prod(self._data.shape) * examples <= MAX_BASELINE_BYTES:
+                probes = self._probes(None)
                 self._pixels = {f"{name}_pixels": value for name, value in probes.items()}
         return self._pixels

@@ -1,8 +1,8 @@
 """What happens beside the step: each hook is called after every step and knows when it is due.
 
 A hook is `(run, step, state, metrics) -> None`, with `step` the number of steps done. They are
-called in the order of `AFTER_STEP`: a checkpoint comes last, so whatever is in the files of a run up
-to a checkpoint's step was written by the run that led to it.
+called in the order of `AFTER_STEP`: the checkpoint comes last, so whatever the files of a run say
+up to a checkpoint's step was written by the run that led to it.
 """
 
 import jax
@@ -70,6 +70,8 @@ def evaluate(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
         return
     with run.meter.paused():
         numbers = run.evaluator(state)
+    if not numbers:
+        return
     run.log.write(step, "eval", numbers)
     text = "  ".join(f"{name} {value:.4f}" for name, value in numbers.items())
     run.log.progress.say(f"evaluation at step {step}: {text}")

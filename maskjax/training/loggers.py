@@ -17,7 +17,7 @@ from maskjax.training.workdir import METRICS, write_atomically
 
 
 def read_metrics(workdir: str | Path) -> list[dict[str, Any]]:
-    """The lines of a run's metrics.jsonl, without a last line that a kill cut short."""
+    """Read the lines of a run's metrics.jsonl, without a last one that a kill cut short."""
     path = Path(workdir) / METRICS
     lines = []
     for line in path.read_text().splitlines() if path.exists() else ():
@@ -27,7 +27,7 @@ def read_metrics(workdir: str | Path) -> list[dict[str, Any]]:
 
 
 def _json_number(value: Any) -> Any:
-    """A number as JSON knows it: an int, a finite float, or null."""
+    """Turn a number into what JSON knows: an int, a finite float, or null."""
     if value is None or isinstance(value, str | bool | int):
         return value
     value = float(value)

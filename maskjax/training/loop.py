@@ -47,13 +47,12 @@ def fit(task: Any, data: Any, config: Any, folder: Path) -> dict[str, Any]:
     """Train a task on data in a folder that was checked; returns and raises as `train`."""
     with open_run(task, data, config, folder) as (run, state):
         start = int(state.step)
-        batches = iter(data.train_batches(start))
-        run.meter.restart()
-        for step in range(start + 1, config.total_steps + 1):
-            batch = run.spread.split(run.meter.next_batch(batches))
-            state, metrics = run.program(state, batch)
-            for hook in hooks.AFTER_STEP:
-                hook(run, step, state, metrics)
+        with data_layer.Prefetcher(data.train_batches(start), run.spread.split) as batches:
+            run.meter.restart()
+            for step in range(start + 1, config.total_steps + 1):
+                state, metrics = run.program(state, run.meter.next_batch(batches))
+                for hook in hooks.AFTER_STEP:
+                    hook(run, step, state, metrics)
         summary = summarise(run, state)
     if jax.process_index() == 0:
         workdir.write_summary(folder, summary)
@@ -61,7 +60,7 @@ def fit(task: Any, data: Any, config: Any, folder: Path) -> dict[str, Any]:
 
 
 def summarise(run: Run, state: TrainState) -> dict[str, Any]:
-    """The end of a run: the last of every number, and what the parameters are.
+    """Gather the end of a run: the last of every number, and a hash of the parameters.
 
     A number of the evaluation that training reports too, as the loss, is named "eval_...".
     """

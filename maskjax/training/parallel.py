@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from maskjax.typing import Array, Int, PyTree
@@ -130,18 +131,13 @@ class Spread:
             nearest = f"{below} or {above}" if below > 0 else f"{parts}"
             raise ValueError(
                 f"batch_size {batch_size} does not divide by {self.num_devices} devices x "
-                f"{accumulate_steps} accumulation steps: set batch_size to {nearest}, or num_devices"
+                f"{accumulate_steps} accumulation steps: set batch_size to {nearest}, or change "
+                "num_devices"
             )
 
     def replicate(self, tree: PyTree) -> PyTree:
         """Put a copy of every leaf on every device; shapes stay as they are."""
         return jax.device_put(tree, self._whole)
-
-    def share(self, batch: PyTree) -> PyTree:
-        """Take this process's rows of a whole batch on the host."""
-        count, mine = (jax.process_count(), jax.process_index()) if self._global else (1, 0)
-        size = lambda x: len(x) // count  # noqa: E731
-        return jax.tree.map(lambda x: x[mine * size(x) : (mine + 1) * size(x)], batch)
 
     def split(self, batch: PyTree) -> PyTree:
         """Put a batch's rows on the devices, without waiting.
@@ -191,8 +187,13 @@ class Spread:
     def join(self, rows: Array) -> np.ndarray:
         """Collect on the host the rows that a program returned, in the order of the batch."""
         if self._global:
-            from jax.experimental import multihost_utils
-
             return np.asarray(multihost_utils.process_allgather(rows, tiled=True))
         joined = np.asarray(rows)
         return joined.reshape(-1, *joined.shape[2:])
+
+
+def gather_rows(rows: PyTree) -> PyTree:
+    """Put together on each host the rows of a batch that the processes hold, in their order."""
+    if jax.process_count() == 1:
+        return rows
+    return jax.tree.map(np.asarray, multihost_utils.process_allgather(rows, tiled=True))

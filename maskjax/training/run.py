@@ -54,13 +54,13 @@ class Run:
 
 
 def initial_state(task: Any, config: Any) -> TrainState:
-    """The state of step 0: a function of the task and of the config's seed and optimizer."""
+    """Make the state of step 0, which the task and the config's seed and optimizer determine."""
     with_ema = config.optimizer.ema_decay > 0
     return create_state(task.init, _adamw(task, config), init_key(config.seed), with_ema=with_ema)
 
 
 def make_step(task: Any, config: Any, axis_name: str | None) -> Any:
-    """The training step that a config asks for; see `step.train_step`."""
+    """Make the training step that a config asks for; see `step.train_step`."""
     schedule = functools.partial(
         optimizer.learning_rate,
         peak=optimizer.peak_learning_rate(config.optimizer.base_lr, config.batch_size),

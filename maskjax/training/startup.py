@@ -19,7 +19,7 @@ _PACKAGE = str(Path(__file__).parents[1])
 
 
 def default_workdir(config_path: str) -> str:
-    """The folder of a run whose flag --workdir is not given.
+    """Name the folder of a run whose flag --workdir is not given.
 
     Args:
       config_path: the value of --config, a file and where wanted a colon and a variant.
@@ -89,7 +89,7 @@ def _parse(argv: list[str]) -> list[str]:
 
 
 def _value_of(flag: str, argv: list[str]) -> str | None:
-    """The value of a flag that is not parsed yet, written --flag=value or --flag value."""
+    """Find the value of a flag that is not parsed yet: --flag=value or --flag value."""
     for here, after in zip(argv, [*argv[1:], None], strict=True):
         name, is_joined, value = here.lstrip("-").partition("=")
         if here.startswith("-") and name == flag:
@@ -118,7 +118,7 @@ def _check_config(config_path: str | None, argv: list[str]) -> None:
 
 
 def _last_error_line(text: str) -> str:
-    """The message of the exception that a traceback in a message ends with."""
+    """Find the message of the exception that a traceback within a message ends with."""
     found = re.findall(r"^\s*[\w.]*Error: (.*)$", text, flags=re.MULTILINE)
     return found[-1] if found else text
 
@@ -133,7 +133,7 @@ def _dotted_keys(tree: dict, prefix: str = "") -> list[str]:
 
 
 def _nearest(unknown: str, keys: list[str]) -> str:
-    """A hint: the key with the most similar last part, or the most similar as a whole."""
+    """Hint at the key that is most similar, as a whole and in its last part."""
     last = {key: key.rpartition(".")[2] for key in keys}
     wanted = unknown.rpartition(".")[2]
 

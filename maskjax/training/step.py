@@ -51,7 +51,7 @@ def _micro_batches(tree: PyTree, count: int) -> PyTree:
 
 
 def _sums(task: Any, params: PyTree, batch: Batch, keys: Array, step: Array, count: int) -> PyTree:
-    """Sums over a batch: (gradient, loss, weight, metrics), over `count` micro-batches in turn."""
+    """Sum (gradient, loss, weight, metrics) over a batch, `count` micro-batches in turn."""
 
     def of(rows: tuple[Batch, Array]) -> PyTree:
         (loss, (weight, metrics)), gradient = jax.value_and_grad(task.loss, has_aux=True)(
@@ -95,7 +95,7 @@ def train_step(
       axis_name: pmap's axis, or None where a step sees the whole batch.
 
     Returns:
-      `(state, batch) -> (state, metrics)`; metrics are f32 scalars, equal on all devices: "loss",
+      `(state, batch) -> (state, metrics)`; metrics are scalars, equal on all devices: "loss",
       "grad_norm" (before clipping), "learning_rate", "nonfinite_run", "nonfinite_total" and the
       task's own.
     """
@@ -107,31 +107,10 @@ def train_step(
         gradient, loss, weight, metrics = parallel.psum(sums, axis_name)
         loss = loss / weight
         gradient = jax.tree.map(lambda x: x / weight, gradient)
-        norm = optax.global_norm(gradient)
-        is_finite = jnp.isfinite(loss) & jnp.isfinite(norm)
-
+        norm = jnp.sqrt(sum(jnp.sum(jnp.square(x)) for x in jax.tree.leaves(gradient)))
         rate = schedule(state.step)
-        direction, opt_state = optimizer.update(gradient, state.opt_state, state.params)
-        params = jax.tree.map(lambda p, d: (p - rate * d).astype(p.dtype), state.params, direction)
-        ema_params = state.ema_params
-        if ema_params is not None:
-            blend = lambda e, p: ema_decay * e + (1.0 - ema_decay) * p  # noqa: E731
-            ema_params = jax.tree.map(blend, ema_params, params)
-
-        updated = (params, opt_state, ema_params)
-        kept = (state.params, state.opt_state, state.ema_params)
-        params, opt_state, ema_params = jax.tree.map(
-            lambda new, old: jnp.where(is_finite, new, old), updated, kept
-        )
-        skipped = 1 - is_finite.astype(jnp.int32)
-        state = TrainState(
-            step=state.step + 1,
-            params=params,
-            opt_state=opt_state,
-            ema_params=ema_params,
-            nonfinite_total=state.nonfinite_total + skipped,
-            nonfinite_run=(state.nonfinite_run + 1) * skipped,
-        )
+        is_finite = jnp.isfinite(loss) & jnp.isfinite(norm)
+        state = _update(state, gradient, rate, optimizer, ema_decay, is_finite)
         report = {name: total / count for name, (total, count) in metrics.items()}
         report |= {
             "loss": loss,
@@ -143,3 +122,34 @@ def train_step(
         return state, report
 
     return step
+
+
+def _update(
+    state: TrainState,
+    gradient: PyTree,
+    rate: Array,
+    optimizer: optax.GradientTransformation,
+    ema_decay: float,
+    is_finite: Array,
+) -> TrainState:
+    """Move the parameters, unless the gradient is not finite; count the step either way."""
+    direction, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+    params = jax.tree.map(lambda p, d: (p - rate * d).astype(p.dtype), state.params, direction)
+    ema_params = state.ema_params
+    if ema_params is not None:
+        blend = lambda e, p: ema_decay * e + (1.0 - ema_decay) * p  # noqa: E731
+        ema_params = jax.tree.map(blend, ema_params, params)
+    params, opt_state, ema_params = jax.tree.map(
+        lambda new, old: jnp.where(is_finite, new, old),
+        (params, opt_state, ema_params),
+        (state.params, state.opt_state, state.ema_params),
+    )
+    skipped = 1 - is_finite.astype(jnp.int32)
+    return TrainState(
+        step=state.step + 1,
+        params=params,
+        opt_state=opt_state,
+        ema_params=ema_params,
+        nonfinite_total=state.nonfinite_total + skipped,
+        nonfinite_run=(state.nonfinite_run + 1) * skipped,
+    )

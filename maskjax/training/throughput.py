@@ -35,7 +35,7 @@ PEAK_FLOPS = {
 
 
 def peak_flops(device_kind: str) -> float | None:
-    """Published dense bf16 peak of one device.
+    """Look up the published dense bf16 peak of one device.
 
     Args:
       device_kind: as jax names it, such as "NVIDIA H100 80GB HBM3". A TPU v2 or v3 device is one

@@ -60,7 +60,7 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _plain(config: Any) -> dict[str, Any]:
-    """A ConfigDict or mapping as JSON would give it back."""
+    """Turn a ConfigDict or mapping into what JSON would give back."""
     tree = config.to_dict() if hasattr(config, "to_dict") else dict(config)
     return json.loads(json.dumps(tree, default=str))
 
@@ -178,7 +178,7 @@ def claim(config: Any, workdir: Path) -> None:
 
 
 def read_summary(workdir: str | Path) -> dict[str, Any] | None:
-    """The summary of a finished run, or None."""
+    """Read the summary of a finished run; None where it is not finished."""
     path = Path(workdir) / SUMMARY
     return json.loads(path.read_text()) if path.exists() else None
 

@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
+from maskjax.training import parallel, run
+
 WIDTH = 6
 
 
@@ -21,7 +23,7 @@ class Task:
     def __init__(self, poison=None):
         """`poison(step) -> factor` multiplies the loss; a NaN there makes a step non-finite."""
         self.poison = poison
-        self.traces = 0
+        self.loss_traces = 0
 
     def init(self, key):
         return {
@@ -33,12 +35,12 @@ class Task:
         return jax.tree.map(lambda x: x.ndim > 1, params)
 
     def is_masked(self, keys):
-        ratio, noise = jax.vmap(jax.random.uniform)(keys), None
+        ratio = jax.vmap(jax.random.uniform)(keys)
         noise = jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, 1), (WIDTH,)))(keys)
         return noise < 0.2 + 0.6 * ratio[:, None]
 
     def loss(self, params, batch, keys, step):
-        self.traces += 1
+        self.loss_traces += 1
         x = batch["inputs"]
         is_masked = self.is_masked(keys)
         predicted = jnp.where(is_masked, 0.0, x) @ params["kernel"] + params["bias"][None]
@@ -60,7 +62,7 @@ class Data:
 
     shape = (WIDTH,)
 
-    def __init__(self, batch_size, seed=0, num_classes=2):
+    def __init__(self, batch_size, seed=0, num_classes=2, process_index=0, process_count=1):
         rng = np.random.default_rng(7)
         mixing = rng.normal(size=(2, WIDTH)).astype(np.float32)
         self._rows = {
@@ -70,9 +72,13 @@ class Data:
         self.num_train, self.num_eval = 64, 21
         self.num_classes = num_classes
         self._batch_size, self._seed = batch_size, seed
+        self._process_index, self._process_count = process_index, process_count
 
-    def _batch(self, rows):
-        return {"inputs": rows, "label": (rows[:, 0] > 0).astype(np.int32)}
+    def _batch(self, rows, **others):
+        batch = {"inputs": rows, "label": (rows[:, 0] > 0).astype(np.int32), **others}
+        size = len(rows) // self._process_count
+        mine = slice(self._process_index * size, (self._process_index + 1) * size)
+        return {name: values[mine] for name, values in batch.items()}
 
     def train_batches(self, start_step):
         step = start_step
@@ -87,11 +93,11 @@ class Data:
             part = rows[first : first + batch_size]
             is_valid = np.arange(batch_size) < len(part)
             part = np.concatenate([part, np.zeros((batch_size - len(part), WIDTH), np.float32)])
-            yield self._batch(part) | {"is_valid": is_valid}
+            yield self._batch(part, is_valid=is_valid)
 
 
 def config(**overrides):
-    """A complete config; overrides by dotted name with "__" for the dot."""
+    """Make a complete config; overrides are named with "__" for the dot."""
     config = ml_collections.ConfigDict(
         {
             "seed": 3,
@@ -123,3 +129,19 @@ def config(**overrides):
     )
     config.update_from_flattened_dict({k.replace("__", "."): v for k, v in overrides.items()})
     return config
+
+
+def trajectory(config, task=None, *, global_arrays=None, on_step=None):
+    """Take all steps of a config without the loop; returns the metrics of each and the state."""
+    task = task or Task()
+    spread = parallel.Spread(config.num_devices, global_arrays=global_arrays)
+    state = spread.replicate(run.initial_state(task, config))
+    program = spread.program(run.make_step(task, config, spread.axis_name), donate=True)
+    batches = Data(config.batch_size).train_batches(0)
+    metrics = []
+    for _ in range(config.total_steps):
+        state, numbers = program(state, spread.split(next(batches)))
+        metrics.append(jax.device_get(numbers))
+        if on_step is not None:
+            on_step(state)
+    return metrics, state

@@ -1,0 +1,240 @@
+"""Masked autoencoder (He et al. 2022, "Masked Autoencoders Are Scalable Vision Learners").
+
+    python launch/train.py --config=configs/mae.py[:VARIANT]
+
+Variants, with the data they need; what each was measured to reach is in the README:
+
+    (none)              digits, 8x8, inside scikit-learn; minutes on two CPU cores
+    smoke               the same for a few steps: does everything work?
+    photos              crops of two photographs, inside scikit-learn
+    fashion_mnist       IDX files; FASHION_MNIST below, or --config.data.source=idx:DIR
+    cifar10             TFDS, prepared before (see the README)
+    imagenet_vit_b16    TFDS or a folder; the paper's 800 epochs; a pod or an 8-GPU machine
+    imagenet_vit_l16
+    imagenet_vit_h14
+    signal              1-D: generated waveforms
+    volume              3-D: generated solids
+    VARIANT_smoke       any of them for a few small steps, such as signal_smoke
+"""
+
+from ml_collections import ConfigDict
+
+FASHION_MNIST = "idx:/usr/share/datasets/fashion-mnist"  # where Debian's package puts it
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    """Builds the config of a variant."""
+    name, is_smoke = _split_smoke(variant)
+    if name not in VARIANTS:
+        raise ValueError(f"unknown variant {name!r}: use one of {sorted(VARIANTS)}, or X_smoke")
+    config = base()
+    VARIANTS[name](config)
+    if is_smoke:
+        _smoke(config)
+    return config.lock()
+
+
+def base() -> ConfigDict:
+    """Every key that the mae task and the trainer read; the values of the digits run."""
+    config = ConfigDict()
+    config.task = "mae"
+    config.seed = 0
+    config.batch_size = 256
+    config.total_steps = 1000
+    config.num_devices = 0  # 0 = all local devices
+    config.log_every_steps = 50
+    config.eval_every_steps = 0  # 0 = at the end alone
+    config.save_every_steps = 250
+    config.keep_checkpoints = 2
+    config.max_nonfinite_steps = 10
+
+    config.data = ConfigDict()
+    config.data.source = "digits"
+    config.data.eval_source = ""  # "" = held out by the source itself
+    config.data.size = ()  # one number a spatial axis; () = as stored
+    config.data.channels = 0  # 0 = as stored, 1 = grey, 3 = RGB
+    config.data.crop_scale = (1.0, 1.0)  # share of the area a random crop keeps; (1, 1) = no crop
+    config.data.flip = False
+    config.data.mean = ()  # () = measured on the training split
+    config.data.std = ()
+    config.data.num_workers = 0
+    config.data.eval_fraction = 0.2
+    config.data.bad_files = "error"  # or "skip"
+    config.data.limit = 0  # 0 = every training example
+
+    config.mask = ConfigDict()
+    config.mask.rule = "random"
+    config.mask.ratio = 0.75
+    config.mask.schedule = "constant"  # or "linear", "cosine" (to final_ratio), "uniform" (between)
+    config.mask.final_ratio = 0.75
+    config.mask.fill = "drop"
+    config.mask.block = ConfigDict({"min_area": 16})  # options of a rule, under its name
+    config.mask.inverse_block = ConfigDict({"min_area": 16})
+    config.mask.grid = ConfigDict({"stride": 2})
+    config.mask.sliding = ConfigDict({"stride": 1, "axis": -1})
+    config.mask.tube = ConfigDict({"space_rule": "random"})
+
+    config.model = ConfigDict()
+    config.model.name = "mae"
+    config.model.size = ""  # Ti, S, B, L, H; what the next two set wins over it
+    config.model.encoder = ConfigDict({"width": 64, "depth": 4, "heads": 4})
+    config.model.decoder = ConfigDict({"width": 32, "depth": 2, "heads": 4})
+    config.model.patch_size = (2, 2)
+    config.model.positions = "sincos"  # or "learned"
+    config.model.drop_path = 0.0
+    config.model.dtype = "float32"  # compute; parameters are always float32
+    config.model.attention = "xla"  # or "cudnn"
+    config.model.remat = False
+    config.model.pool = "mean"  # frozen features: mean of the patch tokens, or "class"
+
+    config.loss = ConfigDict()
+    config.loss.target = "norm_pix"  # or "pixels"
+    config.loss.on = "masked"  # or "all"
+    config.loss.kind = "l2"  # or "l1"
+
+    config.optimizer = ConfigDict()
+    config.optimizer.base_lr = 1.5e-3  # lr = base_lr * batch_size / 256
+    config.optimizer.min_lr = 0.0
+    config.optimizer.b1 = 0.9
+    config.optimizer.b2 = 0.95
+    config.optimizer.eps = 1e-8
+    config.optimizer.weight_decay = 0.05
+    config.optimizer.warmup_steps = 100
+    config.optimizer.clip_norm = 0.0  # 0 = off
+    config.optimizer.accumulate_steps = 1
+    config.optimizer.ema_decay = 0.0  # 0 = off
+
+    config.eval = ConfigDict()
+    config.eval.batch_size = 256
+    config.eval.knn_k = 20
+    config.eval.max_train_examples = 0  # 0 = all
+
+    config.figures = ConfigDict()
+    config.figures.num_examples = 8
+    config.figures.every_steps = 0  # 0 = at the end alone
+    return config
+
+
+def _split_smoke(variant: str) -> tuple[str, bool]:
+    """`signal_smoke` -> ("signal", True); `smoke` -> ("", True)."""
+    name = variant.removesuffix("smoke")
+    return name.removesuffix("_"), name != variant
+
+
+def _smoke(config: ConfigDict) -> None:
+    """Shrinks a config to a few small steps on data that need no download."""
+    if config.data.source.startswith("tfds:"):
+        config.data.source = "photos"
+    if not config.data.source.startswith("idx:"):
+        config.data.limit = 256
+    config.batch_size = 16
+    config.total_steps = 6
+    config.log_every_steps = 2
+    config.save_every_steps = 3
+    config.optimizer.warmup_steps = 2
+    config.eval.batch_size = 64
+    config.eval.max_train_examples = 256
+    config.figures.num_examples = 4
+    config.model.size = ""
+    config.model.encoder = ConfigDict({"width": 32, "depth": 2, "heads": 4})
+    config.model.decoder = ConfigDict({"width": 16, "depth": 1, "heads": 2})
+
+
+def _digits(config: ConfigDict) -> None:
+    pass
+
+
+def _photos(config: ConfigDict) -> None:
+    config.data.source = "photos"
+    config.data.size = (64, 64)
+    config.data.crop_scale = (0.2, 1.0)
+    config.data.flip = True
+    config.batch_size = 64
+    config.total_steps = 600
+    config.model.size = "Ti"
+    config.model.encoder = ConfigDict({"width": 0, "depth": 6, "heads": 0})
+    config.model.decoder = ConfigDict({"width": 96, "depth": 2, "heads": 0})
+    config.model.patch_size = (8, 8)
+
+
+def _fashion_mnist(config: ConfigDict) -> None:
+    config.data.source = FASHION_MNIST
+    config.model.encoder = ConfigDict({"width": 128, "depth": 6, "heads": 4})
+    config.model.decoder = ConfigDict({"width": 64, "depth": 2, "heads": 4})
+    config.model.patch_size = (4, 4)
+    config.data.crop_scale = (0.5, 1.0)
+    config.data.flip = True
+    config.total_steps = 7000
+    config.optimizer.warmup_steps = 350
+    config.log_every_steps = 100
+    config.save_every_steps = 1000
+
+
+def _cifar10(config: ConfigDict) -> None:
+    config.data.source = "tfds:cifar10"
+    config.data.crop_scale = (0.2, 1.0)
+    config.data.flip = True
+    config.batch_size = 1024
+    config.total_steps = 400 * 50_000 // 1024
+    config.model.size = "Ti"
+    config.model.encoder = ConfigDict({"width": 0, "depth": 0, "heads": 0})
+    config.model.decoder = ConfigDict({"width": 0, "depth": 0, "heads": 0})
+    config.model.patch_size = (4, 4)
+    config.model.dtype = "bfloat16"
+    config.optimizer.base_lr = 1.5e-4
+    config.optimizer.warmup_steps = 40 * 50_000 // 1024
+
+
+def _imagenet(config: ConfigDict, size: str, side: int) -> None:
+    """He et al. 2022, appendix A.1, table 8: batch 4096, 40 warm-up epochs, 800 in all."""
+    steps_per_epoch = 1_281_167 / 4096
+    config.data.source = "tfds:imagenet2012"
+    config.data.size = (224, 224)
+    config.data.channels = 3
+    config.data.crop_scale = (0.2, 1.0)
+    config.data.flip = True
+    config.data.mean = (0.485, 0.456, 0.406)
+    config.data.std = (0.229, 0.224, 0.225)
+    config.data.num_workers = 32
+    config.batch_size = 4096
+    config.total_steps = int(800 * steps_per_epoch)
+    config.log_every_steps = 100
+    config.save_every_steps = int(10 * steps_per_epoch)
+    config.model.size = size
+    config.model.encoder = ConfigDict({"width": 0, "depth": 0, "heads": 0})
+    config.model.decoder = ConfigDict({"width": 0, "depth": 0, "heads": 0})
+    config.model.patch_size = (side, side)
+    config.model.dtype = "bfloat16"
+    config.optimizer.base_lr = 1.5e-4
+    config.optimizer.warmup_steps = int(40 * steps_per_epoch)
+    config.eval.batch_size = 1024
+    config.eval.max_train_examples = 100_000
+
+
+def _signal(config: ConfigDict) -> None:
+    config.data.source = "signals"
+    config.total_steps = 600
+    config.model.patch_size = (8,)
+    config.loss.target = "pixels"
+    config.mask.sliding.axis = 0
+
+
+def _volume(config: ConfigDict) -> None:
+    config.data.source = "volumes"
+    config.batch_size = 64
+    config.total_steps = 400
+    config.model.patch_size = (4, 4, 4)
+    config.loss.target = "pixels"
+
+
+VARIANTS = {
+    "": _digits,
+    "photos": _photos,
+    "fashion_mnist": _fashion_mnist,
+    "cifar10": _cifar10,
+    "imagenet_vit_b16": lambda config: _imagenet(config, "B", 16),
+    "imagenet_vit_l16": lambda config: _imagenet(config, "L", 16),
+    "imagenet_vit_h14": lambda config: _imagenet(config, "H", 14),
+    "signal": _signal,
+    "volume": _volume,
+}

@@ -1,0 +1,136 @@
+"""Small layers that every model shares: dense, exact GELU, drop path, the MLP."""
+
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from maskjax.typing import Array, Float, Key
+
+# The reference MAE initialises every Linear with Xavier-uniform weights and zero bias.
+xavier_uniform = nn.initializers.xavier_uniform()
+layer_norm_epsilon = 1e-6  # He et al. 2022; transformers' ViTMAE defaults to 1e-12
+
+
+class Dense(nn.Module):
+    """A linear map of the last axis, computed as one flat matrix product.
+
+    Flattening the leading axes matters: XLA:CPU computes the weight gradient of a batched product
+    several times slower than that of the same product with one row axis.
+
+    Attributes:
+        features: Width of the output.
+        dtype: Compute dtype; the parameters stay float32.
+        kernel_init: Initialiser of the kernel [D_in, features].
+        use_bias: Whether to add a bias.
+    """
+
+    features: int
+    dtype: jnp.dtype = jnp.float32
+    kernel_init: nn.initializers.Initializer = xavier_uniform
+    use_bias: bool = True
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*b D_in"]) -> Float[Array, "*b D_out"]:
+        """Maps the last axis of `x` to `features` numbers."""
+        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features))
+        rows = x.reshape(-1, x.shape[-1]).astype(self.dtype)
+        y = rows @ kernel.astype(self.dtype)
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.zeros, (self.features,))
+            y = y + bias.astype(self.dtype)[None]
+        return y.reshape(*x.shape[:-1], self.features)
+
+
+def _normal_cdf(x: Array) -> tuple[Array, Array]:
+    """Phi(x) by Abramowitz & Stegun 7.1.26 (error below 1e-7), and exp(-x^2 / 2)."""
+    exponential = jnp.exp(-0.5 * x * x)
+    t = 1 / (1 + (0.3275911 / 2**0.5) * jnp.abs(x))
+    series = 1.061405429
+    for coefficient in (-1.453152027, 1.421413741, -0.284496736, 0.254829592):
+        series = series * t + coefficient
+    upper_tail = 0.5 * series * t * exponential
+    return jnp.where(x < 0, upper_tail, 1 - upper_tail), exponential
+
+
+@jax.custom_vjp
+def gelu(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Exact GELU, x Phi(x), to float32 accuracy (Hendrycks & Gimpel 2016, section 2).
+
+    The error function comes from one exponential and a polynomial, which XLA:CPU evaluates about
+    three times faster than its own erf. The backward pass keeps `x` alone and computes both again.
+
+    >>> [round(float(v), 4) for v in gelu(jnp.array([-1.0, 0.0, 2.0]))]
+    [-0.1587, 0.0, 1.9545]
+    """
+    x32 = x.astype(jnp.float32)
+    return (x32 * _normal_cdf(x32)[0]).astype(x.dtype)
+
+
+def _gelu_forward(x):
+    return gelu(x), x
+
+
+def _gelu_backward(x, g):
+    x32 = x.astype(jnp.float32)
+    cdf, exponential = _normal_cdf(x32)
+    slope = cdf + x32 * exponential * (2 * math.pi) ** -0.5
+    return ((slope * g).astype(x.dtype),)
+
+
+gelu.defvjp(_gelu_forward, _gelu_backward)
+
+
+def drop_path(
+    x: Float[Array, "B *rest"], rate: float, keys: Key[Array, "B"] | None
+) -> Float[Array, "B *rest"]:
+    """Drops the whole residual branch of an example with probability `rate`.
+
+    Stochastic depth (Huang et al. 2016), with one key an example so that the outcome does not
+    depend on how a batch is split over devices.
+
+    Args:
+        x: Output of a residual branch.
+        rate: Probability in [0, 1) of dropping it.
+        keys: One key an example, or None at evaluation.
+
+    Returns:
+        `x` with dropped examples zero and the others scaled by 1 / (1 - rate).
+    """
+    if keys is None or rate == 0.0:
+        return x
+    is_kept = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - rate))(keys)
+    scale = (is_kept / (1 - rate)).astype(x.dtype)
+    return x * scale.reshape(-1, *[1] * (x.ndim - 1))
+
+
+class Mlp(nn.Module):
+    """Dense, exact GELU, Dense (Vaswani et al. 2017, section 3.3, with GELU).
+
+    Attributes:
+        hidden: Width between the two.
+        dtype: Compute dtype.
+    """
+
+    hidden: int
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B L D"]) -> Float[Array, "B L D"]:
+        """Maps each position on its own."""
+        y = gelu(Dense(self.hidden, self.dtype, name="fc1")(x))
+        return Dense(x.shape[-1], self.dtype, name="fc2")(y)
+
+
+def layer_norm(dtype: jnp.dtype, name: str) -> nn.LayerNorm:
+    """LayerNorm with the reference's epsilon (Ba et al. 2016); statistics in float32.
+
+    Args:
+        dtype: Compute dtype of the output.
+        name: Name of the submodule.
+
+    Returns:
+        The module.
+    """
+    return nn.LayerNorm(epsilon=layer_norm_epsilon, dtype=dtype, name=name)

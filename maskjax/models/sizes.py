@@ -1,0 +1,58 @@
+"""Published sizes, and the arithmetic they cost."""
+
+from typing import NamedTuple
+
+
+class Size(NamedTuple):
+    """Width, depth and heads of a transformer.
+
+    Attributes:
+        width: Width of the residual stream.
+        depth: Number of blocks.
+        num_heads: Attention heads.
+    """
+
+    width: int
+    depth: int
+    num_heads: int
+
+
+# Ti, S: Touvron et al. 2021 (DeiT), table 1; B, L, H: Dosovitskiy et al. 2021, table 1.
+encoder_sizes = {
+    "Ti": Size(192, 12, 3),
+    "S": Size(384, 12, 6),
+    "B": Size(768, 12, 12),
+    "L": Size(1024, 24, 16),
+    "H": Size(1280, 32, 16),
+}
+# B, L, H: He et al. 2022, section 4.1 (8 blocks, 512 wide). No paper gives one for Ti and S.
+decoder_sizes = {
+    "Ti": Size(192, 4, 3),
+    "S": Size(256, 4, 8),
+    "B": Size(512, 8, 16),
+    "L": Size(512, 8, 16),
+    "H": Size(512, 8, 16),
+}
+
+
+def transformer_flops(size: Size, length: int, mlp_ratio: float = 4.0) -> float:
+    """Floating-point operations of one forward pass over one sequence.
+
+    Matrix products alone, a multiply-add as two operations: per position 8 D^2 for the four
+    attention maps, 4 r D^2 for the MLP and 4 L D for the attention weights and their use.
+    LayerNorm, softmax, GELU and biases, a few per cent, are left out, as in Kaplan et al. 2020
+    (section 2.1) and PaLM's MFU (Chowdhery et al. 2022, appendix B).
+
+    Args:
+        size: The transformer.
+        length: Tokens in the sequence, class token included.
+        mlp_ratio: Hidden width of the MLP over the width.
+
+    Returns:
+        FLOPs.
+
+    >>> transformer_flops(Size(width=2, depth=1, num_heads=1), length=3)
+    360.0
+    """
+    per_position = (8 + 4 * mlp_ratio) * size.width**2 + 4 * length * size.width
+    return float(size.depth * length * per_position)

@@ -1,0 +1,89 @@
+"""Targets and losses of masked prediction on patches, as sums and weights."""
+
+import jax.numpy as jnp
+
+from maskjax.typing import Array, Bool, Float
+
+NORM_PIX_EPSILON = 1e-6
+TARGETS = ("norm_pix", "pixels")
+LOSS_KINDS = ("l2", "l1")
+
+
+def patch_statistics(
+    patches: Float[Array, "B L P"],
+) -> tuple[Float[Array, "B L 1"], Float[Array, "B L 1"]]:
+    """Mean and scale of each patch, for norm_pix targets (He et al. 2022, section 3).
+
+    Args:
+        patches: Patches, P at least 2.
+
+    Returns:
+        The mean, and sqrt(variance + 1e-6) with the unbiased variance (ddof 1), as the reference.
+
+    Raises:
+        ValueError: P is 1: a single number has no variance.
+    """
+    if patches.shape[-1] < 2:
+        raise ValueError(
+            "norm_pix needs at least 2 numbers in a patch, this data and patch size give "
+            f"{patches.shape[-1]}: use a larger patch or loss.target = 'pixels'"
+        )
+    mean = patches.mean(-1, keepdims=True)
+    return mean, jnp.sqrt(patches.var(-1, keepdims=True, ddof=1) + NORM_PIX_EPSILON)
+
+
+def patch_loss(
+    prediction: Float[Array, "B L P"],
+    target: Float[Array, "B L P"],
+    loss_weights: Float[Array, "B L"],
+    *,
+    kind: str = "l2",
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Weighted sum over patches of the mean error within each.
+
+    He et al. 2022 (section 3, "l2") and Xie et al. 2022 (SimMIM, section 3.3, "l1") divide this
+    by the sum of the weights; the caller does so, after summing over devices.
+
+    Args:
+        prediction: Predicted patches.
+        target: True patches.
+        loss_weights: 1 on patches that count (the hidden ones), else 0.
+        kind: "l2" (mean square) or "l1" (mean absolute).
+
+    Returns:
+        The loss sum and the weight sum, float32.
+
+    Raises:
+        ValueError: an unknown kind.
+
+    >>> one = jnp.ones((1, 2, 3))
+    >>> [float(x) for x in patch_loss(3 * one, one, jnp.array([[1.0, 0.0]]))]
+    [4.0, 1.0]
+    """
+    if kind not in LOSS_KINDS:
+        raise ValueError(f"unknown loss.kind {kind!r}: use one of {LOSS_KINDS}")
+    difference = prediction.astype(jnp.float32) - target.astype(jnp.float32)
+    error = jnp.square(difference) if kind == "l2" else jnp.abs(difference)
+    return (error.mean(-1) * loss_weights).sum(), loss_weights.sum()
+
+
+def loss_weights(
+    is_masked: Bool[Array, "B L"], is_valid: Bool[Array, "B"] | None, on: str
+) -> Float[Array, "B L"]:
+    """Which patches count: the hidden ones or all, never those of padding examples.
+
+    Args:
+        is_masked: True = hidden from the model.
+        is_valid: False for examples that only fill a batch; None = all are real.
+        on: "masked" or "all".
+
+    Returns:
+        1 or 0 a patch.
+
+    Raises:
+        ValueError: an unknown `on`.
+    """
+    if on not in ("masked", "all"):
+        raise ValueError(f"unknown loss.on {on!r}: use 'masked' or 'all'")
+    weights = jnp.ones(is_masked.shape) if on == "all" else is_masked.astype(jnp.float32)
+    return weights if is_valid is None else weights * is_valid[:, None]

@@ -1,0 +1,352 @@
+"""Masked prediction of patches: MAE and SimMIM on signals, images, video and volumes."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+
+from maskjax import masking
+from maskjax.models.mae import Decoder, Encoder, MaskedAutoencoder, SimMIM
+from maskjax.models.patches import grid_shape, patchify, unpatchify
+from maskjax.models.sizes import Size, decoder_sizes, encoder_sizes, transformer_flops
+from maskjax.models.transformer import Transformer
+from maskjax.tasks import losses
+from maskjax.typing import Array, Batch, Float, Int, Key, Params
+
+_FOLD_DROP_PATH = 1  # keeps drop path's draws apart from the masking rule's
+
+
+class DataShape(Protocol):
+    """What a task needs to know of the data."""
+
+    shape: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskedPatches:
+    """Hide patches, predict them (He et al. 2022; Xie et al. 2022).
+
+    Attributes:
+        model: MaskedAutoencoder or SimMIM.
+        shape: Sizes of one example, channels last.
+        patch_size: One side an axis.
+        rule: Masking rule, from `masking.make_rule`.
+        schedule: Mask ratio, from `masking.make_schedule`.
+        fill: What hidden patches become: "drop", "token", "noise" or "zero".
+        target: "norm_pix" or "pixels".
+        on: Patches that count in the loss: "masked" or "all".
+        kind: "l2" or "l1".
+        pool: Frozen features: "mean" of the patch tokens, or the "class" token.
+        flops_per_example: Matrix-product FLOPs of a training step, forward and backward.
+    """
+
+    model: Any
+    shape: tuple[int, ...]
+    patch_size: tuple[int, ...]
+    rule: Callable[..., Array]
+    schedule: masking.Schedule
+    fill: str
+    target: str
+    on: str
+    kind: str
+    pool: str
+    flops_per_example: float
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """Patches along each axis."""
+        return grid_shape(self.shape, self.patch_size)
+
+    @property
+    def num_patches(self) -> int:
+        """L, patches in one example."""
+        return math.prod(self.grid)
+
+    def init(self, key: Key[Array, ""]) -> Params:
+        """Draws the parameters, float32.
+
+        Args:
+            key: One key.
+
+        Returns:
+            The parameters, as Linen nests them.
+        """
+        patches = patchify(jnp.zeros((1, *self.shape)), self.patch_size)
+        hidden, is_visible = self.draw_masks(key[None], jnp.int32(0))
+        return self.model.init(key, patches, hidden, is_visible=is_visible)["params"]
+
+    def decay_mask(self, params: Params) -> Params:
+        """True where weight decay applies: all but biases and LayerNorm (1-D in the reference).
+
+        Class and mask tokens are decayed, as the reference does in pretraining.
+        """
+        return jax.tree_util.tree_map_with_path(
+            lambda path, _: path[-1].key not in ("bias", "scale"), params
+        )
+
+    def draw_masks(
+        self,
+        keys: Key[Array, "B"],
+        step: Int[Array, ""],
+        noise: Float[Array, "B L"] | None = None,
+    ) -> tuple[masking.Masking, Array | None]:
+        """Hides patches of a batch.
+
+        Args:
+            keys: One key an example.
+            step: Training step, for schedules and for rules that follow it.
+            noise: Scores to use in place of the rule's, for parity with another implementation.
+
+        Returns:
+            The masking and, where the ratio varies, which slots are visible (else None).
+        """
+        length, schedule = self.num_patches, self.schedule
+        fewest = schedule.min_num_masked(length)
+        if noise is not None:
+            return masking.cut(noise, fewest), None
+        runtime = {"step": step} if masking.needs_step(self.rule) else {}
+        if schedule.min_ratio == schedule.max_ratio:
+            return masking.draw(self.rule, keys, self.grid, fewest, **runtime), None
+        counts = jax.vmap(lambda key: schedule.num_masked(length, step, key))(keys)
+        return masking.draw_slots(self.rule, keys, self.grid, counts, fewest, **runtime)
+
+    def _corrupt(
+        self, patches: Array, hidden: masking.Masking, keys: Key[Array, "B"]
+    ) -> Float[Array, "B L P"]:
+        """What the model receives; tokens and dropping are the model's own doing."""
+        if self.fill == "zero":
+            return masking.fill_zero(patches, hidden.is_masked)
+        if self.fill == "noise":
+            return masking.fill_noise(patches, hidden.is_masked, keys)
+        return patches
+
+    def _forward(
+        self, params: Params, batch: Batch, keys: Key[Array, "B"], step: Int[Array, ""], train: bool
+    ) -> tuple[Array, Array, masking.Masking]:
+        patches = patchify(batch["inputs"], self.patch_size)
+        hidden, is_visible = self.draw_masks(keys, step, batch.get("mask_noise"))
+        prediction = self.model.apply(
+            {"params": params},
+            self._corrupt(patches, hidden, keys),
+            hidden,
+            is_visible=is_visible,
+            drop_keys=(
+                jax.vmap(jax.random.fold_in, (0, None))(keys, _FOLD_DROP_PATH) if train else None
+            ),
+        )
+        return patches, prediction, hidden
+
+    def loss(
+        self,
+        params: Params,
+        batch: Batch,
+        keys: Key[Array, "B"],
+        step: Int[Array, ""],
+        *,
+        train: bool = True,
+    ) -> tuple[Array, tuple[Array, dict[str, tuple[Array, Array]]]]:
+        """Hides patches of a batch, predicts them, and sums the error.
+
+        Args:
+            params: The parameters.
+            batch: "inputs" [B, *shape] normalised, optionally "is_valid" [B] and "mask_noise"
+                [B, L] (scores in place of the rule's).
+            keys: One key an example.
+            step: Training step.
+            train: Whether drop path is on.
+
+        Returns:
+            (loss sum, (weight sum, metrics)); a metric is a (sum, weight) pair.
+        """
+        patches, prediction, hidden = self._forward(params, batch, keys, step, train)
+        target = patches
+        if self.target == "norm_pix":
+            mean, scale = losses.patch_statistics(patches)
+            target = (patches - mean) / scale
+        is_valid = batch.get("is_valid")
+        weights = losses.loss_weights(hidden.is_masked, is_valid, self.on)
+        loss_sum, weight_sum = losses.patch_loss(prediction, target, weights, kind=self.kind)
+        ones = losses.loss_weights(hidden.is_masked, is_valid, "all")
+        ratio = (hidden.is_masked * ones).sum(), ones.sum()
+        return loss_sum, (weight_sum, {"mask_ratio": ratio})
+
+    def features(self, params: Params, inputs: Float[Array, "B *shape"]) -> Float[Array, "B D"]:
+        """Frozen features of whole inputs, nothing hidden.
+
+        Args:
+            params: The parameters.
+            inputs: Normalised inputs.
+
+        Returns:
+            One vector an example, float32.
+        """
+        patches = patchify(inputs, self.patch_size)
+        tokens = self.model.apply({"params": params}, patches, method="encode")
+        pooled = tokens[:, 1:].mean(1) if self.pool == "mean" else tokens[:, 0]
+        return pooled.astype(jnp.float32)
+
+    def reconstruct(
+        self,
+        params: Params,
+        inputs: Float[Array, "B *shape"],
+        keys: Key[Array, "B"],
+        step: Int[Array, ""],
+    ) -> dict[str, Array]:
+        """What pictures need: predictions in the inputs' own units.
+
+        A norm_pix prediction has no mean and scale of its own: those of the true patch are used,
+        which the picture must say.
+
+        Args:
+            params: The parameters.
+            inputs: Normalised inputs.
+            keys: One key an example.
+            step: Training step.
+
+        Returns:
+            "is_masked" [B, *shape] (per number), "prediction" and "pasted" (prediction where
+            hidden, input where visible), [B, *shape].
+        """
+        batch = {"inputs": inputs}
+        patches, prediction, hidden = self._forward(params, batch, keys, step, train=False)
+        if self.target == "norm_pix":
+            mean, scale = losses.patch_statistics(patches)
+            prediction = prediction * scale + mean
+        is_masked = jnp.broadcast_to(hidden.is_masked[..., None], patches.shape)
+        pasted = jnp.where(is_masked, prediction, patches)
+        parts = {"is_masked": is_masked, "prediction": prediction, "pasted": pasted}
+        return {name: unpatchify(part, self.shape, self.patch_size) for name, part in parts.items()}
+
+
+def build(config: Any, data: DataShape) -> MaskedPatches:
+    """Makes the task that a config describes.
+
+    Args:
+        config: The whole config; "model", "mask", "loss" and "total_steps" are read.
+        data: Knows the shape of one example.
+
+    Returns:
+        The task.
+
+    Raises:
+        ValueError: a size, rule, ratio, patch size, target or dtype that does not fit; the message
+            names what would.
+    """
+    model, loss = config.model, config.loss
+    _check("model.name", model.name, ("mae", "simmim"))
+    _check("model.pool", model.pool, ("mean", "class"))
+    _check("loss.target", loss.target, losses.TARGETS)
+    _check("loss.on", loss.on, ("masked", "all"))
+    _check("loss.kind", loss.kind, losses.LOSS_KINDS)
+    fills = ("drop",) if model.name == "mae" else ("token", "noise", "zero")
+    _check(f"mask.fill for model.name {model.name!r}", config.mask.fill, fills)
+    patch_size = tuple(model.patch_size)
+    grid = grid_shape(data.shape, patch_size)
+    schedule = _schedule(config.mask, config.total_steps)
+    length = math.prod(grid)
+    for count in (schedule.min_num_masked(length), schedule.max_num_masked(length)):
+        if not 0 < count < length:
+            raise ValueError(
+                f"mask.ratio {config.mask.ratio} hides {count} of {length} patches: at least one "
+                "must be hidden and one visible; change the ratio or use smaller patches"
+            )
+    module, flops = _model(config, grid, math.prod(patch_size) * data.shape[-1])
+    options = dict(config.mask.get(config.mask.rule, {}))
+    task = MaskedPatches(
+        model=module,
+        shape=tuple(data.shape),
+        patch_size=patch_size,
+        rule=masking.make_rule(config.mask.rule, **options),
+        schedule=schedule,
+        fill=config.mask.fill,
+        target=loss.target,
+        on=loss.on,
+        kind=loss.kind,
+        pool=model.pool,
+        flops_per_example=flops,
+    )
+    jax.eval_shape(lambda: _try_out(task))  # what does not fit together shows here
+    return task
+
+
+def _try_out(task: MaskedPatches) -> Array:
+    """One example through the whole task."""
+    params = task.init(jax.random.key(0))
+    batch = {"inputs": jnp.zeros((1, *task.shape))}
+    return task.loss(params, batch, jax.random.split(jax.random.key(0), 1), jnp.int32(0))[0]
+
+
+def _check(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"unknown {name} {value!r}: use one of {known}")
+
+
+def _schedule(mask: Any, total_steps: int) -> masking.Schedule:
+    """The ratio goes from `ratio` to `final_ratio`, or is drawn between the two."""
+    if mask.schedule == "constant":
+        return masking.make_schedule("constant", ratio=mask.ratio)
+    if mask.schedule == "uniform":
+        low, high = sorted((mask.ratio, mask.final_ratio))
+        return masking.make_schedule("uniform", low=low, high=high)
+    return masking.make_schedule(
+        mask.schedule, start=mask.ratio, end=mask.final_ratio, total_steps=total_steps
+    )
+
+
+def _size(model: Any, which: str, table: Mapping[str, Size]) -> Size:
+    """A named size; what the config sets itself wins."""
+    if model.size:
+        _check("model.size", model.size, tuple(table))
+    named = table[model.size] if model.size else Size(0, 0, 0)
+    own = model[which]
+    size = Size(own.width or named.width, own.depth or named.depth, own.heads or named.num_heads)
+    if min(size) < 1:
+        raise ValueError(
+            f"model.{which} has width {size.width}, depth {size.depth} and heads "
+            f"{size.num_heads}: set each to at least 1, or model.size to one of {tuple(table)}"
+        )
+    if size.width % size.num_heads:
+        raise ValueError(
+            f"model.{which}.width {size.width} is not a multiple of its {size.num_heads} heads: "
+            "change one of them"
+        )
+    return size
+
+
+def _model(config: Any, grid: tuple[int, ...], patch_numbers: int) -> tuple[Any, float]:
+    """The module, and the matrix-product FLOPs of a training step for one example."""
+    model, length = config.model, math.prod(grid)
+    _check("model.dtype", model.dtype, ("float32", "bfloat16"))
+    _check("model.positions", model.positions, ("sincos", "learned"))
+    _check("model.attention", model.attention, ("xla", "cudnn"))
+    dtype = jnp.dtype(model.dtype)
+
+    def transformer(size: Size, drop_path: float) -> Transformer:
+        return Transformer(
+            depth=size.depth,
+            num_heads=size.num_heads,
+            drop_path_rate=drop_path,
+            dtype=dtype,
+            attention=model.attention,
+            remat=model.remat,
+        )
+
+    size = _size(model, "encoder", encoder_sizes)
+    encoder = Encoder(grid, size.width, transformer(size, model.drop_path), model.positions, dtype)
+    visible = length - _schedule(config.mask, config.total_steps).min_num_masked(length)
+    encoded = visible if model.name == "mae" else length
+    forward = transformer_flops(size, 1 + encoded) + 2 * encoded * patch_numbers * size.width
+    if model.name == "simmim":
+        forward += 2 * (1 + length) * size.width * patch_numbers
+        has_token = config.mask.fill == "token"
+        return SimMIM(encoder, patch_numbers, dtype, mask_token=has_token), 3.0 * forward
+    small = _size(model, "decoder", decoder_sizes)
+    decoder = Decoder(
+        grid, small.width, patch_numbers, transformer(small, 0.0), model.positions, dtype
+    )
+    forward += 2 * (1 + encoded) * size.width * small.width
+    forward += transformer_flops(small, 1 + length) + 2 * (1 + length) * small.width * patch_numbers
+    return MaskedAutoencoder(encoder, decoder), 3.0 * forward

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 
-import jax.numpy as jnp
 import numpy as np
 
 from maskjax.typing import Array, Float

@@ -154,7 +154,7 @@ def digits(argument: str, settings: Settings) -> Splits:
 
     bunch = load_digits()
     images = bunch.images.astype(np.float32)[..., None]
-    return Splits(ArraySource(images, bunch.target.astype(np.int32), value_range=(0, 16)))
+    return Splits(ArraySource(images, bunch.target.astype(np.int32), value_range=(0.0, 16.0)))
 
 
 @register("array")

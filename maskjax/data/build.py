@@ -1,14 +1,14 @@
 """From `config.data` to `Data`: what the rest of maskjax sees of a data set."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from maskjax.data import pipeline
 from maskjax.data.pipeline import Collate, Loader
-from maskjax.data.settings import Settings
+from maskjax.data.settings import Config, Settings
 from maskjax.data.sources import Source, Splits, hold_out, open_splits, take
 from maskjax.data.transforms import Transform, to_unit
 from maskjax.typing import Batch, Float
@@ -119,7 +119,7 @@ class Data:
 
 
 def build(
-    config: Mapping[str, Any],
+    config: Config,
     *,
     seed: int,
     batch_size: int,

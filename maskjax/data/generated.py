@@ -10,7 +10,7 @@ WAVEFORMS = ("sine", "square", "triangle", "sawtooth", "pulse")
 SOLIDS = ("ball", "box", "cylinder", "cone", "torus")
 
 _PHOTOS_SEED = 0
-_EVAL_SHARE = 0.25  # right part of each photograph, kept from training
+_EVAL_SHARE = 0.375  # lower part of each photograph, kept from training
 _TRAIN, _EVAL = 0, 1
 
 
@@ -67,12 +67,12 @@ def photos(argument: str, settings: Settings) -> Splits:
     from sklearn.datasets import load_sample_images  # slow to import
 
     whole = load_sample_images().images
-    border = int(whole[0].shape[1] * (1 - _EVAL_SHARE))
-    left, right = [x[:, :border] for x in whole], [x[:, border:] for x in whole]
-    largest = right[0].shape[:2]
+    border = int(whole[0].shape[0] * (1 - _EVAL_SHARE))
+    upper, lower = [x[:border] for x in whole], [x[border:] for x in whole]
+    largest = lower[0].shape[:2]
     return Splits(
-        PhotoCrops(left, 8192, settings.size, largest, _TRAIN),
-        PhotoCrops(right, 512, settings.size, largest, _EVAL),
+        PhotoCrops(upper, 8192, settings.size, largest, _TRAIN),
+        PhotoCrops(lower, 512, settings.size, largest, _EVAL),
     )
 
 

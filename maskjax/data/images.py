@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import math
 import os
 import struct
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from PIL import Image
 from maskjax.typing import Num
 
 # (top, left, height, width) in pixels of the upright image; fractions are allowed.
-Box = tuple[float, float, float, float]
+Box = tuple[float | int, float | int, float | int, float | int]
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -172,7 +173,7 @@ def _draft(image: Image.Image, box: Box | None, size, channels: int) -> float:
     ratio = max(size[0] / box_height, size[1] / box_width)
     if ratio >= 1:
         return 1.0
-    wanted = (int(np.ceil(width * ratio)), int(np.ceil(height * ratio)))
+    wanted = (math.ceil(width * ratio), math.ceil(height * ratio))
     drafted = image.draft(_MODES[channels], wanted)
     return 1.0 if drafted is None else width / drafted[1][2]
 
@@ -202,15 +203,16 @@ def _to_array(image: Image.Image, channels: int, size, box: Box | None):
 
 def _resample(image: Image.Image, size, box: Box | None) -> Image.Image:
     """Crop to a box and resize; without a size, only crop (to whole pixels)."""
-    corners = None
     if box is not None:
         top, left, height, width = box
-        corners = (
-            left, top, min(left + width, image.width), min(top + height, image.height),
-        )  # fmt: skip
+        bottom, right = min(top + height, image.height), min(left + width, image.width)
+        # PIL's resize(box=...) would let pixels outside the box into its edges.
+        x, y = math.floor(left), math.floor(top)
+        image = image.crop((x, y, math.ceil(right), math.ceil(bottom)))
+        box = (left - x, top - y, right - x, bottom - y)
     if size is None:
-        return image if corners is None else image.crop(tuple(round(c) for c in corners))
-    return image.resize((size[1], size[0]), Image.Resampling.BICUBIC, box=corners)
+        return image
+    return image.resize((size[1], size[0]), Image.Resampling.BICUBIC, box=box)
 
 
 def crop_resize(

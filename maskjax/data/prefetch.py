@@ -31,12 +31,12 @@ class Prefetcher(Generic[T]):
     """
 
     def __init__(self, batches: Iterator[Any], place: Callable[[Any], T], *, depth: int = 2):
+        self._stop = threading.Event()
         if depth < 1:
             raise ValueError(f"depth={depth} must be at least 1")
         self.wait_seconds = 0.0
         self._batches = batches
         self._ready: queue.Queue = queue.Queue(depth)
-        self._stop = threading.Event()
         self._is_over = False
         # The thread does not refer to `self`, so a prefetcher that is dropped can be collected.
         self._thread = threading.Thread(

@@ -5,6 +5,10 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ml_collections import ConfigDict
+
+Config = ConfigDict | Mapping[str, Any]
+
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     """Return the message for an unknown name: the nearest known one, then all of them."""
@@ -55,7 +59,7 @@ class Settings:
     limit: int = 0
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> "Settings":
+    def from_config(cls, config: Config) -> "Settings":
         """Read the settings from a mapping; keys left out take their defaults.
 
         Args:
@@ -74,7 +78,12 @@ class Settings:
                 raise ValueError(unknown_name("key in config.data", name, fields))
         for name in ("size", "crop_scale", "mean", "std"):
             if name in values:
-                values[name] = tuple(values[name])
+                if not isinstance(values[name], (tuple, list)):
+                    raise ValueError(f"data.{name}={values[name]!r} must be a tuple")
+                number = int if name == "size" else float
+                values[name] = tuple(number(value) for value in values[name])
+        if "eval_fraction" in values:
+            values["eval_fraction"] = float(values["eval_fraction"])
         return cls(**values)
 
     def __post_init__(self):

@@ -1,0 +1,91 @@
+"""`array:FILE.npz` of any rank and dtype, and its errors."""
+
+import numpy as np
+import pytest
+
+from maskjax import data
+
+
+@pytest.fixture
+def npz(tmp_path):
+    def build(batch_size=2, config=None, **arrays):
+        path = tmp_path / "data.npz"
+        np.savez(path, **arrays)
+        config = {"source": f"array:{path}", **(config or {})}
+        return data.build(config, seed=0, batch_size=batch_size)
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [((6, 9), (9, 1)), ((6, 9, 2), (9, 2)), ((6, 5, 7), (5, 7, 1)), ((6, 3, 5, 7), (3, 5, 7, 1)),
+     ((6, 3, 5, 7, 2), (3, 5, 7, 2))],
+)  # fmt: skip
+def test_any_rank(npz, shape, expected):
+    built = npz(x=np.random.default_rng(0).random(shape), config={"eval_fraction": 0.5})
+    assert built.shape == expected
+    assert built.num_classes is None
+    assert (built.num_train, built.num_eval) == (3, 3)
+    batch = next(built.train_batches())
+    assert batch["inputs"].shape == (2, *expected)
+    assert set(batch) == {"inputs"}
+
+
+def test_floats_of_any_range_come_back_between_0_and_1(npz):
+    x = np.array([[-3.0, 5.0], [1.0, 1.0]])[:, :, None]
+    built = npz(x_train=x, x_test=x)
+    batch = next(built.eval_batches("train", 2))
+    np.testing.assert_allclose(built.denormalise(batch["inputs"]), (x + 3) / 8, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "largest"), [(np.uint8, 255), (np.uint16, 65535), (np.bool_, 1), (np.float32, 1)]
+)
+def test_dtypes_scale_by_their_own_range(npz, dtype, largest):
+    x = np.array([[0, 1], [1, 0]], dtype)[:, :, None]
+    built = npz(x_train=x, x_test=x, config={"mean": (0,), "std": (1,)})
+    batch = next(built.eval_batches("eval", 2))
+    np.testing.assert_allclose(batch["inputs"], x.astype(np.float32) / largest, rtol=1e-6)
+
+
+def test_column_of_labels_and_whole_floats_are_labels(npz):
+    x = np.zeros((4, 3, 3), np.uint8)
+    built = npz(x_train=x, y_train=np.array([[0.0], [1.0], [2.0], [1.0]]), x_test=x)
+    assert built.num_classes == 3
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"X": np.zeros((4, 3, 3))}, r"has keys \['X'\]; it must have x"),
+        ({"x": np.zeros((4, 3, 3)), "y_test": np.zeros(4)}, "it must have x"),
+        ({"x_train": np.zeros((4, 3, 3)), "y_test": np.zeros(4)}, "it must have x"),
+        ({"x": np.zeros((4, 3, 3)), "y": np.zeros(3, int)}, r"shape \(3,\) for 4 examples"),
+        ({"x": np.zeros((2, 3, 3)), "y": np.array([0, -1])}, "holds -1"),
+        ({"x": np.zeros((2, 3, 3)), "y": np.array([0, 0.5])}, "labels must be integers"),
+        ({"x": np.zeros((2, 3, 3)), "y": np.array(["a", "b"])}, "labels must be integers"),
+        ({"x": np.array(["a", "b"])[:, None]}, "give real numbers"),
+        ({"x": np.zeros(4)}, r"shape \(4,\); it must be \[N"),
+        ({"x": np.zeros((0, 3, 3))}, "not empty"),
+        ({"x": np.array([[1.0, np.nan], [0, 1]])}, "not finite"),
+        ({"x": np.array([[1.0, np.inf], [0, 1]])}, "not finite"),
+    ],
+)
+def test_bad_arrays_are_refused_in_one_line(npz, arrays, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        npz(**arrays)
+    assert "\n" not in str(caught.value)
+    assert "data.npz" in str(caught.value)
+
+
+def test_missing_and_unreadable_files_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"array:/nowhere.npz': no such file"):
+        data.build({"source": "array:/nowhere.npz"}, seed=0, batch_size=1)
+    path = tmp_path / "broken.npz"
+    path.write_bytes(b"PK\x03\x04 not a zip")
+    with pytest.raises(ValueError, match=r"broken.npz' is not a readable .npz"):
+        data.build({"source": f"array:{path}"}, seed=0, batch_size=1)
+    np.save(tmp_path / "plain.npy", np.zeros(3))
+    with pytest.raises(ValueError, match=r"plain.npy' is not a readable .npz"):
+        data.build({"source": f"array:{tmp_path}/plain.npy"}, seed=0, batch_size=1)

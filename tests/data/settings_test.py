@@ -1,0 +1,36 @@
+"""Settings read a ConfigDict and refuse what cannot work."""
+
+import ml_collections
+import pytest
+
+from maskjax.data.settings import Settings
+
+
+def test_a_config_dict_is_read_and_lists_become_tuples():
+    config = ml_collections.ConfigDict({"source": "photos", "size": [32, 16], "flip": True})
+    settings = Settings.from_config(config)
+    assert settings.size == (32, 16)
+    assert settings.flip
+    assert settings.bad_files == "error"
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"sise": (8, 8)}, "'sise'; did you mean 'size'"),
+        ({"size": (0, 8)}, r"data.size=\(0, 8\)"),
+        ({"size": 8}, "data.size=8 must be a tuple"),
+        ({"crop_scale": (0.0, 1.0)}, "data.crop_scale"),
+        ({"crop_scale": (0.8, 0.2)}, "data.crop_scale"),
+        ({"std": (0.0,)}, "data.std"),
+        ({"channels": 2}, "data.channels=2"),
+        ({"eval_fraction": 1.0}, "data.eval_fraction=1.0"),
+        ({"bad_files": "ignore"}, "data.bad_files='ignore'"),
+        ({"num_workers": -1}, "data.num_workers=-1"),
+        ({"limit": -5}, "data.limit=-5"),
+    ],
+)
+def test_a_wrong_value_is_named_in_one_line(config, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        Settings.from_config(config)
+    assert "\n" not in str(caught.value)

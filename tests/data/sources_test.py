@@ -1,0 +1,69 @@
+"""The registry, fixed subsets and held-out splits."""
+
+import numpy as np
+import pytest
+
+from maskjax.data.arrays import ArraySource
+from maskjax.data.settings import Settings
+from maskjax.data.sources import hold_out, open_splits, take
+
+
+def _source(labels):
+    labels = np.asarray(labels, np.int32)
+    inputs = np.arange(len(labels), dtype=np.uint8)[:, None, None]
+    return ArraySource(inputs, labels)
+
+
+def _indices(source):
+    return [int(source[i].inputs[0, 0]) for i in range(len(source))]
+
+
+def test_unknown_source_lists_known_ones_and_the_nearest():
+    with pytest.raises(ValueError, match="'digit'; did you mean 'digits'") as caught:
+        open_splits("digit", Settings())
+    for name in ("array", "digits", "folder", "idx", "photos", "signals", "tfds", "volumes"):
+        assert name in str(caught.value)
+
+
+def test_hold_out_takes_the_same_share_of_every_class_and_no_example_twice():
+    source = _source([0] * 100 + [1] * 50 + [2] * 10)
+    splits = hold_out(source, 0.2)
+    np.testing.assert_array_equal(np.bincount(splits.eval.labels()), [20, 10, 2])
+    assert sorted(_indices(splits.train) + _indices(splits.eval)) == list(range(160))
+
+
+def test_hold_out_is_the_same_at_every_call():
+    source = _source([0, 1] * 30)
+    assert _indices(hold_out(source, 0.3).eval) == _indices(hold_out(source, 0.3).eval)
+
+
+def test_hold_out_of_nothing_has_no_evaluation_split():
+    assert hold_out(_source([0, 1]), 0.0).eval is None
+
+
+def test_hold_out_refuses_an_empty_split():
+    with pytest.raises(ValueError, match=r"eval_fraction=0.01 of 4 examples"):
+        hold_out(_source([0, 0, 1, 1]), 0.01)
+
+
+def test_take_is_nested_and_not_periodic():
+    source = _source(np.arange(200) % 10)
+    small, large = _indices(take(source, 20)), _indices(take(source, 50))
+    assert len(set(small)) == 20
+    assert set(small) < set(large)
+    assert small == sorted(small)
+    # A strided subset of periodic classes would hold one class alone.
+    assert len(set(np.array(small) % 10)) > 5
+
+
+def test_take_more_than_there_is_takes_all():
+    assert _indices(take(_source([0, 1, 2]), 10)) == [0, 1, 2]
+
+
+def test_digits_are_scikit_learns():
+    from sklearn.datasets import load_digits
+
+    source = open_splits("digits", Settings()).train
+    assert (len(source), source.shape, source.num_classes) == (1797, (8, 8, 1), 10)
+    np.testing.assert_array_equal(source[5].inputs[..., 0], load_digits().images[5])
+    assert source[5].label == load_digits().target[5]

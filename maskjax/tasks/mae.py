@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,12 +17,6 @@ from maskjax.tasks import losses
 from maskjax.typing import Array, Batch, Float, Int, Key, Params
 
 _FOLD_DROP_PATH = 1  # keeps drop path's draws apart from the masking rule's
-
-
-class DataShape(Protocol):
-    """What a task needs to know of the data."""
-
-    shape: tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,12 +215,12 @@ class MaskedPatches:
         return {name: unpatchify(part, self.shape, self.patch_size) for name, part in parts.items()}
 
 
-def build(config: Any, data: DataShape) -> MaskedPatches:
+def build(config: Any, data: Any) -> MaskedPatches:
     """Makes the task that a config describes.
 
     Args:
         config: The whole config; "model", "mask", "loss" and "total_steps" are read.
-        data: Knows the shape of one example.
+        data: Has `shape`, the sizes of one example, channels last.
 
     Returns:
         The task.

@@ -13,9 +13,9 @@ from maskjax.data.sources import Source, Splits, hold_out, open_splits, take
 from maskjax.data.transforms import Transform, to_unit
 from maskjax.typing import Batch, Float
 
-# Mean and std come from about so many numbers, and from no fewer examples than this.
-_STATISTICS_NUMBERS = 2**22
-_STATISTICS_EXAMPLES = 256
+# Mean and std come from about so many numbers, within these bounds on the examples.
+_STATISTICS_NUMBERS = 2**21
+_STATISTICS_EXAMPLES = (256, 4096)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,6 +142,13 @@ def build(
     Raises:
         ValueError: for settings that are wrong or do not fit the data, and for unusable data.
         FileNotFoundError: where files are missing.
+
+    Example:
+        >>> digits = build({"source": "digits"}, seed=0, batch_size=64)
+        >>> digits.shape, digits.num_classes, digits.num_train, digits.num_eval
+        ((8, 8, 1), 10, 1617, 180)
+        >>> next(digits.train_batches(start_step=1000))["inputs"].shape
+        (64, 8, 8, 1)
     """
     settings = Settings.from_config(config)
     if not 0 <= seed < 2**32:
@@ -256,7 +263,8 @@ def _statistics(loader: Loader, settings: Settings) -> tuple[np.ndarray, np.ndar
             )
     mean, std = settings.mean, settings.std
     if not (mean and std):
-        count = max(_STATISTICS_EXAMPLES, _STATISTICS_NUMBERS // int(np.prod(shape)))
+        wanted = _STATISTICS_NUMBERS // int(np.prod(shape))
+        count = int(np.clip(wanted, *_STATISTICS_EXAMPLES))
         sample = dataclasses.replace(loader, source=take(loader.source, count))
         total, squares, examples = np.zeros(channels), np.zeros(channels), 0
         for index in range(len(sample.source)):

@@ -141,7 +141,7 @@ def _check_headers(
 
     # Threads hide the latency of a network file system.
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        results = list(pool.map(check, checked))
+        results = list(pool.map(check, checked.tolist()))
     errors = [result for result in results if isinstance(result, UndecodableError)]
     if errors:
         message = f"{name}: {len(errors)} of {len(checked)} files are bad; first: {errors[0]}"

@@ -138,8 +138,8 @@ def hold_out(source: Source, fraction: float) -> Splits:
 
     Args:
         source: all examples.
-        fraction: share of the evaluation split in [0, 1), taken within each class where the
-            labels are known, so that both splits have the classes in the same proportion.
+        fraction: share of the evaluation split in [0, 1), taken within each class (rounded up or
+            down) where the labels are known, so that both splits have the same classes.
 
     Returns:
         The two splits, each in stored order; with fraction 0 there is no evaluation split.
@@ -154,9 +154,13 @@ def hold_out(source: Source, fraction: float) -> Splits:
         labels = np.zeros(len(source), np.int32)
     rng = np.random.default_rng(_SUBSET_SEED)
     is_eval = np.zeros(len(source), bool)
+    seen = 0
     for label in np.unique(labels):
         members = rng.permutation(np.flatnonzero(labels == label))
-        is_eval[members[: round(fraction * len(members))]] = True
+        # Rounded over all classes so far: many classes of few examples also give their share.
+        share = round(fraction * (seen + len(members))) - round(fraction * seen)
+        is_eval[members[:share]] = True
+        seen += len(members)
     if is_eval.all() or not is_eval.any():
         raise ValueError(
             f"data.eval_fraction={fraction} of {len(source)} examples leaves a split empty;"

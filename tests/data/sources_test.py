@@ -32,6 +32,12 @@ def test_hold_out_takes_the_same_share_of_every_class_and_no_example_twice():
     assert sorted(_indices(splits.train) + _indices(splits.eval)) == list(range(160))
 
 
+def test_hold_out_of_many_small_classes_has_the_right_total():
+    splits = hold_out(_source([label for label in range(60) for _ in range(4)]), 0.1)
+    assert len(splits.eval) == 24
+    assert np.bincount(splits.eval.labels()).max() == 1
+
+
 def test_hold_out_is_the_same_at_every_call():
     source = _source([0, 1] * 30)
     assert _indices(hold_out(source, 0.3).eval) == _indices(hold_out(source, 0.3).eval)

@@ -1,0 +1,159 @@
+"""`folder:DIR` in its layouts, with good and bad files."""
+
+import logging
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from maskjax import data
+from maskjax.data.settings import Settings
+from maskjax.data.sources import open_splits
+
+_SIZE = ("RGB", (8, 6))
+
+
+def _build(root, batch_size=1, **config):
+    return data.build({"source": f"folder:{root}", **config}, seed=0, batch_size=batch_size)
+
+
+def _names(source):
+    return [source[i].inputs.name.rsplit("/", 1)[1] for i in range(len(source))]
+
+
+def test_classes_are_the_sorted_folder_names(image_folder):
+    root = image_folder({"dog/2.png": _SIZE, "cat/deep/er/1.JPG": _SIZE, "cat/0.webp": _SIZE})
+    (root / "dog" / ".hidden.png").write_bytes(b"")
+    (root / "dog" / "notes.txt").write_text("no image")
+    splits = open_splits(f"folder:{root}", Settings())
+    assert splits.eval is None
+    assert splits.train.class_names == ("cat", "dog")
+    assert _names(splits.train) == ["0.webp", "1.JPG", "2.png"]
+    np.testing.assert_array_equal(splits.train.labels(), [0, 0, 1])
+
+
+@pytest.mark.parametrize("part", ["val", "test", "eval"])
+def test_split_folders_share_the_training_classes(image_folder, part):
+    root = image_folder({"train/a/0.png": _SIZE, "train/b/1.png": _SIZE, f"{part}/b/2.png": _SIZE})
+    built = _build(root)
+    assert (built.num_train, built.num_eval, built.num_classes) == (2, 1, 2)
+    assert built.class_names == ("a", "b")
+    (batch,) = built.eval_batches("eval", 1)
+    np.testing.assert_array_equal(batch["label"], [1])
+
+
+def test_flat_folder_has_no_labels_and_a_share_is_held_out(image_folder):
+    root = image_folder({f"{i}.png": _SIZE for i in range(10)})
+    built = _build(root, eval_fraction=0.3)
+    assert (built.num_train, built.num_eval, built.num_classes) == (7, 3, None)
+    assert set(next(built.train_batches())) == {"inputs"}
+
+
+def test_another_folder_can_be_the_evaluation_set(image_folder):
+    train = image_folder({"a/0.png": _SIZE, "b/1.png": _SIZE})
+    own = image_folder({"x.png": _SIZE, "y.png": _SIZE, "z.png": _SIZE}, name="own")
+    built = _build(train, eval_source=f"folder:{own}")
+    assert (built.num_train, built.num_eval) == (2, 3)
+    (batch,) = built.eval_batches("eval", 3)
+    shown = built.denormalise(batch["inputs"])[1] * 255
+    np.testing.assert_allclose(shown, np.asarray(Image.open(own / "y.png")), atol=1e-3)
+
+
+def test_grey_rgb_rgba_and_16_bit_make_one_batch(image_folder):
+    files = {"l.png": "L", "rgb.jpg": "RGB", "rgba.png": "RGBA", "p.png": "P", "u16.png": "I;16"}
+    root = image_folder({file: ("L" if mode == "I;16" else mode, (8, 6))
+                         for file, mode in files.items()})  # fmt: skip
+    wide = np.arange(48, dtype=np.uint16).reshape(8, 6) * 1365
+    Image.fromarray(wide).save(root / "u16.png")
+    built = _build(root, channels=3, mean=(0,), std=(1,), eval_fraction=0)
+    (batch,) = built.eval_batches("train", 5)
+    assert batch["inputs"].shape == (5, 8, 6, 3)
+    grey = np.asarray(Image.open(root / "l.png"))[..., None] / 255
+    np.testing.assert_allclose(batch["inputs"][0], np.repeat(grey, 3, -1), rtol=1e-5)
+    np.testing.assert_allclose(batch["inputs"][4, ..., 1], wide / 65535, rtol=1e-5)
+
+
+def test_mixed_sizes_need_size_and_mixed_channels_need_channels(image_folder):
+    root = image_folder({"a.png": _SIZE, "b.png": ("RGB", (9, 6)), "c.png": ("L", (9, 6))})
+    with pytest.raises(ValueError, match=r"examples of different sizes; set data.size"):
+        _build(root, channels=3, eval_fraction=0)
+    with pytest.raises(ValueError, match=r"different numbers of channels; set data.channels"):
+        _build(root, size=(8, 8), eval_fraction=0)
+    assert _build(root, size=(8, 8), channels=3, eval_fraction=0.5).shape == (8, 8, 3)
+
+
+def test_missing_folder_and_folder_without_images(image_folder, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such folder; give the path"):
+        _build(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        data.build({"source": "folder"}, seed=0, batch_size=1)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"no images in .*empty; files must end in .jpg"):
+        _build(tmp_path / "empty")
+
+
+def test_ambiguous_layouts_are_refused(image_folder):
+    root = image_folder({"0.png": _SIZE, "a/1.png": _SIZE})
+    with pytest.raises(ValueError, match=r"holds both images \(0.png ...\) and folders"):
+        _build(root)
+    root = image_folder({"train/a/0.png": _SIZE, "val/c/1.png": _SIZE}, name="other")
+    with pytest.raises(ValueError, match=r"class folders that training lacks \(c\)"):
+        _build(root)
+
+
+@pytest.fixture
+def folder_with_bad_files(image_folder):
+    root = image_folder({f"{i}.png": _SIZE for i in range(8)})
+    (root / "3.png").write_bytes(b"not an image")
+    (root / "5.png").write_bytes((root / "5.png").read_bytes()[:100])
+    return root
+
+
+def test_bad_files_are_counted_named_and_refused(folder_with_bad_files):
+    with pytest.raises(ValueError, match=r"2 of 8 files are bad; first: .*3.png") as caught:
+        _build(folder_with_bad_files)
+    assert "data.bad_files='skip'" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_bad_files_are_skipped_if_so_configured(folder_with_bad_files, caplog):
+    with caplog.at_level(logging.WARNING):
+        built = _build(folder_with_bad_files, bad_files="skip", eval_fraction=0)
+    assert built.num_train == 6
+    assert "2 of 8 files are bad" in caplog.text
+    assert "3.png" in caplog.text
+
+
+def test_no_good_file_left_is_an_error(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"x")
+    with pytest.raises(ValueError, match="no file is left"):
+        _build(tmp_path, bad_files="skip")
+
+
+@pytest.fixture
+def folder_with_hidden_damage(image_folder):
+    """Make 5 files, one of whose pixels are damaged while its header and end are whole."""
+    root = image_folder({f"{i}.png": ("RGB", (8, 8)) for i in range(5)})
+    content = bytearray((root / "2.png").read_bytes())
+    content[60:90] = bytes(30)
+    (root / "2.png").write_bytes(content)
+    return root
+
+
+def test_damage_found_while_decoding_is_named(folder_with_hidden_damage):
+    built = _build(folder_with_hidden_damage, mean=(0,), std=(1,), eval_fraction=0)
+    with pytest.raises(ValueError, match=r"2.png cannot be decoded .*set data.bad_files='skip'"):
+        list(built.eval_batches("train", 5))
+
+
+def test_damage_found_while_decoding_is_replaced_in_training_and_invalid_in_evaluation(
+    folder_with_hidden_damage,
+):
+    root = folder_with_hidden_damage
+    built = _build(root, 5, mean=(0,), std=(1,), eval_fraction=0, bad_files="skip")
+    (batch,) = built.eval_batches("train", 5)
+    np.testing.assert_array_equal(batch["is_valid"], [True, True, False, True, True])
+    epoch = next(built.train_batches())["inputs"]
+    neighbour = np.asarray(Image.open(root / "3.png")) / 255
+    copies = [np.allclose(example, neighbour, atol=1e-5) for example in epoch]
+    assert sum(copies) == 2

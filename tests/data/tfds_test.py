@@ -1,0 +1,170 @@
+"""`tfds:NAME` on a dataset whose files are written here, without TensorFlow."""
+
+import io
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from maskjax import data
+
+_CHECK = """
+import sys
+from maskjax import data
+built = data.build({"source": "tfds:tiny"}, seed=0, batch_size=2)
+next(built.train_batches())
+assert "tensorflow" not in sys.modules
+assert built.num_train == 5
+"""
+
+
+def _pixels(index):
+    return np.random.default_rng(index).integers(0, 256, (6, 5, 3), np.uint8)
+
+
+def _write(folder, features, splits, supervised=None):
+    """Write a prepared dataset: `splits` maps names to lists of {key: bytes, int or floats}."""
+    import tensorflow_datasets as tfds
+    from array_record.python.array_record_module import ArrayRecordWriter
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    folder.mkdir(parents=True)
+    tfds.features.FeaturesDict(features).save_config(folder)
+    name = folder.relative_to(os.environ["TFDS_DATA_DIR"]).parts[0]
+    infos = []
+    for split, examples in splits.items():
+        writer = ArrayRecordWriter(
+            str(folder / f"{name}-{split}.array_record-00000-of-00001"), "group_size:1"
+        )
+        for example in examples:
+            proto = tf_example_pb2.Example()
+            for key, value in example.items():
+                feature = proto.features.feature[key]
+                if isinstance(value, bytes):
+                    feature.bytes_list.value.append(value)
+                elif isinstance(value, int):
+                    feature.int64_list.value.append(value)
+                else:
+                    feature.float_list.value.extend(value)
+            writer.write(proto.SerializeToString())
+        writer.close()
+        infos.append(
+            {
+                "name": split,
+                "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
+                "numBytes": "1",
+                "shardLengths": [str(len(examples))],
+            }
+        )
+    info = {
+        "name": name,
+        "version": folder.name,
+        "fileFormat": "array_record",
+        "splits": infos,
+    }
+    if supervised:
+        info["supervisedKeys"] = {"tuple": {"items": [{"featureKey": key} for key in supervised]}}
+    (folder / "dataset_info.json").write_text(json.dumps(info))
+
+
+def _image_example(index):
+    buffer = io.BytesIO()
+    Image.fromarray(_pixels(index)).save(buffer, "PNG")
+    return {"image": buffer.getvalue(), "label": index % 2, "name": b"something"}
+
+
+@pytest.fixture
+def data_dir(tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def tiny(data_dir):
+    import tensorflow_datasets as tfds
+
+    features = {
+        "image": tfds.features.Image(shape=(None, None, 3)),
+        "label": tfds.features.ClassLabel(names=["no", "yes"]),
+        "name": tfds.features.Text(),
+    }
+    examples = [_image_example(index) for index in range(8)]
+    splits = {"train": examples[:5], "test": examples[5:]}
+    _write(data_dir / "tiny" / "1.0.0", features, splits, ("image", "label"))
+    _write(data_dir / "tiny" / "1.10.0", features, splits, ("image", "label"))
+    _write(data_dir / "tiny" / "1.9.0", features, {"train": examples[:1]})
+    return data_dir
+
+
+def _build(name, **config):
+    config = {"source": f"tfds:{name}", "size": (6, 5), "mean": (0,), "std": (1,), **config}
+    return data.build(config, seed=0, batch_size=1)
+
+
+@pytest.mark.parametrize("name", ["tiny", "tiny:1.10.0", "tiny:1.0.0"])
+def test_images_and_labels_are_read_in_stored_order(tiny, name):
+    built = _build(name)
+    assert (built.num_train, built.num_eval, built.num_classes) == (5, 3, 2)
+    assert built.class_names == ("no", "yes")
+    (train,) = built.eval_batches("train", 5)
+    expected = np.stack([_pixels(index) for index in range(5)]) / 255
+    np.testing.assert_allclose(train["inputs"], expected, rtol=1e-5)
+    np.testing.assert_array_equal(train["label"], [0, 1, 0, 1, 0])
+    (evaluation,) = built.eval_batches("eval", 3)
+    np.testing.assert_allclose(evaluation["inputs"][0], _pixels(5) / 255, rtol=1e-5)
+
+
+def test_without_supervised_keys_the_features_kinds_tell(tiny):
+    built = _build("tiny:1.9.0", eval_fraction=0)
+    assert (built.num_train, built.num_classes) == (1, 2)
+
+
+def test_an_array_feature_keeps_its_rank_and_is_scaled_by_its_range(data_dir):
+    import tensorflow_datasets as tfds
+
+    features = {"signal": tfds.features.Tensor(shape=(4, 2), dtype=np.float32)}
+    signals = np.linspace(-4, 12, 24).reshape(3, 4, 2)
+    splits = {"train": [{"signal": list(x.ravel())} for x in signals]}
+    _write(data_dir / "waves" / "big" / "1.0.0", features, splits)
+    built = _build("waves/big", size=(), eval_fraction=0)
+    assert built.shape == (4, 2)
+    (batch,) = built.eval_batches("train", 3)
+    np.testing.assert_allclose(batch["inputs"], (signals + 4) / 16, atol=1e-6)
+
+
+def test_tensorflow_is_never_imported(tiny):
+    code = _CHECK.replace('"tfds:tiny"', '"tfds:tiny", "size": (6, 5)')
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("tny", r"unknown dataset 'tny'; did you mean 'tiny'\?.*--file_format=array_record"),
+        ("tiny:3.0.0", "no version 3.0.0; prepared: 1.0.0, 1.10.0, 1.9.0"),
+        ("tiny/cfg", "no prepared version in .*tiny/cfg"),
+        ("", "set TFDS_DATA_DIR"),
+    ],
+)
+def test_what_is_not_prepared_is_named_with_what_is(tiny, name, message):
+    with pytest.raises(FileNotFoundError, match=message) as caught:
+        _build(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_data_dir_says_so(monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", "/nowhere")
+    with pytest.raises(FileNotFoundError, match="/nowhere is empty or missing; set TFDS_DATA_DIR"):
+        _build("mnist")
+
+
+def test_format_without_random_access_is_refused(tiny):
+    path = pathlib.Path(tiny) / "tiny" / "1.0.0" / "dataset_info.json"
+    path.write_text(path.read_text().replace('"array_record"', '"tfrecord"'))
+    with pytest.raises(ValueError, match="tfds build tiny --file_format=array_record"):
+        _build("tiny:1.0.0")

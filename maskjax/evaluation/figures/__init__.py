@@ -1,0 +1,8 @@
+"""Figures: pure functions of arrays that draw on a canvas of their own, never through pyplot."""
+
+from maskjax.evaluation.figures.canvas import figure_pixels, save_figure
+from maskjax.evaluation.figures.curves import loss_curve
+from maskjax.evaluation.figures.reconstruction import reconstruction_panel
+from maskjax.evaluation.figures.rules import rule_sheet
+
+__all__ = ["figure_pixels", "loss_curve", "reconstruction_panel", "rule_sheet", "save_figure"]

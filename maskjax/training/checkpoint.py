@@ -1,6 +1,7 @@
 """Checkpoints: saved in the background, checked when read, never trusted for being the newest."""
 
 import contextlib
+import json
 import math
 import re
 import zlib
@@ -49,6 +50,9 @@ class Checkpoints(contextlib.AbstractContextManager):
           keep: how many of the newest to keep, at least 1.
         """
         self.directory = Path(directory).resolve()
+        self._manager: Any = None
+        for step in self._steps_with_unreadable_metrics():
+            self._move_aside(step, "its metrics cannot be read")
 
         def loss(metrics: dict[str, Any]) -> float:
             value = metrics.get("loss")
@@ -134,11 +138,7 @@ class Checkpoints(contextlib.AbstractContextManager):
             try:
                 return self.restore_step(step, state)
             except DamagedCheckpointError as error:
-                aside = self._move_aside(step)
-                logging.warning(
-                    "Checkpoint %s is damaged (%s): moved it to %s and looking for an older one.",
-                    self.directory / str(step), error, aside.name,
-                )  # fmt: skip
+                self._move_aside(step, str(error))
         return state
 
     def restore_step(self, step: int, state: PyTree) -> PyTree:
@@ -178,16 +178,33 @@ class Checkpoints(contextlib.AbstractContextManager):
             raise DamagedCheckpointError(f"{altered[0]} is not what was saved")
         return serialization.from_state_dict(state, restored[_STATE])
 
-    def _move_aside(self, step: int) -> Path:
-        """Rename a step's folder so that it no longer counts as a checkpoint."""
+    def _steps_with_unreadable_metrics(self) -> list[int]:
+        """Steps whose metrics are no JSON; Orbax could not even list a folder that has one."""
+        unreadable = []
+        for path in self.directory.glob("*/metrics/metrics"):
+            try:
+                json.loads(path.read_text())
+            except ValueError:
+                step = path.parents[1].name
+                unreadable += [int(step)] if step.isdecimal() else []
+        return sorted(unreadable)
+
+    def _move_aside(self, step: int, reason: str) -> None:
+        """Rename a step's folder so that it no longer counts as a checkpoint, and say so."""
         names = (f"damaged-{step}" + "-again" * n for n in range(1000))
         aside = next(path for name in names if not (path := self.directory / name).exists())
+        logging.warning(
+            "Checkpoint %s is damaged (%s): moved it to %s, an older one is used instead.",
+            self.directory / str(step), reason, aside.name,
+        )  # fmt: skip
+        if jax.process_count() > 1:
+            multihost_utils.sync_global_devices(f"named-{aside.name}")
         if jax.process_index() == 0:
             (self.directory / str(step)).rename(aside)
         if jax.process_count() > 1:
-            multihost_utils.sync_global_devices(f"moved-aside-{step}")
-        self._manager.reload()
-        return aside
+            multihost_utils.sync_global_devices(f"moved-{aside.name}")
+        if self._manager is not None:
+            self._manager.reload()
 
 
 @contextlib.contextmanager

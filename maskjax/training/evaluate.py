@@ -38,7 +38,7 @@ class Evaluator:
         def loss(params: PyTree, batch: Batch) -> PyTree:
             keys = eval_keys(config.seed, batch["index"])
             step = jnp.int32(config.total_steps)
-            total, (weight, metrics) = task.loss(params, batch, keys, step)
+            total, (weight, metrics) = task.loss(params, batch, keys, step, train=False)
             return parallel.psum((total, weight, metrics), spread.axis_name)
 
         def features(params: PyTree, inputs: Array) -> Array:

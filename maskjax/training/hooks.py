@@ -78,13 +78,15 @@ def evaluate(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
 
 
 def draw(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
-    """Draw what the model makes of its input, in the first process."""
-    is_now = is_due(step, run.config.figures.every_steps, run.config.total_steps)
-    if not is_now or jax.process_index() != 0:
+    """Draw what the model makes of its input, in the first process; no examples, no pictures."""
+    settings = run.config.figures
+    is_now = is_due(step, settings.every_steps, run.config.total_steps)
+    if not is_now or settings.num_examples == 0 or jax.process_index() != 0:
         return
     with run.meter.paused():
         on_host = jax.device_get(state.replace(opt_state=None))
-        drawing.draw(run.task, on_host, run.data, run.config, run.folder)
+        figures = drawing.draw(run.task, on_host, run.data, run.config, run.folder)
+        run.log.write_figures(step, figures)
 
 
 def checkpoint(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:

@@ -11,8 +11,10 @@ from typing import Any
 
 import jax
 import tensorboardX
+from matplotlib.figure import Figure
 from tqdm import tqdm
 
+from maskjax import evaluation
 from maskjax.training.workdir import METRICS, write_atomically
 
 
@@ -111,6 +113,13 @@ class RunLog(contextlib.AbstractContextManager):
         if self._writes:
             self._file.close()
             self._events.close()
+
+    def write_figures(self, step: int, figures: Mapping[str, Figure]) -> None:
+        """Show figures in tensorboard, by name."""
+        if self._writes:
+            for name, figure in figures.items():
+                pixels = evaluation.figure_pixels(figure)
+                self._events.add_image(f"figures/{name}", pixels, step, dataformats="HWC")
 
     @property
     def seconds(self) -> float:

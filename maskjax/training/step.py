@@ -86,7 +86,7 @@ def train_step(
 
     Args:
       task: has `loss(params, batch, keys, step) -> (loss_sum, (weight_sum, metrics))`, with
-        metrics a dict of (sum, weight) pairs.
+        metrics a dict of (sum, weight) pairs, all of them sums over the batch's rows.
       optimizer: gradients to the direction that the learning rate multiplies.
       schedule: learning rate of a step number.
       seed: root of every key.

@@ -14,7 +14,7 @@ import pytest
 
 from maskjax.training import parallel, run
 
-SCRIPT = Path(__file__).with_name("toy_script.py")
+SCRIPT = Path(__file__).with_name("toy.py")
 
 
 def _environment(devices):

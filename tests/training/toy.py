@@ -3,14 +3,23 @@
 The task hides a random share of each row's entries, a different count in every row, and predicts
 them from the visible ones by one matrix: loss_sum = sum of squared errors on hidden entries,
 weight_sum = their number.
+
+As a script, `toy.py FOLDER [OPTIONS]` trains it in a process of its own and prints the losses.
+OPTIONS is JSON: "config" (overrides), "port", "process" and "processes" (to join a cluster), and
+"slow_from" (a step from which batches take half a second, so that a signal finds it under way).
 """
+
+import json
+import sys
+import time
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from maskjax.training import parallel, run
+from maskjax.training import loggers, loop, parallel, preemption, run
 
 WIDTH = 6
 
@@ -39,7 +48,7 @@ class Task:
         noise = jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, 1), (WIDTH,)))(keys)
         return noise < 0.2 + 0.6 * ratio[:, None]
 
-    def loss(self, params, batch, keys, step):
+    def loss(self, params, batch, keys, step, *, train=True):
         self.loss_traces += 1
         x = batch["inputs"]
         is_masked = self.is_masked(keys)
@@ -122,7 +131,7 @@ def config(**overrides):
             "num_devices": 1,
             "keep_checkpoints": 2,
             "eval": {"knn_k": 3, "max_train_examples": 0, "batch_size": 8},
-            "figures": {"num_examples": 2, "every_steps": 0},
+            "figures": {"num_examples": 0, "every_steps": 0},
             "data": {"source": "toy", "num_workers": 0},
             "mask": {"rule": "random", "ratio": 0.5},
         }
@@ -145,3 +154,37 @@ def trajectory(config, task=None, *, global_arrays=None, on_step=None):
         if on_step is not None:
             on_step(state)
     return metrics, state
+
+
+class _SlowData(Data):
+    slow_from = 10**9
+
+    def train_batches(self, start_step):
+        for step, batch in enumerate(super().train_batches(start_step), start_step):
+            if step >= self.slow_from:
+                time.sleep(0.5)
+            yield batch
+
+
+def main(folder, options="{}"):
+    """Train in a folder; see the top of this file."""
+    options = json.loads(options)
+    if "port" in options:
+        address = f"localhost:{options['port']}"
+        jax.distributed.initialize(address, options["processes"], options["process"])
+    chosen = config(**options.get("config", {}))
+    data = _SlowData(
+        chosen.batch_size, process_index=jax.process_index(), process_count=jax.process_count()
+    )
+    data.slow_from = options.get("slow_from", data.slow_from)
+    try:
+        summary = loop.fit(Task(), data, chosen, Path(folder))
+    except preemption.Preempted as stopped:
+        print(stopped)
+        sys.exit(preemption.EXIT_CODE)
+    losses = [line["loss"] for line in loggers.read_metrics(folder) if line["split"] == "train"]
+    print(json.dumps({"losses": losses, **summary}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

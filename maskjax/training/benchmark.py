@@ -1,0 +1,160 @@
+"""How fast a config trains on this machine, against what its matrix products could reach."""
+
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from maskjax import data as data_layer
+from maskjax import tasks
+from maskjax.training import parallel, run
+from maskjax.typing import Array
+
+_PEAK_SIDES = {"cpu": 2048}  # accelerators need larger products to reach their peak
+_PEAK_SIDE = 8192
+
+
+class Timing(NamedTuple):
+    """What one configuration measured.
+
+    Attributes:
+        batch_size: Examples in a step.
+        compile_seconds: Tracing and compiling the step.
+        step_seconds: Median over the repeats.
+        fastest_seconds: Fastest repeat.
+        images_per_second: batch_size / step_seconds.
+        flops_per_second: Matrix-product FLOPs of the step (`Task.flops_per_example`) a second.
+        share_of_peak: Of `matmul_peak` on the devices in use.
+        memory_bytes: Peak memory: the device's where it reports it, else this process's.
+    """
+
+    batch_size: int
+    compile_seconds: float
+    step_seconds: float
+    fastest_seconds: float
+    images_per_second: float
+    flops_per_second: float
+    share_of_peak: float
+    memory_bytes: int
+
+
+def sorted_seconds(step: Callable[[], Any], repeats: int) -> list[float]:
+    """Time a function that returns arrays, after two calls to warm up; sorted."""
+    seconds = []
+    for repeat in range(repeats + 2):
+        begin = time.perf_counter()
+        jax.block_until_ready(step())
+        if repeat >= 2:
+            seconds.append(time.perf_counter() - begin)
+    return sorted(seconds)
+
+
+def matmul_peak(dtype: str, repeats: int = 10) -> float:
+    """Measure FLOP/s of a large square matrix product on one device.
+
+    Args:
+        dtype: "float32" or "bfloat16".
+        repeats: Timed calls, at least 1; the fastest counts.
+
+    Returns:
+        FLOP/s.
+    """
+    side = _PEAK_SIDES.get(jax.devices()[0].platform, _PEAK_SIDE)
+    a, b = jax.random.normal(jax.random.key(0), (2, side, side), jnp.dtype(dtype))
+    product = jax.jit(jnp.matmul)
+    return 2 * side**3 / sorted_seconds(lambda: product(a, b), repeats)[0]
+
+
+def example_shape(config: Any) -> tuple[int, ...]:
+    """The shape of one example: from the config where it says, else from its data.
+
+    So ImageNet configs can be timed without ImageNet.
+    """
+    if config.data.size and config.data.channels:
+        return (*config.data.size, config.data.channels)
+    return data_layer.build(config.data, seed=config.seed, batch_size=config.batch_size).shape
+
+
+def time_step(config: Any, shape: tuple[int, ...], *, repeats: int, peak: float) -> Timing:
+    """Time the whole training step, optimizer included, on random inputs.
+
+    Args:
+        config: The run's; `batch_size` examples a step.
+        shape: Sizes of one example.
+        repeats: Timed steps, at least 1, after two to warm up.
+        peak: FLOP/s of one device, from `matmul_peak`.
+
+    Returns:
+        The timing.
+
+    Raises:
+        ValueError: the config does not fit itself, the shape or the devices.
+    """
+    task = tasks.build(config, type("Shape", (), {"shape": shape})())
+    spread = parallel.Spread(config.num_devices)
+    spread.check_batch(config.batch_size, config.optimizer.accumulate_steps)
+    state = spread.replicate(run.initial_state(task, config))
+    program = spread.program(run.make_step(task, config, spread.axis_name), donate=True)
+    rng = np.random.default_rng(config.seed)
+    inputs = rng.normal(size=(config.batch_size, *shape)).astype(np.float32)
+    batch = spread.split({"inputs": inputs})
+
+    def step() -> Array:
+        nonlocal state
+        state, metrics = program(state, batch)
+        return metrics["loss"]
+
+    seconds = sorted_seconds(step, repeats)
+    median = statistics.median(seconds)
+    flops = task.flops_per_example * config.batch_size / median
+    return Timing(
+        config.batch_size,
+        program.compile_seconds,
+        median,
+        seconds[0],
+        config.batch_size / median,
+        flops,
+        flops / (peak * spread.num_devices),
+        peak_memory(),
+    )
+
+
+def peak_memory() -> int:
+    """Peak memory in bytes: the first device's where it reports it, else this process's."""
+    stats = jax.devices()[0].memory_stats() or {}
+    if "peak_bytes_in_use" in stats:
+        return stats["peak_bytes_in_use"]
+    usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return usage if sys.platform == "darwin" else usage * 1024
+
+
+def table(timings: list[Timing], peak: float) -> str:
+    """Lay timings out as text, a row each.
+
+    Args:
+        timings: From `time_step`.
+        peak: From `matmul_peak`.
+
+    Returns:
+        The table, with the peak above it.
+    """
+    lines = [
+        f"{jax.device_count()} x {jax.devices()[0].device_kind}, "
+        f"matrix-product peak {peak / 1e9:.0f} GFLOP/s a device",
+        f"{'batch':>6} {'compile s':>10} {'step ms':>9} {'fastest':>9} {'images/s':>9} "
+        f"{'GFLOP/s':>9} {'of peak':>8} {'memory GB':>10}",
+    ]
+    for t in timings:
+        lines.append(
+            f"{t.batch_size:>6} {t.compile_seconds:>10.1f} {1e3 * t.step_seconds:>9.1f} "
+            f"{1e3 * t.fastest_seconds:>9.1f} {t.images_per_second:>9.1f} "
+            f"{t.flops_per_second / 1e9:>9.1f} {t.share_of_peak:>8.1%} "
+            f"{t.memory_bytes / 1e9:>10.2f}"
+        )
+    return "\n".join(lines)

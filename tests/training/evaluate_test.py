@@ -1,0 +1,84 @@
+"""Evaluation: every example once, the same masks each time, probes beside raw inputs."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from maskjax import evaluation
+from maskjax.training import evaluate, parallel, run
+from maskjax.training.step import eval_keys
+
+
+def _evaluator(toy, num_devices=1, num_classes=2, **overrides):
+    config = toy.config(num_devices=num_devices, **overrides)
+    spread = parallel.Spread(num_devices)
+    task = toy.Task()
+    data = toy.Data(config.batch_size, num_classes=num_classes)
+    state = spread.replicate(run.initial_state(task, config))
+    return evaluate.Evaluator(task, data, config, spread), state, data, task, config
+
+
+@pytest.mark.parametrize("num_devices", [1, 4])
+def test_loss_and_probes_are_those_of_the_unpadded_split(toy, num_devices):
+    # 21 examples in batches of 8, which 4 devices make of the 6 that are asked for.
+    evaluator, state, data, task, config = _evaluator(
+        toy, num_devices, eval__batch_size=8 if num_devices == 1 else 6
+    )
+    report = evaluator(state)
+
+    rows = {split: next(data.eval_batches(split, n)) for split, n in (("train", 64), ("eval", 21))}
+    x = rows["eval"]["inputs"].astype(np.float64)
+    is_masked = np.asarray(task.is_masked(eval_keys(config.seed, jnp.arange(21))))
+    kernel = np.asarray(state.params["kernel"], np.float64)
+    error = np.where(is_masked, 0, x) @ kernel - x
+    assert report["loss"] == pytest.approx((error**2)[is_masked].sum() / is_masked.sum(), rel=1e-5)
+
+    labels = rows["train"]["label"], rows["eval"]["label"]
+    inputs = rows["train"]["inputs"], rows["eval"]["inputs"]
+    features = [part @ np.asarray(state.params["kernel"]) for part in inputs]
+    for suffix, (train, other) in (("", features), ("_pixels", inputs)):
+        expected = evaluation.knn_accuracy(train, labels[0], other, labels[1], k=3)
+        assert report[f"knn_accuracy{suffix}"] == pytest.approx(expected)
+        expected = evaluation.linear_accuracy(train, labels[0], other, labels[1])
+        assert report[f"linear_accuracy{suffix}"] == pytest.approx(expected)
+
+
+def test_evaluating_again_gives_the_same_and_computes_the_baseline_once(toy, monkeypatch):
+    evaluator, state, *_ = _evaluator(toy)
+    first = evaluator(state)
+    calls = []
+    real = evaluation.knn_accuracy
+    monkeypatch.setattr(
+        evaluation, "knn_accuracy", lambda *a, **k: calls.append(1) or real(*a, **k)
+    )
+    # Later steps of the same run see the same masks.
+    assert evaluator(state.replace(step=state.step + 5)) == first
+    assert len(calls) == 1
+
+
+def test_without_labels_there_is_only_the_loss(toy):
+    evaluator, state, *_ = _evaluator(toy, num_classes=None)
+    assert evaluator(state).keys() == {"loss", "hidden_share"}
+
+
+def test_without_an_evaluation_split_there_is_nothing(toy, monkeypatch):
+    evaluator, state, data, *_ = _evaluator(toy)
+    monkeypatch.setattr(data, "eval_batches", lambda *_: iter(()))
+    assert evaluator(state) == {}
+
+
+def test_a_baseline_too_large_for_memory_is_left_out(toy, monkeypatch):
+    monkeypatch.setattr(evaluate, "MAX_BASELINE_BYTES", 100)
+    evaluator, state, *_ = _evaluator(toy)
+    report = evaluator(state)
+    assert "knn_accuracy" in report
+    assert "knn_accuracy_pixels" not in report
+
+
+def test_the_moving_average_is_what_is_judged(toy):
+    evaluator, state, *_ = _evaluator(toy)
+    zeros = jax.tree.map(jnp.zeros_like, state.params)
+    judged = evaluator(state.replace(ema_params=zeros))["loss"]
+    assert judged == evaluator(state.replace(params=zeros))["loss"]
+    assert judged != evaluator(state)["loss"]

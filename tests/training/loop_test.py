@@ -1,0 +1,223 @@
+"""Whole runs: what they leave behind, and that no way of stopping changes how they end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from maskjax.training import hooks, loggers, loop, preemption, workdir
+
+SCRIPT = Path(__file__).with_name("toy.py")
+MEASURED = ("seconds", "step_seconds", "images_per_second", "data_wait_share", "flops_per_second")
+
+
+def _fit(toy, folder, config=None, *, task=None, data=None):
+    config = config or toy.config()
+    data = data or toy.Data(config.batch_size)
+    return loop.fit(task or toy.Task(), data, config, folder)
+
+
+def _lines(folder):
+    """Lines of metrics.jsonl without what a clock decides."""
+    hidden = {*MEASURED, "compile_seconds"}
+    return [
+        {name: value for name, value in line.items() if name not in hidden}
+        for line in loggers.read_metrics(folder)
+    ]
+
+
+@pytest.fixture(scope="module")
+def straight(toy, tmp_path_factory):
+    """A run that nothing interrupts: its folder and its summary."""
+    folder = tmp_path_factory.mktemp("straight")
+    return folder, _fit(toy, folder)
+
+
+def test_a_finished_run_leaves_its_files(straight):
+    folder, summary = straight
+    assert json.loads((folder / workdir.SUMMARY).read_text()) == summary
+    assert summary["steps"] == 12
+    assert len(summary["params_sha256"]) == 64
+    assert summary["seconds"] > 0
+    expected = {"loss", "eval_loss", "knn_accuracy", "linear_accuracy"}
+    expected |= {"knn_accuracy_pixels", "linear_accuracy_pixels", "learning_rate", "grad_norm"}
+    assert expected <= summary.keys()
+    assert sorted(path.name for path in (folder / workdir.CHECKPOINTS).iterdir()) == ["12", "8"]
+    assert json.loads((folder / workdir.CONFIG).read_text())["config"]["total_steps"] == 12
+
+
+def test_lines_have_step_split_loss_and_speed(straight):
+    lines = loggers.read_metrics(straight[0])
+    assert [x["step"] for x in lines if x["split"] == "train"] == [1, 2, 4, 6, 8, 10, 12]
+    assert [x["step"] for x in lines if x["split"] == "eval"] == [12]
+    for line in lines[:-1]:
+        assert set(MEASURED) <= line.keys()
+        assert line["mfu"] is None
+        assert line["loss"] > 0
+    assert lines[0]["compile_seconds"] > 0
+    assert {"loss", "knn_accuracy", "linear_accuracy", "knn_accuracy_pixels"} <= lines[-1].keys()
+
+
+def test_training_learns(straight):
+    losses = [x["loss"] for x in loggers.read_metrics(straight[0]) if x["split"] == "train"]
+    assert min(losses[3:]) < losses[0]
+
+
+class _Interrupted:
+    """Data that does something to its process when a step's batch is asked for."""
+
+    def __init__(self, data, step, act):
+        self._data, self._step, self._act = data, step, act
+
+    def __getattr__(self, name):
+        return getattr(self._data, name)
+
+    def train_batches(self, start_step):
+        for step, batch in enumerate(self._data.train_batches(start_step), start_step):
+            if step == self._step:
+                self._act()
+            yield batch
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_run_saves_and_ends_as_if_nothing_had_happened(toy, tmp_path, straight, number):
+    config = toy.config(save_every_steps=0)
+    stopping = _Interrupted(toy.Data(8), 6, lambda: os.kill(os.getpid(), number))
+    with pytest.raises(preemption.Preempted) as stopped:
+        _fit(toy, tmp_path, config, data=stopping)
+    step = stopped.value.step
+    assert 0 < step < 12
+    assert (tmp_path / workdir.CHECKPOINTS / str(step)).is_dir()
+    assert not (tmp_path / workdir.SUMMARY).exists()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    summary = _fit(toy, tmp_path, config)
+    assert summary["params_sha256"] == straight[1]["params_sha256"]
+    ours, theirs = _lines(tmp_path), _lines(straight[0])
+    # The resumed run logs its first step too.
+    assert [x for x in ours if x["step"] != step + 1 or x in theirs] == theirs
+
+
+def _wait_for(condition, process):
+    for _ in range(600):
+        if condition():
+            return
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.1)
+    pytest.fail("the run did not get there")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_process_is_resumed_bitwise(toy, tmp_path, straight, number):
+    options = {"slow_from": 7, "config": {"save_every_steps": 3}}
+    process = subprocess.Popen(
+        [sys.executable, str(SCRIPT), str(tmp_path), json.dumps(options)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    _wait_for((tmp_path / workdir.CHECKPOINTS / "6").is_dir, process)
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=60)
+    if number == signal.SIGTERM:
+        assert process.returncode == preemption.EXIT_CODE
+        assert "the same command resumes it" in out
+    else:
+        assert process.returncode == -signal.SIGKILL
+    # Interrupted or not, saved often or seldom: the numbers are the same.
+    summary = _fit(toy, tmp_path, toy.config(save_every_steps=5))
+    assert summary["params_sha256"] == straight[1]["params_sha256"]
+    steps = [(x["step"], x["split"]) for x in _lines(tmp_path)]
+    assert len(steps) == len(set(steps))
+
+
+def test_a_run_whose_newest_checkpoint_is_damaged_ends_the_same(toy, tmp_path, straight):
+    stop = _Interrupted(toy.Data(8), 11, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(preemption.Preempted):
+        _fit(toy, tmp_path, data=stop)
+    newest = max((tmp_path / workdir.CHECKPOINTS).iterdir(), key=lambda path: int(path.name))
+    for file in newest.rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"")
+    assert _fit(toy, tmp_path)["params_sha256"] == straight[1]["params_sha256"]
+    steps = [(x["step"], x["split"]) for x in _lines(tmp_path)]
+    assert len(steps) == len(set(steps))
+
+
+def test_a_kill_between_the_last_save_and_the_summary_costs_nothing(toy, tmp_path, straight):
+    _fit(toy, tmp_path)
+    before = _lines(tmp_path)
+    (tmp_path / workdir.SUMMARY).unlink()
+    task = toy.Task()
+    summary = _fit(toy, tmp_path, task=task)
+    assert task.loss_traces == 0
+    assert summary["params_sha256"] == straight[1]["params_sha256"]
+    assert summary["knn_accuracy"] == straight[1]["knn_accuracy"]
+    assert _lines(tmp_path) == before
+
+
+def test_a_finished_run_is_looked_up_and_another_config_refused(toy, straight, monkeypatch):
+    folder, summary = straight
+    never = lambda *_, **__: pytest.fail("nothing is to be built")  # noqa: E731
+    monkeypatch.setattr(loop.tasks, "build", never, raising=False)
+    monkeypatch.setattr(loop.data_layer, "build", never)
+    assert loop.train(toy.config(log_every_steps=1, num_devices=4), folder) == summary
+    with pytest.raises(ValueError, match=r"total_steps \(12 there, 24 here\)"):
+        loop.train(toy.config(total_steps=24), folder)
+
+
+def test_too_many_steps_that_are_not_finite_stop_the_run(toy, tmp_path):
+    task = toy.Task(poison=lambda step: jnp.where(step >= 5, jnp.nan, 1.0))
+    with pytest.raises(FloatingPointError, match="in 3 steps in a row, up to step 8"):
+        _fit(toy, tmp_path, task=task)
+    lines = loggers.read_metrics(tmp_path)
+    assert lines[-1]["loss"] is None
+    # What was saved before the trouble is there.
+    assert (tmp_path / workdir.CHECKPOINTS / "4").is_dir()
+
+
+def test_the_guard_also_sees_the_last_step(toy, tmp_path):
+    task = toy.Task(poison=lambda step: jnp.where(step >= 9, jnp.nan, 1.0))
+    with pytest.raises(FloatingPointError, match="up to step 12"):
+        _fit(toy, tmp_path, task=task)
+    assert not (tmp_path / workdir.SUMMARY).exists()
+
+
+def test_a_batch_that_does_not_fit_leaves_no_folder(toy, tmp_path):
+    folder = tmp_path / "run"
+    with pytest.raises(ValueError, match="batch_size 10 does not divide by 4 devices"):
+        _fit(toy, folder, toy.config(batch_size=10, num_devices=4))
+    with pytest.raises(ValueError, match="accumulate_steps is 0"):
+        _fit(toy, folder, toy.config(optimizer__accumulate_steps=0))
+    assert not folder.exists()
+
+
+def test_pictures_are_drawn_from_the_judged_parameters_and_listed(toy, tmp_path, monkeypatch):
+    drawn = []
+
+    def draw(task, state, data, config, folder):
+        drawn.append((int(state.step), state.eval_params["kernel"]))
+        (folder / workdir.FIGURES).mkdir(exist_ok=True)
+        (folder / workdir.FIGURES / "panel.png").write_bytes(b"picture")
+        return {"panel": Figure(figsize=(1, 1), dpi=20)}
+
+    monkeypatch.setattr(hooks.drawing, "draw", draw)
+    config = toy.config(total_steps=3, figures__num_examples=2, figures__every_steps=2)
+    summary = _fit(toy, tmp_path, config)
+    assert [step for step, _ in drawn] == [2, 3]
+    assert all(isinstance(kernel, np.ndarray) for _, kernel in drawn)
+    assert summary["figures"] == ["figures/panel.png"]
+    (events,) = tmp_path.glob("events.out.tfevents.*")
+    assert b"figures/panel" in events.read_bytes()
+
+
+def test_something_is_due_at_its_interval_and_at_the_end():
+    assert [step for step in range(1, 11) if hooks.is_due(step, 4, 10)] == [4, 8, 10]
+    assert [step for step in range(1, 11) if hooks.is_due(step, 0, 10)] == [10]

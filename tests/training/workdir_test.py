@@ -1,0 +1,103 @@
+"""The folder of a run: refusals that name keys, files that are never half written."""
+
+import json
+import subprocess
+
+import jax
+import ml_collections
+import pytest
+
+from maskjax.training import workdir
+
+
+def _config(**overrides):
+    config = ml_collections.ConfigDict(
+        {
+            "seed": 1,
+            "total_steps": 10,
+            "log_every_steps": 5,
+            "mask": {"ratio": 0.75, "grid": (4, 4)},
+            "data": {"source": "digits", "num_workers": 0},
+            "figures": {"num_examples": 4},
+        }
+    )
+    config.update_from_flattened_dict({k.replace("__", "."): v for k, v in overrides.items()})
+    return config
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """A folder with a run that wrote a line."""
+    workdir.claim(_config(), tmp_path)
+    (tmp_path / workdir.METRICS).write_text('{"step": 1, "split": "train"}\n')
+    return tmp_path
+
+
+def test_config_json_says_what_was_run_and_on_what(begun):
+    record = json.loads((begun / workdir.CONFIG).read_text())
+    assert record["config"]["mask"] == {"ratio": 0.75, "grid": [4, 4]}
+    assert record["seeds"] == {"seed": 1}
+    assert record["versions"]["jax"] == jax.__version__
+    assert {"python", "jaxlib", "flax", "optax"} <= record["versions"].keys()
+    assert record["device_kind"] == "cpu"
+    assert record["device_count"] == 4
+
+
+def test_git_revision_is_that_of_the_checkout():
+    root = workdir.Path(workdir.__file__).parents[2]
+    command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    revision = workdir.git_revision()
+    if done.returncode != 0 or revision is None:
+        pytest.skip("not a checkout")
+    assert revision.removesuffix("-dirty") == done.stdout.strip()
+
+
+def test_the_same_config_may_go_on(begun):
+    assert workdir.check(_config(), begun) == begun
+
+
+@pytest.mark.parametrize(
+    "free", [{"log_every_steps": 1}, {"data__num_workers": 4}, {"figures__num_examples": 8}]
+)
+def test_keys_that_do_not_change_the_result_may_change(begun, free):
+    workdir.check(_config(**free), begun)
+
+
+def test_a_refusal_names_every_key_that_differs_with_both_values(begun):
+    with pytest.raises(ValueError) as refusal:
+        workdir.check(_config(mask__ratio=0.5, total_steps=20, log_every_steps=1), begun)
+    message = str(refusal.value)
+    assert "mask.ratio (0.75 there, 0.5 here)" in message
+    assert "total_steps (10 there, 20 here)" in message
+    assert "log_every_steps" not in message
+    assert "seed" not in message
+    assert "\n" not in message
+
+
+def test_a_key_that_only_one_config_has_counts_as_different():
+    assert workdir.differing_keys({"a": {"b": 1}}, {"a": {}}) == {"a.b": (1, None), "a": (None, {})}
+    assert workdir.differing_keys({"a": None}, {}) == {"a": (None, None)}
+
+
+def test_a_folder_without_results_is_free_for_another_config(tmp_path):
+    workdir.claim(_config(), tmp_path)
+    workdir.check(_config(seed=2), tmp_path)
+    workdir.check(_config(), tmp_path / "not there yet")
+
+
+def test_a_file_or_an_unreadable_config_is_refused(begun):
+    with pytest.raises(ValueError, match="is a file"):
+        workdir.check(_config(), begun / workdir.METRICS)
+    (begun / workdir.CONFIG).write_text("{")
+    with pytest.raises(ValueError, match=r"config\.json cannot be read"):
+        workdir.check(_config(), begun)
+
+
+def test_a_failed_write_leaves_the_old_content_and_no_litter(tmp_path):
+    path = tmp_path / "x.json"
+    workdir.write_atomically(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        workdir.write_atomically(path, "half \ud800")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]

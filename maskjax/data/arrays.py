@@ -152,9 +152,9 @@ def digits(argument: str, settings: Settings) -> Splits:
     del argument, settings
     from sklearn.datasets import load_digits  # slow to import, and only this source needs it
 
-    bunch = load_digits()
-    images = bunch.images.astype(np.float32)[..., None]
-    return Splits(ArraySource(images, bunch.target.astype(np.int32), value_range=(0.0, 16.0)))
+    pixels, labels = load_digits(return_X_y=True)
+    images = pixels.reshape(-1, 8, 8, 1).astype(np.float32)
+    return Splits(ArraySource(images, labels.astype(np.int32), value_range=(0.0, 16.0)))
 
 
 @register("array")

@@ -210,9 +210,11 @@ def _open(settings: Settings) -> Splits:
     """Open the training and evaluation sources and settle which examples are whose."""
     splits = open_splits(settings.source, settings)
     if not settings.eval_source:
-        return splits if splits.eval else hold_out(splits.train, settings.eval_fraction)
+        if splits.eval is not None:
+            return splits
+        return hold_out(splits.train, settings.eval_fraction)
     other = open_splits(settings.eval_source, settings)
-    evaluation = other.eval or other.train
+    evaluation = other.train if other.eval is None else other.eval
     names = splits.train.class_names, evaluation.class_names
     if None not in names and names[0] != names[1]:
         raise ValueError(
@@ -224,18 +226,20 @@ def _open(settings: Settings) -> Splits:
 
 def _example_shape(source: Source, settings: Settings, name: str) -> tuple[int, ...]:
     """Return the shape after the transforms, or raise where settings and data do not fit."""
-    *spatial, channels = source.shape
+    spatial, stored_channels = source.shape[:-1], source.shape[-1]
     if settings.size and len(settings.size) != len(spatial):
         raise ValueError(
             f"data.size={settings.size} has {len(settings.size)} lengths, but {name!r} has"
             f" {len(spatial)} spatial axes"
         )
-    if not settings.size and None in spatial:
+    size = settings.size or tuple(side for side in spatial if side is not None)
+    if len(size) < len(spatial):
         raise ValueError(
             f"data source {name!r} has examples of different sizes; set data.size to one length"
             " for each spatial axis"
         )
-    if not settings.channels and channels is None:
+    channels = settings.channels or stored_channels
+    if channels is None:
         raise ValueError(
             f"data source {name!r} has examples with different numbers of channels; set"
             " data.channels to 1 or 3"
@@ -245,12 +249,12 @@ def _example_shape(source: Source, settings: Settings, name: str) -> tuple[int, 
             f"data.crop_scale and data.flip are for images, but {name!r} has {len(spatial)} spatial"
             " axes; leave them at (1, 1) and False"
         )
-    if settings.channels not in (0, channels) and channels is not None and channels > 4:
+    if channels != stored_channels and stored_channels is not None and stored_channels > 4:
         raise ValueError(
-            f"data.channels={settings.channels} cannot be had from the {channels} channels of"
+            f"data.channels={channels} cannot be had from the {stored_channels} channels of"
             f" {name!r}; set it to 0"
         )
-    return (*(settings.size or spatial), settings.channels or channels)
+    return (*size, channels)
 
 
 def _statistics(loader: Loader, settings: Settings) -> tuple[np.ndarray, np.ndarray]:

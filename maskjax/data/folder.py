@@ -91,9 +91,8 @@ def _open(
         raise FileNotFoundError(
             f"{name}: no images in {root}; files must end in {', '.join(SUFFIXES)}"
         )
-    if class_names is None and classes:
-        class_names = tuple(sorted(classes))
-    strange = sorted(set(classes) - set(class_names or ()))
+    known = tuple(sorted(classes)) if class_names is None else class_names
+    strange = sorted(set(classes) - set(known))
     if strange:
         raise ValueError(
             f"{name}: {root} has class folders that training lacks ({', '.join(strange[:5])});"
@@ -101,14 +100,14 @@ def _open(
         )
     paths, labels = flat, None
     if classes:
-        files = [(path, class_names.index(key)) for key in sorted(classes) for path in classes[key]]
-        paths = [path for path, _ in files]
-        labels = np.array([label for _, label in files], np.int32)
+        counts = [len(classes.get(key, ())) for key in known]
+        paths = [path for key in known for path in classes.get(key, ())]
+        labels = np.repeat(np.arange(len(known), dtype=np.int32), counts)
     is_good, shape = _check_headers(paths, name, settings)
     if not is_good.all():
         paths = [path for path, good in zip(paths, is_good) if good]
         labels = None if labels is None else labels[is_good]
-    return FolderSource(paths, labels, class_names if classes else None, shape)
+    return FolderSource(paths, labels, known if classes else None, shape)
 
 
 def _list_files(root: pathlib.Path) -> tuple[list[str], dict[str, list[str]]]:

@@ -92,7 +92,7 @@ class Signals(Source):
     in_memory = True
 
     def __init__(self, count: int, length: int, seed: int, split: int):
-        self._count, self._seed, self._split = count, seed, split
+        self._count, self._length, self._seed, self._split = count, length, seed, split
         self.shape = (length, 2)
 
     def __len__(self) -> int:
@@ -100,16 +100,16 @@ class Signals(Source):
 
     def __getitem__(self, index: int) -> Record:
         rng = np.random.default_rng((self._seed, self._split, index))
-        label = index % self.num_classes
+        label = index % len(WAVEFORMS)
         cycles, start, lag = rng.uniform(2, 8), rng.uniform(), rng.uniform(0.1, 0.4)
-        time = np.linspace(0, cycles, self.shape[0], endpoint=False)[:, None]  # [T, 1]
+        time = np.linspace(0, cycles, self._length, endpoint=False)[:, None]  # [T, 1]
         wave = waveform(label, (time + start - np.array([0, lag])) % 1)  # [T, 2]
         noise = rng.normal(0, 0.04, wave.shape)
         signal = 0.5 + rng.uniform(0.2, 0.4) * wave + noise
         return Record(np.clip(signal, 0, 1).astype(np.float32), label)
 
     def labels(self) -> Int[np.ndarray, "N"]:
-        return np.arange(self._count, dtype=np.int32) % self.num_classes
+        return (np.arange(self._count) % len(WAVEFORMS)).astype(np.int32)
 
 
 def waveform(label: int, phase: Float[np.ndarray, "T C"]) -> Float[np.ndarray, "T C"]:
@@ -152,7 +152,7 @@ class Volumes(Source):
     in_memory = True
 
     def __init__(self, count: int, size: tuple[int, ...], seed: int, split: int):
-        self._count, self._seed, self._split = count, seed, split
+        self._count, self._size, self._seed, self._split = count, size, seed, split
         self.shape = (*size, 1)
 
     def __len__(self) -> int:
@@ -160,20 +160,19 @@ class Volumes(Source):
 
     def __getitem__(self, index: int) -> Record:
         rng = np.random.default_rng((self._seed, self._split, index))
-        label = index % self.num_classes
+        label = index % len(SOLIDS)
         centre, radius = rng.uniform(-0.25, 0.25, 3), rng.uniform(0.4, 0.7)
         axes = [
-            (np.linspace(-1, 1, side) - middle) / radius
-            for side, middle in zip(self.shape[:-1], centre)
+            (np.linspace(-1, 1, side) - middle) / radius for side, middle in zip(self._size, centre)
         ]
         coordinates = list(np.meshgrid(*axes, indexing="ij", sparse=True))
         coordinates = [coordinates[axis] for axis in rng.permutation(3)]
         inside = is_inside(label, *coordinates)
-        volume = 0.15 + rng.uniform(0.4, 0.8) * inside + rng.normal(0, 0.05, self.shape[:-1])
+        volume = 0.15 + rng.uniform(0.4, 0.8) * inside + rng.normal(0, 0.05, self._size)
         return Record(np.clip(volume, 0, 1).astype(np.float32)[..., None], label)
 
     def labels(self) -> Int[np.ndarray, "N"]:
-        return np.arange(self._count, dtype=np.int32) % self.num_classes
+        return (np.arange(self._count) % len(SOLIDS)).astype(np.int32)
 
 
 def is_inside(label: int, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import grain
 import numpy as np
@@ -91,7 +91,7 @@ class Collate:
     has_labels: bool
     marks_valid: bool = False
 
-    def __call__(self, examples: list[Example]) -> dict[str, np.ndarray]:
+    def __call__(self, examples: Sequence[Example]) -> dict[str, np.ndarray]:
         """Return {"inputs": float32 [B, *spatial, C], "label": int32 [B], "is_valid": bool [B]}."""
         arrays = [inputs for inputs, _, _ in examples]
         kinds = {array.dtype for array in arrays}

@@ -1,6 +1,7 @@
 """Prepared TensorFlow Datasets without TensorFlow: `tfds:NAME[/CONFIG][:VERSION]`."""
 
 import os
+from typing import Any
 
 import numpy as np
 from etils import epath
@@ -73,9 +74,11 @@ def tfds(argument: str, settings: Settings) -> Splits:
     import tensorflow_datasets as tfds  # slow to import
 
     name = f"data source 'tfds:{argument}'"
-    builder = tfds.builder_from_directory(_find_folder(argument, name))
+    builder: Any = tfds.builder_from_directory(_find_folder(argument, name))
     try:
-        records = builder.as_data_source(deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
+        records: Any = builder.as_data_source(
+            deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
+        )
     except (NotImplementedError, ValueError) as error:
         raise ValueError(
             f"{name} is not stored with random access; prepare it with"

@@ -79,6 +79,11 @@ def test_bad_arrays_are_refused_in_one_line(npz, arrays, message):
     assert "data.npz" in str(caught.value)
 
 
+def test_many_channels_cannot_become_colours(npz):
+    with pytest.raises(ValueError, match=r"data.channels=3 cannot be had from the 7 channels"):
+        npz(x=np.zeros((9, 4, 4, 7), np.uint8), config={"size": (4, 4), "channels": 3})
+
+
 def test_missing_and_unreadable_files_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"array:/nowhere.npz': no such file"):
         data.build({"source": "array:/nowhere.npz"}, seed=0, batch_size=1)

@@ -59,8 +59,9 @@ def test_held_out_examples_do_not_depend_on_the_seed():
 
 
 def test_grey_and_colour_are_converted():
-    assert _build(source="digits", channels=3).shape == (8, 8, 3)
-    assert _build(source="photos", channels=1, size=(8, 8)).shape == (8, 8, 1)
+    known = {"mean": (0,), "std": (1,)}
+    assert _build(source="digits", channels=3, **known).shape == (8, 8, 3)
+    assert _build(source="photos", channels=1, size=(8, 8), **known).shape == (8, 8, 1)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +74,7 @@ def test_grey_and_colour_are_converted():
         ({"source": "signals", "flip": True}, "for images, but 'signals' has 1 spatial"),
         ({"source": "volumes", "crop_scale": (0.2, 1.0)}, "for images, but 'volumes' has 3"),
         ({"source": "digits", "mean": (0.1, 0.2)}, "data.mean has 2 numbers for 1 channels"),
+        ({"source": "volumes", "channels": 3, "size": (4, 4)}, "must have 3 lengths"),
         ({"source": "digits", "eval_source": "photos"}, "set data.size"),
         ({"source": "digits", "flop": True}, "'flop'; did you mean 'flip'"),
     ],

@@ -1,0 +1,13 @@
+"""Settings for the many tiny programs of these tests."""
+
+import jax
+import pytest
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _cheap_compilation():
+    """Compiling is all that takes time here, so it is done without most optimizations."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)

@@ -121,9 +121,9 @@ def fit_linear_probe(
     with their training mean and standard deviation; the bias is free. This is scikit-learn's
     `LogisticRegression(C=1 / (l2 * N))`; here the curvature of the loss at zero weights
     preconditions L-BFGS, which otherwise takes hundreds of iterations on badly conditioned
-    features such as pixels. With `l2=None` each candidate is fitted without a tenth of every class and scored on
-    that tenth; the best (the stronger of equals) is fitted again to all examples. A fit that
-    `max_iter` cuts short raises scikit-learn's ConvergenceWarning.
+    features such as pixels. With `l2=None` each candidate is fitted without a tenth of every
+    class and scored on that tenth; the best (the stronger of equals) is fitted again to all
+    examples. A fit that `max_iter` cuts short warns with scikit-learn's ConvergenceWarning.
 
     Args:
         train_features: Numbers, [N, D].

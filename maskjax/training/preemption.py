@@ -1,6 +1,7 @@
 """Being told to stop: finish the step, save, and leave with a code that says so."""
 
 import contextlib
+import os
 import signal
 import threading
 from types import FrameType
@@ -52,6 +53,7 @@ class StopSignal(contextlib.AbstractContextManager):
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self._received = True
+        os.write(2, b"\ntold to stop: finishing this step and saving\n")
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def reached(self, step: int) -> bool:

@@ -7,9 +7,10 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import jax
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections.config_flags import config_flags
 
 from maskjax.training import preemption
@@ -42,29 +43,37 @@ def enable_compilation_cache() -> None:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Parse the flags and call `main`; the exit code says how it ended.
+    """Parse the flags and call `main`; `guard` says with which exit codes it ends."""
 
-    0: done. 2: the user can mend it, one line on stderr says how. 75: told to stop, saved, and the
-    same command resumes it. Anything else is a bug and keeps its traceback.
-    """
-
-    def guarded(argv: list[str]) -> None:
+    def parsed(argv: list[str]) -> None:
         if len(argv) > 1:
             _fail(f"unexpected argument {argv[1]!r}: flags are written --name=value")
-        try:
-            main()
-        except preemption.Preempted as stopped:
-            print(stopped, flush=True)
-            sys.exit(preemption.EXIT_CODE)
-        except (ValueError, FileNotFoundError, FloatingPointError) as error:
-            if not _is_for_the_user(error):
-                raise
-            _fail(str(error))
+        if not flags.FLAGS["verbosity"].present:
+            logging.set_verbosity(logging.WARNING)  # Orbax tells of every file otherwise
+        guard(main)
 
-    app.run(guarded, flags_parser=_parse)
+    app.run(parsed, flags_parser=_parse)
 
 
-def _fail(message: str) -> None:
+def guard(main: Callable[[], None]) -> None:
+    """Call `main` and turn what a user can act on into one line and an exit code.
+
+    Exit codes: 0, done. 2, the user can mend it, and a line on stderr says how. 75, the run was
+    told to stop and is saved: the same command resumes it. Anything else is a bug and keeps its
+    traceback.
+    """
+    try:
+        main()
+    except preemption.Preempted as stopped:
+        print(stopped, flush=True)
+        sys.exit(preemption.EXIT_CODE)
+    except (ValueError, FileNotFoundError, FloatingPointError) as error:
+        if not _is_for_the_user(error):
+            raise
+        _fail(str(error))
+
+
+def _fail(message: str) -> NoReturn:
     print("error: " + " ".join(message.split()), file=sys.stderr, flush=True)
     sys.exit(USER_ERROR)
 
@@ -77,15 +86,13 @@ def _is_for_the_user(error: Exception) -> bool:
 
 
 def _parse(argv: list[str]) -> list[str]:
-    """Parse flags with one-line errors, among them one for each config key that is not known."""
-    config_path = _value_of("config", argv)
+    """Parse flags with one-line errors, among them one for a config key that is not known."""
     if "config" in flags.FLAGS and not any(arg.startswith("--help") for arg in argv):
-        _check_config(config_path, argv)
+        check_config(argv)
     try:
         return flags.FLAGS(argv)
     except flags.Error as error:
         _fail(str(error))
-        raise
 
 
 def _value_of(flag: str, argv: list[str]) -> str | None:
@@ -97,17 +104,25 @@ def _value_of(flag: str, argv: list[str]) -> str | None:
     return None
 
 
-def _check_config(config_path: str | None, argv: list[str]) -> None:
-    """Refuse a missing file, an unknown variant and unknown keys, naming what is known."""
+def check_config(argv: list[str]) -> None:
+    """Refuse a missing config, an unknown variant and unknown keys, naming what is known.
+
+    Args:
+      argv: the command line, its first word included.
+
+    Raises:
+      SystemExit: with code 2, after one line on stderr.
+    """
+    config_path = _value_of("config", argv)
     if not config_path:
         _fail("give a config: --config=configs/mae.py or --config=configs/mae.py:smoke")
-    path = Path(str(config_path).partition(":")[0])
+    path = Path(config_path.partition(":")[0])
     if not path.is_file():
         beside = path.parent if path.parent.is_dir() else Path("configs")
         known = ", ".join(sorted(str(file) for file in beside.glob("*.py"))) or "none"
         _fail(f"config file {path} does not exist; known: {known}")
     try:
-        config = config_flags.ConfigFileFlagParser("config").parse(str(config_path))
+        config = config_flags.ConfigFileFlagParser("config").parse(config_path)
     except (ValueError, KeyError) as error:
         _fail(_last_error_line(str(error)))
     keys = _dotted_keys(config.to_dict())

@@ -1,0 +1,145 @@
+"""The launcher: two commands that work, and errors in one line that say what to do."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from maskjax.training import preemption, report, startup, workdir
+
+ROOT = Path(__file__).parents[2]
+SMOKE = f"--config={ROOT / 'configs' / 'mae.py'}:smoke"
+CONFIG = """
+from ml_collections import ConfigDict
+
+def get_config(variant="default"):
+    if variant not in ("default", "smoke"):
+        raise ValueError(f"unknown variant {variant!r}: known are default, smoke")
+    return ConfigDict({"batch_size": 8, "mask": {"ratio": 0.5}, "optimizer": {"base_lr": 0.1}})
+"""
+
+
+def _train(*arguments):
+    return subprocess.run(
+        [sys.executable, str(ROOT / "launch" / "train.py"), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env=dict(os.environ, XLA_FLAGS=""),
+    )
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    """The smoke run of the main config: its folder and what it printed."""
+    folder = tmp_path_factory.mktemp("smoke") / "run"
+    done = _train(SMOKE, f"--workdir={folder}", "--config.figures.num_examples=0")
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout
+
+
+def test_the_main_config_trains_evaluates_and_saves(smoke):
+    folder, printed = smoke
+    summary = workdir.read_summary(folder)
+    assert summary["steps"] == 6
+    assert (folder / workdir.CHECKPOINTS / "6").is_dir()
+    assert {"knn_accuracy", "linear_accuracy_pixels"} <= summary.keys()
+    assert "step 6/6" in printed
+    assert report.report(summary, folder) in printed
+
+
+def test_a_finished_run_prints_its_result_again(smoke):
+    folder, _ = smoke
+    before = (folder / workdir.METRICS).read_bytes()
+    again = _train(SMOKE, f"--workdir={folder}", "--config.figures.num_examples=0")
+    assert again.returncode == 0
+    assert again.stdout.strip() == report.report(workdir.read_summary(folder), folder)
+    assert (folder / workdir.METRICS).read_bytes() == before
+
+
+def test_a_folder_of_another_config_is_refused_in_one_line(smoke):
+    folder, _ = smoke
+    refused = _train(SMOKE, f"--workdir={folder}", "--config.mask.ratio=0.5")
+    assert refused.returncode == startup.USER_ERROR
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert "mask.ratio (0.75 there, 0.5 here)" in line
+
+
+@pytest.fixture
+def config_file(tmp_path):
+    """A config file of few keys."""
+    path = tmp_path / "small.py"
+    path.write_text(CONFIG)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--config={}", "--config.batch_sizes=4"], "'batch_sizes': did you mean 'batch_size'?"),
+        (["--config={}", "--config.ratio=1"], "'ratio': did you mean 'mask.ratio'?"),
+        (
+            ["--config={}", "--config.optimizer.learning_rate", "1"],
+            "'optimizer.learning_rate': did you mean 'optimizer.base_lr'?",
+        ),
+        (["--config={}:nope"], "unknown variant 'nope': known are default, smoke"),
+        (["--config", "{}.txt"], "does not exist; known: "),
+        ([], "give a config"),
+        (["--config"], "give a config"),
+    ],
+)
+def test_a_wrong_config_is_named_with_what_is_near(config_file, capsys, arguments, message):
+    with pytest.raises(SystemExit) as stopped:
+        startup.check_config(["train.py", *(word.format(config_file) for word in arguments)])
+    assert stopped.value.code == startup.USER_ERROR
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+
+
+def test_known_keys_and_whole_sections_pass(config_file):
+    words = [f"--config={config_file}:smoke", "--config.mask.ratio=0.1", "--workdir=x"]
+    startup.check_config(["train.py", *words])
+
+
+def _raise(error):
+    raise error
+
+
+def test_a_stopped_run_has_an_exit_code_of_its_own(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        startup.guard(lambda: _raise(preemption.Preempted(7)))
+    assert stopped.value.code == preemption.EXIT_CODE == 75
+    assert "step 7" in capsys.readouterr().out
+
+
+def test_an_error_of_this_package_is_a_line_and_a_bug_keeps_its_traceback(tmp_path, capsys):
+    file = tmp_path / "a file"
+    file.write_text("")
+    with pytest.raises(SystemExit) as stopped:
+        startup.guard(lambda: workdir.check({}, file))
+    assert stopped.value.code == startup.USER_ERROR
+    assert capsys.readouterr().err == f"error: workdir {file} is a file: choose another --workdir\n"
+    with pytest.raises(json.JSONDecodeError):
+        startup.guard(lambda: json.loads("{"))
+
+
+@pytest.mark.parametrize(
+    ("path", "folder"),
+    [
+        ("configs/mae.py", "runs/mae-default"),
+        ("configs/mae.py:imagenet_vit_b16", "runs/mae-imagenet_vit_b16"),
+        ("/elsewhere/simmim.py:smoke", "runs/simmim-smoke"),
+    ],
+)
+def test_the_folder_is_named_after_config_and_variant(path, folder):
+    assert startup.default_workdir(path) == folder
+
+
+def test_the_launcher_stays_small():
+    assert len((ROOT / "launch" / "train.py").read_text().splitlines()) < 80

@@ -42,16 +42,19 @@ class Checkpoints(contextlib.AbstractContextManager):
     The newest ones are kept, and beside them the one with the lowest evaluation loss.
     """
 
-    def __init__(self, directory: str | Path, *, keep: int = 1):
-        """Open or make a folder of checkpoints.
+    def __init__(self, directory: str | Path, *, keep: int = 1, read_only: bool = False):
+        """Open a folder of checkpoints, or make it.
 
         Args:
           directory: the folder.
           keep: how many of the newest to keep, at least 1.
+          read_only: change nothing, also where another process saves there; evaluation metrics
+            are not read.
         """
         self.directory = Path(directory).resolve()
+        self._read_only = read_only
         self._manager: Any = None
-        for step in self._steps_with_unreadable_metrics():
+        for step in [] if read_only else self._steps_with_unreadable_metrics():
             self._move_aside(step, "its metrics cannot be read")
 
         def loss(metrics: dict[str, Any]) -> float:
@@ -70,7 +73,11 @@ class Checkpoints(contextlib.AbstractContextManager):
                 best_fn=loss,
                 best_mode="min",
                 preservation_policy=AnyPreservationPolicy([LatestN(keep), best]),
-                cleanup_tmp_directories=True,
+                save_interval_steps=0,  # `save` decides
+                create=not read_only,
+                cleanup_tmp_directories=not read_only,
+                read_only=read_only,
+                lightweight_initialize=read_only,
             ),
         )
 
@@ -123,7 +130,8 @@ class Checkpoints(contextlib.AbstractContextManager):
     def restore(self, state: PyTree) -> PyTree:
         """Read the newest whole checkpoint.
 
-        A damaged one is named in a warning and moved aside, so that its step can be saved again.
+        A damaged one is named in a warning and, unless this is read-only, moved aside, so that its
+        step can be saved again.
 
         Args:
           state: a state of the wanted structure, shapes, dtypes and placement.
@@ -191,6 +199,9 @@ class Checkpoints(contextlib.AbstractContextManager):
 
     def _move_aside(self, step: int, reason: str) -> None:
         """Rename a step's folder so that it no longer counts as a checkpoint, and say so."""
+        if self._read_only:
+            logging.warning("Checkpoint %s is damaged (%s).", self.directory / str(step), reason)
+            return
         names = (f"damaged-{step}" + "-again" * n for n in range(1000))
         aside = next(path for name in names if not (path := self.directory / name).exists())
         logging.warning(

@@ -4,6 +4,7 @@ import collections
 import contextlib
 import dataclasses
 import functools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,32 @@ def _adamw(task: Any, config: Any) -> Any:
     names = ("b1", "b2", "eps", "weight_decay", "clip_norm")
     options = {name: config.optimizer[name] for name in names}
     return optimizer.adamw(**options, decay_mask=task.decay_mask)
+
+
+def load_state(task: Any, config: Any, folder: str | os.PathLike[str]) -> TrainState:
+    """Read the newest whole checkpoint of a finished or a running run, changing nothing.
+
+    Args:
+      task: what is learned.
+      config: the config of the run; it settles the structure of the state.
+      folder: the workdir.
+
+    Returns:
+      The state, on the default device.
+
+    Raises:
+      FileNotFoundError: there is no whole checkpoint.
+      ValueError: the checkpoints are of another model or optimizer.
+    """
+    saved = Path(folder) / workdir.CHECKPOINTS
+    if not saved.is_dir():
+        raise FileNotFoundError(f"{folder} has no checkpoints: give the folder of a run")
+    with Checkpoints(saved, read_only=True) as checkpoints:
+        empty = initial_state(task, config)
+        state = checkpoints.restore(empty)
+    if state is empty:
+        raise FileNotFoundError(f"{saved} has no whole checkpoint yet")
+    return state
 
 
 @contextlib.contextmanager

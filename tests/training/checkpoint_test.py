@@ -131,6 +131,17 @@ def test_two_damaged_steps_and_one_damaged_twice(tmp_path, caplog):
     assert caplog.text.count("is damaged") == 2
 
 
+def test_reading_only_changes_nothing_even_where_another_process_saves(tmp_path, caplog):
+    _save(tmp_path, [1, 2], metrics={2: {"loss": 1.0}})
+    _blank_every_file(tmp_path / "2")
+    (tmp_path / "3.orbax-checkpoint-tmp").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    with Checkpoints(tmp_path, read_only=True) as checkpoints:
+        assert int(checkpoints.restore(_state(0))["step"]) == 1
+    assert f"{tmp_path / '2'} is damaged" in caplog.text
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_where_all_are_damaged_the_run_begins_anew(tmp_path, caplog):
     _save(tmp_path, [1])
     _empty(tmp_path / "1")

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from maskjax.training import hooks, loggers, loop, preemption, workdir
+from maskjax.training import hooks, loggers, loop, preemption, run, workdir
+from maskjax.training.state import params_sha256
 
 SCRIPT = Path(__file__).with_name("toy.py")
 MEASURED = ("seconds", "step_seconds", "images_per_second", "data_wait_share", "flops_per_second")
@@ -114,9 +115,14 @@ def _wait_for(condition, process):
     pytest.fail("the run did not get there")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_killed_process_is_resumed_bitwise(toy, tmp_path, straight, number):
+@pytest.mark.parametrize(
+    ("number", "is_clustered"),
+    [(signal.SIGTERM, False), (signal.SIGTERM, True), (signal.SIGKILL, False)],
+)
+def test_a_killed_process_is_resumed_bitwise(toy, tmp_path, straight, number, is_clustered):
     options = {"slow_from": 7, "config": {"save_every_steps": 3}}
+    if is_clustered:
+        options |= {"port": toy.free_port(), "process": 0, "processes": 1}
     process = subprocess.Popen(
         [sys.executable, str(SCRIPT), str(tmp_path), json.dumps(options)],
         stdout=subprocess.PIPE,
@@ -149,6 +155,18 @@ def test_a_run_whose_newest_checkpoint_is_damaged_ends_the_same(toy, tmp_path, s
     assert _fit(toy, tmp_path)["params_sha256"] == straight[1]["params_sha256"]
     steps = [(x["step"], x["split"]) for x in _lines(tmp_path)]
     assert len(steps) == len(set(steps))
+
+
+def test_the_state_of_a_run_can_be_read_from_outside(toy, straight, tmp_path):
+    folder, summary = straight
+    state = run.load_state(toy.Task(), toy.config(), folder)
+    assert int(state.step) == 12
+    assert params_sha256(state.params) == summary["params_sha256"]
+    with pytest.raises(FileNotFoundError, match="no checkpoints"):
+        run.load_state(toy.Task(), toy.config(), tmp_path)
+    (tmp_path / workdir.CHECKPOINTS).mkdir()
+    with pytest.raises(FileNotFoundError, match="no whole checkpoint"):
+        run.load_state(toy.Task(), toy.config(), tmp_path)
 
 
 def test_a_kill_between_the_last_save_and_the_summary_costs_nothing(toy, tmp_path, straight):

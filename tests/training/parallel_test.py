@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -55,10 +54,8 @@ def test_losses_do_not_depend_on_the_devices(toy, one_device, num_devices, globa
     np.testing.assert_allclose(state.params["kernel"], one_device[1]["kernel"], rtol=1e-4)
 
 
-def test_eight_devices_and_two_processes_of_two_agree_with_one(one_device, tmp_path):
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
+def test_eight_devices_and_two_processes_of_two_agree_with_one(toy, one_device, tmp_path):
+    port = toy.free_port()
     config = {"num_devices": 0, "log_every_steps": 1, "optimizer__accumulate_steps": 1}
     processes = [_start(tmp_path / "eight", 8, config=config)] + [
         _start(tmp_path / "two", 2, config=config, port=port, process=i, processes=2)

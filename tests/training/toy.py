@@ -10,6 +10,7 @@ OPTIONS is JSON: "config" (overrides), "port", "process" and "processes" (to joi
 """
 
 import json
+import socket
 import sys
 import time
 from pathlib import Path
@@ -154,6 +155,13 @@ def trajectory(config, task=None, *, global_arrays=None, on_step=None):
         if on_step is not None:
             on_step(state)
     return metrics, state
+
+
+def free_port():
+    """Find a port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return free.getsockname()[1]
 
 
 class _SlowData(Data):

@@ -17,7 +17,6 @@ from maskjax.masking.core import (
     grid_length,
     keep,
     num_masked_from_ratio,
-    num_masked_from_traced_ratio,
     restore,
 )
 from maskjax.masking.fill import fill_noise, fill_token, fill_zero
@@ -38,6 +37,7 @@ from maskjax.masking.schedules import (
     cosine,
     linear,
     make_schedule,
+    num_masked_from_traced_ratio,
     uniform,
 )
 

@@ -20,8 +20,8 @@ def block(
     grid: tuple[int, ...],
     num_masked: int | Int[Array, ""],
     *,
-    min_area: float = 16,
-    max_aspect: float = 1 / 0.3,
+    min_area: int = 16,
+    max_aspect: int | float = 1 / 0.3,
 ) -> Float[Array, "L"]:
     """Hides boxes of random size, shape and place until the count is reached.
 
@@ -39,22 +39,22 @@ def block(
         grid: positions along each axis. Where one axis is much shorter than the others few boxes
             fit, and a larger `max_aspect` helps.
         num_masked: positions that the boxes may cover.
-        min_area: smallest volume of a box, in positions, above 0.
+        min_area: smallest volume of a box, in positions, at least 1.
         max_aspect: largest ratio of adjacent sides, at least 1.
 
     Returns:
         U[1, 2) inside a box, U[0, 1) elsewhere.
 
     Raises:
-        ValueError: `min_area` not above 0 or `max_aspect` below 1.
+        ValueError: `min_area` or `max_aspect` below 1.
 
     Examples:
         >>> scores = block(jax.random.key(0), (14, 14), 75)
         >>> bool((scores >= 1).sum() <= 75)
         True
     """
-    if min_area <= 0:
-        raise ValueError(f"min_area {min_area} must be above 0 positions; BEiT uses 16")
+    if min_area < 1:
+        raise ValueError(f"min_area {min_area} must be at least 1 position; BEiT uses 16")
     if max_aspect < 1:
         raise ValueError(f"max_aspect {max_aspect} must be at least 1; BEiT uses 1 / 0.3")
     box_key, noise_key = jax.random.split(key)
@@ -72,8 +72,8 @@ def inverse_block(
     grid: tuple[int, ...],
     num_masked: int | Int[Array, ""],
     *,
-    min_area: float = 16,
-    max_aspect: float = 1 / 0.3,
+    min_area: int = 16,
+    max_aspect: int | float = 1 / 0.3,
 ) -> Float[Array, "L"]:
     """Keeps boxes of random size, shape and place and hides the rest.
 
@@ -84,14 +84,14 @@ def inverse_block(
         key: drives the boxes and the noise.
         grid: positions along each axis.
         num_masked: all positions but these may be covered by kept boxes.
-        min_area: smallest volume of a kept box, in positions, above 0.
+        min_area: smallest volume of a kept box, in positions, at least 1.
         max_aspect: largest ratio of adjacent sides, at least 1.
 
     Returns:
         U(-2, -1] inside a kept box, U(-1, 0] elsewhere.
 
     Raises:
-        ValueError: `min_area` not above 0 or `max_aspect` below 1.
+        ValueError: `min_area` or `max_aspect` below 1.
 
     Examples:
         >>> scores = inverse_block(jax.random.key(0), (14, 14), 147)
@@ -106,7 +106,7 @@ def _cover(
     key: Key[Array, ""],
     sides: tuple[int, ...],
     count: int | Int[Array, ""],
-    min_area: float,
+    min_area: int,
     max_log_aspect: float,
 ) -> Bool[Array, "*sides"]:
     """The union of accepted boxes: at most `count` positions.

@@ -1,13 +1,10 @@
 """Score, then cut: the one function that turns scores into hidden positions, and its helpers."""
 
-import bisect
-import functools
 import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from maskjax.typing import Array, Bool, Float, Int, Key, Shaped
 
@@ -74,53 +71,6 @@ def num_masked_from_ratio(length: int, ratio: float) -> int:
     if not 0 < ratio < 1:
         raise ValueError(f"mask ratio {ratio} must lie strictly between 0 and 1, for example 0.75")
     return length - int(length * (1 - ratio))
-
-
-def num_masked_from_traced_ratio(
-    length: int, ratio: Float[Array, "*b"]
-) -> Int[Array, "*b"]:  # fmt: skip
-    """`num_masked_from_ratio` for a ratio that is only known inside a traced function.
-
-    A float32 cannot tell 0.9 from its neighbours in float64, and the reference count can differ
-    between them. The float32 is therefore read as the shortest decimal that rounds to it, so that
-    the two functions agree on every ratio written with up to 7 digits.
-
-    Args:
-        length: number of positions, at least 1.
-        ratio: float32 hidden shares; at or below 0 counts 0, at or above 1 counts `length`.
-
-    Returns:
-        Counts from 0 to `length`.
-
-    Raises:
-        ValueError: a length below 1.
-
-    Examples:
-        >>> num_masked_from_traced_ratio(100, jnp.float32(0.9)).item()
-        91
-    """
-    if length < 1:
-        raise ValueError(f"length {length} must be at least 1")
-    return jnp.searchsorted(_ratio_thresholds(length), ratio, side="right").astype(jnp.int32)
-
-
-@functools.lru_cache(maxsize=64)
-def _ratio_thresholds(length: int) -> np.ndarray:
-    """The smallest float32 ratio that hides k positions, for k = 1 ... length."""
-
-    def num_masked(bits: int) -> int:
-        return length - int(length * (1 - float(str(np.int32(bits).view(np.float32)))))
-
-    def to_bits(ratio: float) -> int:
-        return int(np.float32(ratio).view(np.int32))
-
-    # Float32s of one sign are ordered as their bits are. The k-th threshold lies within rounding
-    # of (k - 1) / length; near zero floats are dense, so the first is searched for everywhere.
-    thresholds = [bisect.bisect_left(range(to_bits(1.0)), 1, key=num_masked)]
-    for k in range(2, length + 1):
-        near = to_bits((k - 1) / length)
-        thresholds.append(bisect.bisect_left(range(near + 4), k, lo=near - 4, key=num_masked))
-    return np.array(thresholds, np.int32).view(np.float32)
 
 
 def cut(scores: Float[Array, "*b L"], num_masked: int) -> Masking:

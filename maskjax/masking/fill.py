@@ -40,7 +40,7 @@ def fill_noise(
     is_masked: Bool[Array, "B L"],
     keys: Key[Array, "B"],
     *,
-    scale: float = 1.0,
+    scale: int | float = 1.0,
 ) -> Float[Array, "B L *d"]:
     """Replaces hidden positions by Gaussian noise.
 

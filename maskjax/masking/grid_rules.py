@@ -203,12 +203,12 @@ def weighted(
     num_masked: int | Int[Array, ""],
     *,
     log_weights: Float[Array, "L"],
-    temperature: float | Float[Array, ""] = 1.0,
+    temperature: int | float | Float[Array, ""] = 1.0,
 ) -> Float[Array, "L"]:
     """Hides positions without replacement, in proportion to weights given from outside.
 
-    The Gumbel-top-k trick (Kool et al. 2019, Stochastic Beams). The scores are `temperature` times the usual
-    `log_weights / temperature + Gumbel`: the same order, and defined at temperature 0.
+    The Gumbel-top-k trick (Kool et al. 2019, Stochastic Beams). The scores are `temperature` times
+    the usual `log_weights / temperature + Gumbel`: the same order, and defined at temperature 0.
 
     Args:
         key: draws the Gumbel noise.

@@ -98,6 +98,15 @@ def _options(function: Callable) -> dict[str, inspect.Parameter]:
     return {name: p for name, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
+def missing_options(function: Callable, given: Mapping[str, Any]) -> list[str]:
+    """Options that have no default, are not bound, and are not among the given ones."""
+    return [
+        name
+        for name, parameter in _options(function).items()
+        if parameter.default is inspect.Parameter.empty and name not in given
+    ]
+
+
 def _is_bound(rule: Rule, option: str) -> bool:
     return option in getattr(rule, "keywords", {})
 
@@ -151,9 +160,8 @@ def score(
     grid_length(grid)
     name = getattr(rule, "func", rule).__name__
     options = _options(rule)
-    for option, parameter in options.items():
-        if option not in runtime and parameter.default is inspect.Parameter.empty:
-            raise ValueError(f"rule {name} needs {option}: pass {option}=... here or to make_rule")
+    for option in missing_options(rule, runtime):
+        raise ValueError(f"rule {name} needs {option}: pass {option}=... here or to make_rule")
     in_axes = {}
     for option, value in runtime.items():
         if option not in options:

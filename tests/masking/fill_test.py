@@ -1,0 +1,74 @@
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from maskjax import masking
+
+IS_MASKED = jnp.array([[True, False, True], [False, False, True]])
+
+
+def _x(*rest, dtype=jnp.float32):
+    return (jnp.arange(2 * 3 * math.prod(rest)).reshape(2, 3, *rest) + 1).astype(dtype)
+
+
+@pytest.mark.parametrize("rest", [(), (4,), (2, 3)])
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_visible_positions_are_untouched_and_shapes_and_dtypes_stay(rest, dtype):
+    x = _x(*rest, dtype=dtype)
+    keys = jax.random.split(jax.random.key(0), 2)
+    for filled in (
+        masking.fill_zero(x, IS_MASKED),
+        masking.fill_token(x, IS_MASKED, jnp.zeros(rest)),
+        masking.fill_noise(x, IS_MASKED, keys),
+    ):
+        assert filled.shape == x.shape
+        assert filled.dtype == x.dtype
+        np.testing.assert_array_equal(filled[~IS_MASKED], x[~IS_MASKED])
+
+
+def test_hidden_positions_become_zero():
+    assert not masking.fill_zero(_x(4), IS_MASKED)[IS_MASKED].any()
+
+
+def test_hidden_positions_become_the_token():
+    token = jnp.array([5.0, -6.0])
+    filled = masking.fill_token(_x(2), IS_MASKED, token)
+    np.testing.assert_array_equal(filled[IS_MASKED], np.tile(token, (3, 1)))
+
+
+def test_token_gets_the_gradient_of_hidden_positions_and_x_that_of_visible_ones():
+    loss = lambda x, token: (masking.fill_token(x, IS_MASKED, token) * _x(2)).sum()  # noqa: E731
+    x, token = jax.grad(loss, argnums=(0, 1))(_x(2), jnp.zeros(2))
+    np.testing.assert_array_equal(x, np.where(IS_MASKED[..., None], 0, _x(2)))
+    np.testing.assert_array_equal(token, np.asarray(_x(2))[np.asarray(IS_MASKED)].sum(axis=0))
+
+
+def test_hidden_positions_become_gaussian_noise_of_the_given_scale():
+    x, is_masked = jnp.full((2, 50, 40), 7.0), jnp.ones((2, 50), bool)
+    keys = jax.random.split(jax.random.key(0), 2)
+    filled = np.asarray(masking.fill_noise(x, is_masked, keys, scale=3))
+    assert abs(filled.mean()) < 4 * 3 / math.sqrt(4000)
+    assert abs(filled.std() / 3 - 1) < 4 / math.sqrt(2 * 4000)
+    assert abs((abs(filled) < 3).mean() - 0.6827) < 0.03
+
+
+def test_noise_of_an_example_depends_on_its_key_alone():
+    keys = jax.random.split(jax.random.key(0), 2)
+    both = masking.fill_noise(_x(4), IS_MASKED, keys)
+    second = masking.fill_noise(_x(4)[1:], IS_MASKED[1:], keys[1:])
+    np.testing.assert_array_equal(both[1:], second)
+
+
+def test_noise_does_not_follow_the_scores_drawn_from_the_same_keys():
+    keys = jax.random.split(jax.random.key(0), 500)
+    scores = masking.score(masking.make_rule("random"), keys, (4,), 2)
+    noise = masking.fill_noise(jnp.zeros((500, 4)), jnp.ones((500, 4), bool), keys)
+    assert abs(np.corrcoef(np.ravel(scores), np.ravel(noise))[0, 1]) < 4 / math.sqrt(2000)
+
+
+def test_a_token_that_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="broadcast"):
+        masking.fill_token(_x(2), IS_MASKED, jnp.zeros(3))

@@ -50,9 +50,13 @@ def guard(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
 
 
 def log(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
-    """Write the step's own numbers and the speed since the line before."""
+    """Write the step's own numbers and the speed since the line before.
+
+    A resumed run also shows its first step, but writes the lines of an uninterrupted one.
+    """
     is_first = not run.meter.has_read
-    if not (is_first or is_due(step, run.config.log_every_steps, run.config.total_steps)):
+    is_written = step == 1 or is_due(step, run.config.log_every_steps, run.config.total_steps)
+    if not (is_first or is_written):
         run.log.progress.update(step)
         return
     numbers = {name: value.item() for name, value in jax.device_get(metrics).items()}
@@ -60,7 +64,8 @@ def log(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
         numbers["compile_seconds"] = run.program.compile_seconds
         run.meter.leave_out(run.program.compile_seconds)
     numbers |= run.meter.read()
-    run.log.write(step, "train", numbers)
+    if is_written:
+        run.log.write(step, "train", numbers)
     run.log.progress.update(step, numbers)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from maskjax.training import parallel, run
+from maskjax.training.step import train_keys
 
 SCRIPT = Path(__file__).with_name("toy.py")
 
@@ -71,16 +72,20 @@ def test_eight_devices_and_two_processes_of_two_agree_with_one(toy, one_device, 
 
 @pytest.mark.parametrize("num_devices", [1, 2, 4])
 @pytest.mark.parametrize("global_arrays", [False, True])
-def test_rows_keep_their_index_in_the_global_batch(num_devices, global_arrays):
+def test_rows_and_keys_do_not_depend_on_the_devices(num_devices, global_arrays):
     spread = parallel.Spread(num_devices, global_arrays=global_arrays)
 
-    def index_and_row(_, batch):
+    def keys_and_row(at, batch):
         index = parallel.example_index(len(batch["x"]), spread.axis_name)
-        return jnp.stack([index, batch["x"]], axis=1)
+        keys = jax.random.key_data(train_keys(3, at, index))
+        return jnp.concatenate([keys, batch["x"][:, None].astype(keys.dtype)], axis=1)
 
-    program = spread.program(index_and_row, rows_out=True)
-    rows = spread.join(program(spread.replicate(0), spread.split({"x": np.arange(8)})))
-    np.testing.assert_array_equal(rows, np.stack([np.arange(8)] * 2, axis=1))
+    program = spread.program(keys_and_row, rows_out=True)
+    rows = spread.join(program(spread.replicate(jnp.int32(5)), spread.split({"x": np.arange(8)})))
+    expected = jax.random.fold_in(jax.random.key(3), 5)
+    for place, row in enumerate(rows):
+        key = jax.random.key_data(jax.random.fold_in(expected, place))
+        np.testing.assert_array_equal(row, [*np.asarray(key), place])
 
 
 @pytest.mark.parametrize("num_devices", [1, 4])

@@ -19,11 +19,13 @@ except ImportError:  # pragma: no cover - exercised by a subprocess in tests/typ
 
     Bool = Float = Int = Key = Num = PyTree = Shaped = _Inert  # type: ignore[assignment,misc]
 
+# A compute dtype: jnp.float32, jnp.bfloat16 or the dtypes of those names.
+DType = Any
 # A nested dictionary of arrays, as Linen's `init` returns it.
 Params = Mapping[str, Any]
 # One batch: "inputs" [B, *shape], and where the data has them "label" [B], "is_valid" [B].
 Batch = Mapping[str, Any]
 
 __all__ = [
-    "Array", "Batch", "Bool", "Float", "Int", "Key", "Num", "Params", "PyTree", "Shaped",
+    "Array", "Batch", "Bool", "DType", "Float", "Int", "Key", "Num", "Params", "PyTree", "Shaped",
 ]  # fmt: skip

@@ -54,8 +54,8 @@ def from_huggingface(weights: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """
     if np.any(weights["decoder.decoder_pos_embed"][:, 0]):
         raise ValueError(
-            "decoder.decoder_pos_embed has a non-zero position for the class token, which maskjax's "
-            "decoder cannot hold: expected zeros in [:, 0]"
+            "decoder.decoder_pos_embed has a non-zero position for the class token, which "
+            "the decoder of maskjax cannot hold: expected zeros in [:, 0]"
         )
     params: dict[str, Any] = {}
     for name, value in weights.items():

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from maskjax.models.layers import Dense
-from maskjax.typing import Array, Bool, Float
+from maskjax.typing import Array, Bool, DType, Float
 
 implementations = ("xla", "cudnn")
 
@@ -66,7 +66,7 @@ class SelfAttention(nn.Module):
     """
 
     num_heads: int
-    dtype: jnp.dtype = jnp.float32
+    dtype: DType = jnp.float32
     implementation: str = "xla"
 
     @nn.compact

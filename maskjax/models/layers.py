@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from maskjax.typing import Array, Float, Key
+from maskjax.typing import Array, DType, Float, Key
 
 # The reference MAE initialises every Linear with Xavier-uniform weights and zero bias.
 xavier_uniform = nn.initializers.xavier_uniform()
@@ -27,7 +27,7 @@ class Dense(nn.Module):
     """
 
     features: int
-    dtype: jnp.dtype = jnp.float32
+    dtype: DType = jnp.float32
     kernel_init: nn.initializers.Initializer = xavier_uniform
     use_bias: bool = True
 
@@ -114,7 +114,7 @@ class Mlp(nn.Module):
     """
 
     hidden: int
-    dtype: jnp.dtype = jnp.float32
+    dtype: DType = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "B L D"]) -> Float[Array, "B L D"]:
@@ -123,7 +123,7 @@ class Mlp(nn.Module):
         return Dense(x.shape[-1], self.dtype, name="fc2")(y)
 
 
-def layer_norm(dtype: jnp.dtype, name: str) -> nn.LayerNorm:
+def layer_norm(dtype: DType, name: str) -> nn.LayerNorm:
     """LayerNorm with the reference's epsilon (Ba et al. 2016); statistics in float32.
 
     Args:

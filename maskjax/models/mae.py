@@ -9,7 +9,7 @@ from maskjax import masking
 from maskjax.models.layers import Dense
 from maskjax.models.patches import sincos_positions
 from maskjax.models.transformer import Transformer
-from maskjax.typing import Array, Bool, Float, Int, Key
+from maskjax.typing import Array, Bool, DType, Float, Int, Key
 
 position_kinds = ("sincos", "learned")
 token_init = nn.initializers.normal(0.02)
@@ -56,7 +56,7 @@ class Encoder(nn.Module):
     width: int
     transformer: Transformer
     positions: str = "sincos"
-    dtype: jnp.dtype = jnp.float32
+    dtype: DType = jnp.float32
 
     @nn.compact
     def __call__(
@@ -117,7 +117,7 @@ class Decoder(nn.Module):
     patch_numbers: int
     transformer: Transformer
     positions: str = "sincos"
-    dtype: jnp.dtype = jnp.float32
+    dtype: DType = jnp.float32
 
     @nn.compact
     def __call__(
@@ -209,7 +209,7 @@ class SimMIM(nn.Module):
 
     encoder: Encoder
     patch_numbers: int
-    dtype: jnp.dtype = jnp.float32
+    dtype: DType = jnp.float32
     mask_token: bool = True
 
     def setup(self):

@@ -7,7 +7,7 @@ import numpy as np
 
 from maskjax.models.attention import SelfAttention
 from maskjax.models.layers import Mlp, drop_path, layer_norm
-from maskjax.typing import Array, Bool, Float, Key
+from maskjax.typing import Array, Bool, DType, Float, Key
 
 
 class Block(nn.Module):
@@ -24,7 +24,7 @@ class Block(nn.Module):
     num_heads: int
     mlp_ratio: float = 4.0
     drop_path_rate: float = 0.0
-    dtype: jnp.dtype = jnp.float32
+    dtype: DType = jnp.float32
     attention: str = "xla"
 
     @nn.compact
@@ -65,7 +65,7 @@ class Transformer(nn.Module):
     num_heads: int
     mlp_ratio: float = 4.0
     drop_path_rate: float = 0.0
-    dtype: jnp.dtype = jnp.float32
+    dtype: DType = jnp.float32
     attention: str = "xla"
     remat: bool = False
 

@@ -201,17 +201,20 @@ class MaskedPatches:
             step: Training step.
 
         Returns:
-            "is_masked" [B, *shape] (per number), "prediction" and "pasted" (prediction where
-            hidden, input where visible), [B, *shape].
+            All [B, *shape]: "seen" (what the model received, NaN where nothing), "prediction",
+            and "pasted" (prediction where hidden, input where visible).
         """
         batch = {"inputs": inputs}
         patches, prediction, hidden = self._forward(params, batch, keys, step, train=False)
         if self.target == "norm_pix":
             mean, scale = losses.patch_statistics(patches)
             prediction = prediction * scale + mean
-        is_masked = jnp.broadcast_to(hidden.is_masked[..., None], patches.shape)
+        is_masked = hidden.is_masked[..., None]
+        seen = self._corrupt(patches, hidden, keys)
+        if self.fill in ("drop", "token"):
+            seen = jnp.where(is_masked, jnp.nan, patches)
         pasted = jnp.where(is_masked, prediction, patches)
-        parts = {"is_masked": is_masked, "prediction": prediction, "pasted": pasted}
+        parts = {"seen": seen, "prediction": prediction, "pasted": pasted}
         return {name: unpatchify(part, self.shape, self.patch_size) for name, part in parts.items()}
 
 

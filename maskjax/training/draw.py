@@ -1,11 +1,125 @@
-"""Pictures of what a model makes of its input."""
+"""Pictures of what a model makes of its input, into a run's `figures/` folder."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.figure import Figure
+
+from maskjax import evaluation, masking
+from maskjax.training import workdir as layout
+from maskjax.training.loggers import read_metrics
 from maskjax.training.state import TrainState
+from maskjax.training.step import eval_keys
+from maskjax.typing import Params
+
+_RULE_EXAMPLES = 4  # columns of the sheet of rules
 
 
-def draw(task: Any, state: TrainState, data: Any, config: Any, workdir: Path) -> list[Path]:
-    """Draw the pictures of a run into its `figures/` folder; returns their paths."""
-    return []
+def draw(task: Any, state: TrainState, data: Any, config: Any, workdir: Path) -> dict[str, Figure]:
+    """Draw the pictures of a run and save them as PNG.
+
+    Args:
+        task: Has `reconstruct`, `grid`, `target` and `patch_size`.
+        state: The state to show; its averaged parameters where it has them.
+        data: Has `eval_batches` and `denormalise`.
+        config: The run's.
+        workdir: The run's folder.
+
+    Returns:
+        The figures by name; each is saved as `figures/NAME.png`.
+    """
+    count = config.figures.num_examples
+    batch = next(iter(data.eval_batches("eval", count)))
+    inputs = np.asarray(batch["inputs"])[np.asarray(batch["is_valid"])]
+    figures = {"reconstructions": reconstructions(task, state.eval_params, data, config, inputs)}
+    if len(task.grid) == 2:
+        figures["rules"] = rules(task, data.denormalise(inputs[0]), config)
+    rows = read_metrics(workdir)
+    if rows:
+        figures["loss"] = evaluation.loss_curve(rows, loss_label=_loss_label(config))
+    for name, figure in figures.items():
+        evaluation.save_figure(figure, workdir / layout.FIGURES / f"{name}.png")
+    return figures
+
+
+def reconstructions(
+    task: Any,
+    params: Params,
+    data: Any,
+    config: Any,
+    inputs: np.ndarray,
+    labels: Sequence[str] | None = None,
+) -> Figure:
+    """Draw original, what the model saw, prediction, and prediction with the visible part.
+
+    Args:
+        task: Has `reconstruct`.
+        params: The parameters.
+        data: Has `denormalise`.
+        config: The run's; seed and total_steps fix the masks.
+        inputs: Normalised examples [N, *shape].
+        labels: A name for each example.
+
+    Returns:
+        The figure.
+    """
+    keys = eval_keys(config.seed, jnp.arange(len(inputs)))
+    parts = jax.jit(task.reconstruct)(params, inputs, keys, jnp.int32(config.total_steps))
+    parts = {name: np.asarray(part, np.float32) for name, part in parts.items()}
+    note = None
+    if config.loss.target == "norm_pix":
+        note = (
+            "The model predicts patches normalised by their own mean and standard deviation "
+            "(norm_pix); for this picture each prediction was given back the mean and standard "
+            "deviation of the true patch, which the model did not know."
+        )
+    return evaluation.reconstruction_panel(
+        data.denormalise(inputs),
+        data.denormalise(parts["seen"]),
+        data.denormalise(parts["prediction"]),
+        data.denormalise(parts["pasted"]),
+        labels=labels,
+        note=note,
+    )
+
+
+def rules(task: Any, image: np.ndarray, config: Any) -> Figure:
+    """Draw every masking rule that needs nothing from outside, on one picture.
+
+    Args:
+        task: Has `grid`, `patch_size` and `schedule`.
+        image: [H, W, C] in [0, 1].
+        config: The run's; the options of each rule are read.
+
+    Returns:
+        The figure.
+    """
+    grid = task.grid
+    num_masked = task.schedule.max_num_masked(task.num_patches)
+    keys = jax.random.split(jax.random.key(config.seed), _RULE_EXAMPLES)
+    masks = {}
+    for name in masking.RULES:
+        if name == "weighted":
+            # Brighter patches weigh more: scores from outside, as an attention map would give.
+            patches = image.mean(-1).reshape(grid[0], task.patch_size[0], grid[1], -1).mean((1, 3))
+            weights = jnp.log(jnp.asarray(patches.reshape(1, -1)) + 1e-3)
+            runtime = {"log_weights": jnp.repeat(weights, _RULE_EXAMPLES, axis=0)}
+        else:
+            runtime = {}
+        rule = masking.make_rule(name, **dict(config.mask.get(name, {})))
+        if masking.needs_step(rule):
+            rule = masking.make_rule(name, step=None, **dict(config.mask.get(name, {})))
+        drawn = masking.draw(rule, keys, grid, num_masked, **runtime)
+        masks[name] = np.asarray(drawn.is_masked).reshape(-1, *grid)
+    return evaluation.rule_sheet(image, masks, task.patch_size)
+
+
+def _loss_label(config: Any) -> str:
+    error = {"l2": "mean square error", "l1": "mean absolute error"}[config.loss.kind]
+    unit = {"norm_pix": "normalised patch", "pixels": "normalised input"}[config.loss.target]
+    where = {"masked": "hidden patches", "all": "all patches"}[config.loss.on]
+    return f"{error}, {where}, {unit}"

@@ -103,7 +103,7 @@ def test_predictions_equal_the_recorded_ones(run, golden):
 
 def test_a_name_that_is_not_vit_mae_is_refused(golden):
     weights = {k.removeprefix("weights/"): v for k, v in golden.items() if "weights/" in k}
-    with pytest.raises(ValueError, match="head.weight"):
+    with pytest.raises(ValueError, match=r"head\.weight"):
         from_huggingface(weights | {"head.weight": np.zeros((2, 2))})
 
 

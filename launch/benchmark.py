@@ -1,0 +1,32 @@
+"""Time a config: `python launch/benchmark.py --config=configs/mae.py:imagenet_vit_b16`.
+
+Prints step time, images/s, FLOP/s and the share of the machine's measured matrix-product peak for
+each batch size of `--batch_sizes`. Inputs are random: no data are read where the config gives
+their size and channels.
+"""
+
+from absl import flags
+from ml_collections import config_flags
+
+from maskjax.training import benchmark, startup
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "Config file[:variant].")
+_BATCH_SIZES = flags.DEFINE_list("batch_sizes", None, "Batch sizes; the config's by default.")
+_REPEATS = flags.DEFINE_integer("repeats", 10, "Timed steps, after two to warm up.", lower_bound=1)
+_SHAPE = flags.DEFINE_list("shape", None, "Shape of an example, such as 32,32,3.")
+
+
+def main() -> None:
+    """Time each batch size, then print the table."""
+    config = _CONFIG.value
+    shape = tuple(map(int, _SHAPE.value)) if _SHAPE.value else benchmark.example_shape(config)
+    peak = benchmark.matmul_peak(config.model.dtype)
+    timings = []
+    for batch_size in map(int, _BATCH_SIZES.value or [config.batch_size]):
+        config.batch_size = batch_size
+        timings.append(benchmark.time_step(config, shape, repeats=_REPEATS.value, peak=peak))
+    print(benchmark.table(timings, peak))
+
+
+if __name__ == "__main__":
+    startup.run(main)

@@ -27,7 +27,7 @@ def main() -> None:
     startup.enable_compilation_cache()
     if _MULTIHOST.value:
         jax.distributed.initialize()
-    config_path = flags.FLAGS["config"].config_filename
+    config_path = config_flags.get_config_filename(flags.FLAGS["config"])
     workdir = _WORKDIR.value or startup.default_workdir(config_path)
     summary = train(_CONFIG.value, workdir)
     if jax.process_index() == 0:

@@ -1,0 +1,1 @@
+"""Training: the only layer with side effects - files, devices, signals, the clock."""

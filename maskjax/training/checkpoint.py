@@ -27,7 +27,7 @@ def _checksums(tree: PyTree) -> dict[str, int]:
     """CRC-32 of each array's bytes: Orbax restores one with flipped bits without complaint."""
 
     def checksum(array: Any) -> int:
-        return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+        return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
     return {name: checksum(array) for name, array in named_leaves(tree).items()}
 

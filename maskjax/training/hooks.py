@@ -5,6 +5,8 @@ called in the order of `AFTER_STEP`: the checkpoint comes last, so whatever the 
 up to a checkpoint's step was written by the run that led to it.
 """
 
+import dataclasses
+
 import jax
 
 from maskjax.training import draw as drawing
@@ -89,7 +91,7 @@ def draw(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
     if not is_now or settings.num_examples == 0 or jax.process_index() != 0:
         return
     with run.meter.paused():
-        on_host = jax.device_get(state.replace(opt_state=None))
+        on_host = jax.device_get(dataclasses.replace(state, opt_state=None))
         figures = drawing.draw(run.task, on_host, run.data, run.config, run.folder)
         run.log.write_figures(step, figures)
 

@@ -1,6 +1,5 @@
 """The training loop: from a config to a summary."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from maskjax.training.run import Run, open_run
 from maskjax.training.state import TrainState, params_sha256
 
 
-def train(config: Any, directory: str | os.PathLike[str]) -> dict[str, Any]:
+def train(config: Any, directory: str | Path) -> dict[str, Any]:
     """Train what a config says, or go on with it, or look up how it ended.
 
     Args:

@@ -41,7 +41,7 @@ def example_index(size: int, axis_name: str | None) -> Int[Array, "size"]:
     return index if axis_name is None else index + size * jax.lax.axis_index(axis_name)
 
 
-def choose_devices(num_devices: int = 0) -> list[jax.Device]:
+def choose_devices(num_devices: int = 0) -> list[Any]:
     """List the devices of a run, in an order in which each process's are neighbours.
 
     Args:

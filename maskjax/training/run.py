@@ -4,7 +4,6 @@ import collections
 import contextlib
 import dataclasses
 import functools
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -86,7 +85,7 @@ def _adamw(task: Any, config: Any) -> Any:
     return optimizer.adamw(**options, decay_mask=task.decay_mask)
 
 
-def load_state(task: Any, config: Any, folder: str | os.PathLike[str]) -> TrainState:
+def load_state(task: Any, config: Any, folder: str | Path) -> TrainState:
     """Read the newest whole checkpoint of a finished or a running run, changing nothing.
 
     Args:

@@ -125,7 +125,7 @@ def check_config(argv: list[str]) -> None:
         config = config_flags.ConfigFileFlagParser("config").parse(config_path)
     except (ValueError, KeyError) as error:
         _fail(_last_error_line(str(error)))
-    keys = _dotted_keys(config.to_dict())
+    keys = _dotted_keys(config.to_dict() if config is not None else {})
     for argument in argv:
         override = re.match(r"--?(?:no)?config\.([^=]+)", argument)
         if override and override[1] not in keys:

@@ -85,7 +85,8 @@ def base() -> ConfigDict:
     config.model.dtype = "float32"  # compute; parameters are always float32
     config.model.attention = "xla"  # or "cudnn"
     config.model.remat = False
-    config.model.pool = "mean"  # frozen features: mean of the patch tokens, or "class"
+    config.model.pool = "mean"  # frozen features: mean of the patch tokens, "class", or "both"
+    config.model.feature_blocks = 1  # of that many last blocks, side by side
 
     config.loss = ConfigDict()
     config.loss.target = "norm_pix"  # or "pixels"
@@ -159,15 +160,18 @@ def _photos(config: ConfigDict) -> None:
 
 def _fashion_mnist(config: ConfigDict) -> None:
     config.data.source = FASHION_MNIST
+    config.batch_size = 128
+    config.total_steps = 14_000  # 29.9 epochs
+    config.log_every_steps = 100
+    config.save_every_steps = 1000
     config.model.encoder = ConfigDict({"width": 128, "depth": 6, "heads": 4})
     config.model.decoder = ConfigDict({"width": 64, "depth": 2, "heads": 4})
     config.model.patch_size = (4, 4)
-    config.data.crop_scale = (0.5, 1.0)
-    config.data.flip = True
-    config.total_steps = 7000
-    config.optimizer.warmup_steps = 350
-    config.log_every_steps = 100
-    config.save_every_steps = 1000
+    config.model.pool = "both"
+    config.model.feature_blocks = 4
+    config.loss.target = "pixels"
+    config.optimizer.base_lr = 3e-3
+    config.optimizer.warmup_steps = 600
 
 
 def _cifar10(config: ConfigDict) -> None:

@@ -67,6 +67,7 @@ class Encoder(nn.Module):
         is_masked: Bool[Array, "B L"] | None = None,
         attention_mask: Bool[Array, "B #H #Q T"] | None = None,
         drop_keys: Key[Array, "B"] | None = None,
+        num_outputs: int = 1,
     ) -> Float[Array, "B T D"]:
         """Encodes patches behind a class token.
 
@@ -77,9 +78,10 @@ class Encoder(nn.Module):
                 position is added), as SimMIM does; None = no mask token exists.
             attention_mask: True = may attend, over the class token and the encoded positions.
             drop_keys: One key an example for drop path; None at evaluation.
+            num_outputs: How many of the last blocks to return side by side.
 
         Returns:
-            Tokens [B, 1 + K or 1 + L, D], the class token first.
+            Tokens [B, 1 + K or 1 + L, num_outputs * D], the class token first.
         """
         positions = PositionEmbedding(self.grid, self.width, self.positions, name="positions")()
         if ids_keep is not None:
@@ -94,7 +96,7 @@ class Encoder(nn.Module):
         class_token = self.param("class_token", token_init, (1, 1, self.width))
         class_token = jnp.broadcast_to(class_token.astype(self.dtype), (x.shape[0], 1, self.width))
         x = jnp.concatenate([class_token, x], axis=1)  # [B, 1 + K, D]
-        return self.transformer(x, attention_mask, drop_keys)
+        return self.transformer(x, attention_mask, drop_keys, num_outputs=num_outputs)
 
 
 class Decoder(nn.Module):
@@ -191,9 +193,9 @@ class MaskedAutoencoder(nn.Module):
         )
         return self.decoder(tokens, hidden.ids_restore, is_masked)
 
-    def encode(self, patches: Float[Array, "B L P"]) -> Float[Array, "B T D"]:
-        """Encodes all patches; class token first."""
-        return self.encoder(patches)
+    def encode(self, patches: Float[Array, "B L P"], num_outputs: int = 1) -> Float[Array, "B T D"]:
+        """Encodes all patches; class token first, the last `num_outputs` blocks side by side."""
+        return self.encoder(patches, num_outputs=num_outputs)
 
 
 class SimMIM(nn.Module):
@@ -240,7 +242,7 @@ class SimMIM(nn.Module):
         tokens = self.encoder(patches, is_masked=is_masked, drop_keys=drop_keys)
         return self.predict(tokens[:, 1:]).astype(jnp.float32)
 
-    def encode(self, patches: Float[Array, "B L P"]) -> Float[Array, "B T D"]:
-        """Encodes all patches, none hidden; class token first."""
+    def encode(self, patches: Float[Array, "B L P"], num_outputs: int = 1) -> Float[Array, "B T D"]:
+        """Encodes all patches, none hidden; see MAE's."""
         is_masked = jnp.zeros(patches.shape[:2], bool) if self.mask_token else None
-        return self.encoder(patches, is_masked=is_masked)
+        return self.encoder(patches, is_masked=is_masked, num_outputs=num_outputs)

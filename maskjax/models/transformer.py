@@ -75,8 +75,27 @@ class Transformer(nn.Module):
         x: Float[Array, "B L D"],
         attention_mask: Bool[Array, "B #H #L L"] | None = None,
         drop_keys: Key[Array, "B"] | None = None,
-    ) -> Float[Array, "B L D"]:
-        """Runs the blocks in order and normalises."""
+        *,
+        num_outputs: int = 1,
+    ) -> Float[Array, "B L D_out"]:
+        """Runs the blocks in order and normalises.
+
+        Args:
+            x: Tokens.
+            attention_mask: True = may attend.
+            drop_keys: One key an example for drop path; None at evaluation.
+            num_outputs: How many of the last blocks' outputs to return side by side, each under
+                the same final LayerNorm, as DINO does for features (Caron et al. 2021, appendix).
+
+        Returns:
+            Tokens [B, L, num_outputs * D], the last block's first.
+
+        Raises:
+            ValueError: more outputs than blocks.
+        """
+        if not 1 <= num_outputs <= self.depth:
+            raise ValueError(f"num_outputs {num_outputs} must be from 1 to the {self.depth} blocks")
+        outputs = []
         block = nn.remat(Block) if self.remat else Block
         for i, rate in enumerate(np.linspace(0, self.drop_path_rate, self.depth)):
             keys = None
@@ -90,4 +109,7 @@ class Transformer(nn.Module):
                 self.attention,
                 name=f"block{i:02d}",
             )(x, attention_mask, keys)
-        return layer_norm(self.dtype, "norm")(x)
+            outputs.append(x)
+        norm = layer_norm(self.dtype, "norm")
+        normalised = [norm(output) for output in outputs[: -num_outputs - 1 : -1]]
+        return jnp.concatenate(normalised, axis=-1) if num_outputs > 1 else normalised[0]

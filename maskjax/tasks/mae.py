@@ -33,7 +33,8 @@ class MaskedPatches:
         target: "norm_pix" or "pixels".
         on: Patches that count in the loss: "masked" or "all".
         kind: "l2" or "l1".
-        pool: Frozen features: "mean" of the patch tokens, or the "class" token.
+        pool: Frozen features: "mean" of the patch tokens, the "class" token, or "both".
+        feature_blocks: How many of the last blocks' outputs make up the features, side by side.
         flops_per_example: Matrix-product FLOPs of a training step, forward and backward.
     """
 
@@ -47,6 +48,7 @@ class MaskedPatches:
     on: str
     kind: str
     pool: str
+    feature_blocks: int
     flops_per_example: float
 
     @property
@@ -170,6 +172,9 @@ class MaskedPatches:
     def features(self, params: Params, inputs: Float[Array, "B *shape"]) -> Float[Array, "B D"]:
         """Frozen features of whole inputs, nothing hidden.
 
+        Class token and mean, and several blocks side by side, are the choices of DINO's linear
+        probes (Caron et al. 2021, appendix).
+
         Args:
             params: The parameters.
             inputs: Normalised inputs.
@@ -178,9 +183,11 @@ class MaskedPatches:
             One vector an example, float32.
         """
         patches = patchify(inputs, self.patch_size)
-        tokens = self.model.apply({"params": params}, patches, method="encode")
-        pooled = tokens[:, 1:].mean(1) if self.pool == "mean" else tokens[:, 0]
-        return pooled.astype(jnp.float32)
+        tokens = self.model.apply(
+            {"params": params}, patches, self.feature_blocks, method="encode"
+        ).astype(jnp.float32)
+        parts = {"class": tokens[:, 0], "mean": tokens[:, 1:].mean(1)}
+        return jnp.concatenate(list(parts.values()), 1) if self.pool == "both" else parts[self.pool]
 
     def reconstruct(
         self,
@@ -234,7 +241,7 @@ def build(config: Any, data: Any) -> MaskedPatches:
     """
     model, loss = config.model, config.loss
     _check("model.name", model.name, ("mae", "simmim"))
-    _check("model.pool", model.pool, ("mean", "class"))
+    _check("model.pool", model.pool, ("mean", "class", "both"))
     _check("loss.target", loss.target, losses.TARGETS)
     _check("loss.on", loss.on, ("masked", "all"))
     _check("loss.kind", loss.kind, losses.LOSS_KINDS)
@@ -263,6 +270,7 @@ def build(config: Any, data: Any) -> MaskedPatches:
         on=loss.on,
         kind=loss.kind,
         pool=model.pool,
+        feature_blocks=model.feature_blocks,
         flops_per_example=flops,
     )
     jax.eval_shape(lambda: _try_out(task))  # what does not fit together shows here
@@ -273,6 +281,7 @@ def _try_out(task: MaskedPatches) -> Array:
     """One example through the whole task."""
     params = task.init(jax.random.key(0))
     batch = {"inputs": jnp.zeros((1, *task.shape))}
+    task.features(params, batch["inputs"])
     return task.loss(params, batch, jax.random.split(jax.random.key(0), 1), jnp.int32(0))[0]
 
 

@@ -13,7 +13,7 @@ import jax
 from absl import app, flags, logging
 from ml_collections.config_flags import config_flags
 
-from maskjax.training import preemption
+from maskjax.training import allocator, preemption
 
 USER_ERROR = 2
 _PACKAGE = str(Path(__file__).parents[1])
@@ -50,6 +50,7 @@ def run(main: Callable[[], None]) -> None:
             _fail(f"unexpected argument {argv[1]!r}: flags are written --name=value")
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)  # Orbax tells of every file otherwise
+        allocator.keep_freed_memory()
         guard(main)
 
     app.run(parsed, flags_parser=_parse)

@@ -1,0 +1,24 @@
+"""Memory of the host: keep what XLA frees, so that a step does not fault its pages in again."""
+
+import ctypes
+import platform
+
+_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # <malloc.h>
+
+
+def keep_freed_memory() -> bool:
+    """Tell glibc to serve large blocks from its heap and never give freed ones back.
+
+    XLA:CPU takes each step's temporaries from malloc in one block. By default glibc maps such a
+    block anew every time, and the kernel zeroes its pages as they are touched: a quarter of the
+    step time of a ViT-Ti (`launch/benchmark.py`). Peak memory is the same. Other C libraries are
+    left alone.
+
+    Returns:
+        Whether the setting was made.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    settings = {_M_ARENA_MAX: 1, _M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: 2**31 - 1}
+    return all(mallopt(name, value) == 1 for name, value in settings.items())

@@ -1,12 +1,14 @@
 """From `config.data` to `Data`: what the rest of maskjax sees of a data set."""
 
 import dataclasses
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from maskjax.data import pipeline
+from maskjax.data.images import EncodedImage
 from maskjax.data.pipeline import Collate, Loader
 from maskjax.data.settings import Config, Settings
 from maskjax.data.sources import Source, Splits, hold_out, open_splits, take
@@ -102,6 +104,28 @@ class Data:
             process_index=self._process_index,
             process_count=self._process_count,
         )
+
+    def read_image(self, path: str | os.PathLike[str]) -> Float[np.ndarray, "*shape"]:
+        """Read an image file of one's own as an evaluation example.
+
+        Args:
+            path: JPEG, PNG or WebP.
+
+        Returns:
+            float32, the shape of an example, normalised.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            UndecodableError: it is no image.
+            ValueError: examples of this data are no images.
+        """
+        if len(self.shape) != 3:
+            raise ValueError(f"{path}: images do not fit this data, of shape {self.shape}")
+        if not os.path.isfile(path):
+            raise FileNotFoundError(f"{path}: no such file; give the path of an image")
+        transform = Transform(size=self.shape[:2], channels=self.shape[-1])
+        x = to_unit(transform(EncodedImage(str(path), str(path))))
+        return (x - self.mean) / self.std
 
     def denormalise(self, x: Any) -> Float[np.ndarray, "*batch_and_shape"]:
         """Undo the normalisation.

@@ -1,5 +1,6 @@
 """Pictures of what a model makes of its input, into a run's `figures/` folder."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
+from ml_collections import ConfigDict
 
-from maskjax import evaluation, masking
+from maskjax import data as data_layer
+from maskjax import evaluation, masking, tasks
+from maskjax.data.folder import SUFFIXES as IMAGE_SUFFIXES
 from maskjax.training import workdir as layout
 from maskjax.training.loggers import read_metrics
+from maskjax.training.run import load_state
 from maskjax.training.state import TrainState
 from maskjax.training.step import eval_keys
 from maskjax.typing import Params
@@ -33,7 +38,8 @@ def draw(task: Any, state: TrainState, data: Any, config: Any, workdir: Path) ->
         The figures by name; each is saved as `figures/NAME.png`.
     """
     count = config.figures.num_examples
-    batch = next(iter(data.eval_batches("eval", count)))
+    split = "eval" if data.num_eval else "train"
+    batch = next(iter(data.eval_batches(split, count)))
     inputs = np.asarray(batch["inputs"])[np.asarray(batch["is_valid"])]
     figures = {"reconstructions": reconstructions(task, state.eval_params, data, config, inputs)}
     if len(task.grid) == 2:
@@ -44,6 +50,52 @@ def draw(task: Any, state: TrainState, data: Any, config: Any, workdir: Path) ->
     for name, figure in figures.items():
         evaluation.save_figure(figure, workdir / layout.FIGURES / f"{name}.png")
     return figures
+
+
+def draw_workdir(workdir: Path, images: Sequence[Path] = ()) -> list[Path]:
+    """Draw a finished or running run from its newest checkpoint.
+
+    Args:
+        workdir: The run's folder.
+        images: Files or folders of images of one's own, drawn into `figures/own_images.png`.
+
+    Returns:
+        Paths of the pictures.
+
+    Raises:
+        FileNotFoundError: no run, no checkpoint yet, or no such image.
+        ValueError: the images do not fit the run's data.
+    """
+    config = _read_config(workdir)
+    data = data_layer.build(config.data, seed=config.seed, batch_size=config.batch_size)
+    task = tasks.build(config, data)
+    files = [file for path in images for file in _image_files(path)]
+    own = [data.read_image(file) for file in files]
+    state = load_state(task, config, workdir)
+    figures = draw(task, state, data, config, workdir)
+    if files:
+        names = [file.name for file in files]
+        figure = reconstructions(task, state.eval_params, data, config, np.stack(own), names)
+        evaluation.save_figure(figure, workdir / layout.FIGURES / "own_images.png")
+        figures["own_images"] = figure
+    return [workdir / layout.FIGURES / f"{name}.png" for name in figures]
+
+
+def _read_config(workdir: Path) -> ConfigDict:
+    path = workdir / layout.CONFIG
+    if not path.is_file():
+        raise FileNotFoundError(f"{workdir} holds no run: give the --workdir of a training run")
+    return ConfigDict(json.loads(path.read_text())["config"])
+
+
+def _image_files(path: Path) -> list[Path]:
+    """The file itself, or the images directly in a folder."""
+    if not path.is_dir():
+        return [path]
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+    if not files:
+        raise FileNotFoundError(f"{path}: no images; files must end in {', '.join(IMAGE_SUFFIXES)}")
+    return files
 
 
 def reconstructions(

@@ -1,0 +1,28 @@
+"""SimMIM (Xie et al. 2022, "SimMIM: A Simple Framework for Masked Image Modeling").
+
+    python launch/train.py --config=configs/simmim.py[:VARIANT]
+
+Mask tokens in the encoder's input, a linear head, raw pixels, mean absolute error on hidden
+patches, 60 % hidden. Variants are those of configs/mae.py, whose data and budgets they share.
+The paper hides 32-pixel squares; `mask.rule` hides single patches, so with 16-pixel patches use
+`--config.mask.rule=block` to hide larger areas.
+"""
+
+import importlib.util
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    """Builds the config of a variant: configs/mae.py's with SimMIM's model, target and loss."""
+    spec = importlib.util.spec_from_file_location("mae", Path(__file__).with_name("mae.py"))
+    mae = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(mae)
+    config = mae.get_config(variant)
+    config.model.name = "simmim"
+    config.mask.fill = "token"  # or "noise", "zero"
+    config.mask.ratio = 0.6
+    config.loss.target = "pixels"
+    config.loss.kind = "l1"
+    return config

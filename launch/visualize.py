@@ -1,0 +1,25 @@
+"""Draw a run: `python launch/visualize.py --workdir=runs/mae-default`.
+
+Writes the pictures of the newest checkpoint into the run's `figures/`, whether it is finished or
+still running. With `--images` also the reconstructions of images of your own (files or folders).
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from maskjax.training import draw, startup
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
+_IMAGES = flags.DEFINE_list("images", [], "Image files or folders of your own, comma-separated.")
+
+
+def main() -> None:
+    """Draw, then say where."""
+    images = [Path(image) for image in _IMAGES.value]
+    for path in draw.draw_workdir(Path(_WORKDIR.value), images):
+        print(path)
+
+
+if __name__ == "__main__":
+    startup.run(main)

@@ -137,7 +137,7 @@ def sliding(
     if length >= 2**20:
         raise ValueError(f"grid {grid} has {length} positions; sliding takes fewer than {2**20}")
     sides = np.moveaxis(np.empty(grid, bool), axis, 0).shape
-    order = np.moveaxis(np.arange(length, dtype=np.int32).reshape(sides), 0, axis).reshape(-1)
+    order = jnp.moveaxis(jnp.arange(length).reshape(sides), 0, axis).reshape(-1)
     if step is None:
         start = jax.random.randint(key, (), 0, length)
     else:

@@ -9,10 +9,11 @@ import pytest
 
 from maskjax import masking
 
-# Rules under other options are checked as well as each rule by itself.
+# Every registered rule by itself; blocks small enough for these grids; other ways to use some.
 CASES = {name: (name, {}) for name in masking.RULES} | {
+    "block": ("block", {"min_area": 2}),
+    "inverse_block": ("inverse_block", {"min_area": 2}),
     "sliding_from_key": ("sliding", {"step": None, "axis": 0}),
-    "small_blocks": ("block", {"min_area": 2}),
     "tube_of_blocks": ("tube", {"space_rule": masking.make_rule("block", min_area=2)}),
 }
 GRIDS = [(1,), (11,), (1, 5), (6, 5), (3, 4, 2)]

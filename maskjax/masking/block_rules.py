@@ -133,7 +133,7 @@ def _cover(
                 for i, side in enumerate(sides)
             ]
         )
-        added = jnp.sum(box & ~covered)
+        added = jnp.sum(box & ~covered, dtype=jnp.int32)
         is_taken = jnp.all(shape < limits) & (added > 0) & (added <= missing)
         return (
             covered | (box & is_taken),

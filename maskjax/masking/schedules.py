@@ -43,7 +43,9 @@ def num_masked_from_traced_ratio(
     """
     if length < 1:
         raise ValueError(f"length {length} must be at least 1")
-    return jnp.searchsorted(_ratio_thresholds(length), ratio, side="right").astype(jnp.int32)
+    return jnp.searchsorted(
+        _ratio_thresholds(length), ratio.astype(jnp.float32), side="right"
+    ).astype(jnp.int32)
 
 
 @functools.lru_cache(maxsize=64)

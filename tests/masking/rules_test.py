@@ -117,6 +117,18 @@ def test_count_out_of_range_is_refused():
         masking.draw(masking.make_rule("random"), KEYS, (4, 4), 17)
 
 
+@pytest.mark.parametrize("name", masking.RULES)
+def test_rules_work_where_64_bit_numbers_are_enabled(name):
+    runtime = {"weighted": {"log_weights": jnp.zeros((3, 24))}, "sliding": {"step": 5}}
+    counts, schedule = jnp.array([4, 6, 9]), masking.uniform(low=0.2, high=0.8)
+    with jax.enable_x64(True):
+        drawn, _ = masking.draw_slots(
+            masking.make_rule(name), KEYS, (2, 3, 4), counts, 4, **runtime.get(name, {})
+        )
+        assert drawn.is_masked.sum(axis=1).tolist() == counts.tolist()
+        assert 4 <= int(schedule.num_masked(24, 5, KEYS[0])) <= 20
+
+
 def test_masking_needs_jax_and_numpy_alone():
     code = (
         "import sys; import jax, jax.numpy, numpy; sys.modules['jaxtyping'] = None; "

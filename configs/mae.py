@@ -123,11 +123,15 @@ def _split_smoke(variant: str) -> tuple[str, bool]:
 
 
 def _smoke(config: ConfigDict) -> None:
-    """Shrinks a config to a few small steps on data that need no download."""
+    """Shrinks a config to a few small steps, on embedded data of the same shape."""
     if config.data.source.startswith("tfds:"):
         config.data.source = "photos"
-    if not config.data.source.startswith("idx:"):
-        config.data.limit = 256
+        config.data.size = config.data.size or (32, 32)
+    if config.data.source.startswith("idx:"):
+        config.data.source = "digits"
+        config.data.size = (28, 28)
+    config.data.num_workers = 0
+    config.data.limit = 256
     config.batch_size = 16
     config.total_steps = 6
     config.log_every_steps = 2
@@ -139,6 +143,7 @@ def _smoke(config: ConfigDict) -> None:
     config.model.size = ""
     config.model.encoder = ConfigDict({"width": 32, "depth": 2, "heads": 4})
     config.model.decoder = ConfigDict({"width": 16, "depth": 1, "heads": 2})
+    config.model.feature_blocks = 1
 
 
 def _digits(config: ConfigDict) -> None:

@@ -1,0 +1,112 @@
+"""Training steps of maskjax beside Hugging Face's ViTMAE in PyTorch, on this machine's CPU.
+
+    pip install torch transformers          # torch 2.13.0+cpu and transformers 5.23.0 were used
+    python tests/benchmarks/compare_torch.py --rounds=3
+
+The same sizes, batch and optimizer (AdamW), float32, random inputs, masks drawn in the step. Each
+round times one model in one process after the other, so both see the same machine; what counts is
+the median over rounds of the median step.
+"""
+
+import argparse
+import importlib.util
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+# name: (batch, image side, patch side, encoder width, depth, heads, decoder width, depth, heads)
+MODELS = {
+    "ViT-B/16 at 224, batch 8": (8, 224, 16, 768, 12, 12, 512, 8, 16),
+    "ViT-Ti/4 at 32, batch 128": (128, 32, 4, 192, 12, 3, 192, 4, 3),
+}
+
+
+def time_maskjax(name: str, steps: int) -> list[float]:
+    """Step times of the trainer's own step, as `launch/benchmark.py` measures them."""
+    from maskjax.training import allocator, benchmark
+
+    allocator.keep_freed_memory()
+    batch, side, patch, width, depth, heads, small_width, small_depth, small_heads = MODELS[name]
+    spec = importlib.util.spec_from_file_location("mae", ROOT / "configs" / "mae.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    config = module.get_config()
+    config.batch_size = batch
+    config.model.patch_size = (patch, patch)
+    config.model.encoder.update({"width": width, "depth": depth, "heads": heads})
+    config.model.decoder.update({"width": small_width, "depth": small_depth, "heads": small_heads})
+    timing = benchmark.time_step(config, (side, side, 3), repeats=steps, peak=1.0)
+    return [timing.step_seconds]
+
+
+def time_torch(name: str, steps: int) -> list[float]:
+    """Step times of ViTMAEForPreTraining in eager mode."""
+    import torch
+    from transformers import ViTMAEConfig, ViTMAEForPreTraining
+
+    batch, side, patch, width, depth, heads, small_width, small_depth, small_heads = MODELS[name]
+    model = ViTMAEForPreTraining(
+        ViTMAEConfig(
+            image_size=side,
+            patch_size=patch,
+            hidden_size=width,
+            num_hidden_layers=depth,
+            num_attention_heads=heads,
+            intermediate_size=4 * width,
+            decoder_hidden_size=small_width,
+            decoder_num_hidden_layers=small_depth,
+            decoder_num_attention_heads=small_heads,
+            decoder_intermediate_size=4 * small_width,
+            norm_pix_loss=True,
+        )
+    ).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.05)
+    images = torch.randn(batch, 3, side, side)
+    seconds = []
+    for step in range(steps + 2):
+        begin = time.perf_counter()
+        optimizer.zero_grad()
+        loss = model(images).loss
+        loss.backward()
+        optimizer.step()
+        loss.item()
+        if step >= 2:
+            seconds.append(time.perf_counter() - begin)
+    return seconds
+
+
+def main() -> None:
+    """Alternate the two, then print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--worker", choices=["maskjax", "torch"])
+    parser.add_argument("--model", choices=list(MODELS))
+    options = parser.parse_args()
+    if options.worker:
+        worker = {"maskjax": time_maskjax, "torch": time_torch}[options.worker]
+        print(json.dumps(statistics.median(worker(options.model, options.steps))))
+        return
+    for name in MODELS if options.model is None else [options.model]:
+        medians: dict[str, list[float]] = {"torch": [], "maskjax": []}
+        for _ in range(options.rounds):
+            for worker, values in medians.items():
+                command = [sys.executable, __file__, f"--worker={worker}", f"--model={name}"]
+                command.append(f"--steps={options.steps}")
+                printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+                values.append(json.loads(printed.splitlines()[-1]))
+        ours, theirs = (statistics.median(medians[key]) for key in ("maskjax", "torch"))
+        rounds = {key: [round(value, 3) for value in values] for key, values in medians.items()}
+        print(
+            f"{name}: maskjax {ours:.3f} s, PyTorch eager {theirs:.3f} s, "
+            f"speed {theirs / ours:.2f} of PyTorch's; rounds {rounds}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""The arrows of the design: a layer imports its own and those above it, never those below."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# What each layer of maskjax may import from maskjax, besides itself and `maskjax.typing`.
+ALLOWED = {
+    "masking": set(),
+    "models": {"masking"},
+    "tasks": {"masking", "models"},
+    "data": set(),
+    "evaluation": set(),
+    "interop": {"masking", "models"},
+    "training": {"masking", "models", "tasks", "data", "evaluation", "interop"},
+}
+
+
+def imported_modules(path):
+    """Every module that a file imports, as dotted names."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def layers_imported(path):
+    for module in imported_modules(path):
+        parts = module.split(".")
+        if parts[0] == "maskjax" and len(parts) > 1:
+            yield parts[1]
+
+
+@pytest.mark.parametrize("layer", ALLOWED)
+def test_no_layer_imports_one_below_it(layer):
+    files = sorted((ROOT / "maskjax" / layer).rglob("*.py"))
+    assert files
+    for path in files:
+        wrong = set(layers_imported(path)) - ALLOWED[layer] - {layer, "typing"}
+        assert not wrong, f"{path} imports {wrong}"
+
+
+def test_every_folder_of_the_package_is_a_known_layer():
+    folders = {path.name for path in (ROOT / "maskjax").iterdir() if path.is_dir()}
+    assert folders - {"__pycache__"} == set(ALLOWED)
+
+
+def test_masking_imports_jax_and_numpy_alone():
+    standard = {"bisect", "collections", "dataclasses", "difflib", "functools", "inspect", "math"}
+    for path in (ROOT / "maskjax" / "masking").rglob("*.py"):
+        tops = {module.split(".")[0] for module in imported_modules(path)}
+        assert tops <= standard | {"typing", "jax", "numpy", "maskjax"}, path
+
+
+def test_configs_import_no_code_but_ml_collections():
+    for path in (ROOT / "configs").glob("*.py"):
+        tops = {module.split(".")[0] for module in imported_modules(path)}
+        assert tops <= {"ml_collections", "importlib", "pathlib"}, path
+
+
+def test_launchers_are_under_80_lines():
+    for path in (ROOT / "launch").glob("*.py"):
+        assert len(path.read_text().splitlines()) < 80, path
+
+
+def test_tensorflow_and_pytorch_are_imported_nowhere():
+    for folder in ("maskjax", "configs", "launch"):
+        for path in (ROOT / folder).rglob("*.py"):
+            tops = {module.split(".")[0] for module in imported_modules(path)}
+            assert not tops & {"tensorflow", "torch"}, path

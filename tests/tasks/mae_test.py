@@ -1,0 +1,253 @@
+"""The mae task: from config to loss, features and reconstructions, for every rank."""
+
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from maskjax import masking, tasks
+from maskjax.models.patches import patchify
+
+SHAPES = {"signal": (32, 1), "": (8, 8, 1), "volume": (8, 8, 8, 1)}
+
+
+def build(get_config, variant="", shape=None, config_name="mae", **overrides):
+    small = {
+        "model.encoder.width": 16,
+        "model.encoder.depth": 2,
+        "model.encoder.heads": 2,
+        "model.decoder.width": 8,
+        "model.decoder.depth": 1,
+        "model.decoder.heads": 2,
+    }
+    config = get_config(config_name, variant, **(small | overrides))
+    return tasks.build(config, types.SimpleNamespace(shape=shape or SHAPES[variant]))
+
+
+def batch_of(task, size=4):
+    return {"inputs": jax.random.normal(jax.random.key(7), (size, *task.shape))}
+
+
+def keys_of(size=4, step=0):
+    return masking.example_keys(jax.random.key(0), step, jnp.arange(size))
+
+
+@pytest.mark.parametrize("variant", SHAPES)
+@pytest.mark.parametrize("config_name", ["mae", "simmim"])
+def test_gradients_reach_every_parameter(get_config, variant, config_name):
+    task = build(get_config, variant, config_name=config_name)
+    params = task.init(jax.random.key(0))
+    batch = batch_of(task)
+    gradients = jax.grad(lambda p: task.loss(p, batch, keys_of(), jnp.int32(0))[0])(params)
+    for path, gradient in jax.tree_util.tree_leaves_with_path(gradients):
+        name = jax.tree_util.keystr(path)
+        # Softmax does not change when a constant is added to all logits, so key biases get none.
+        if "key" in name and "bias" in name:
+            continue
+        assert np.abs(gradient).max() > 0, name
+
+
+@pytest.mark.parametrize("rule", ["random", "block", "inverse_block", "grid", "sliding", "tube"])
+def test_every_rule_trains_on_its_exact_count(get_config, rule):
+    task = build(get_config, **{"mask.rule": rule})
+    params = task.init(jax.random.key(0))
+    loss_sum, (weight_sum, metrics) = task.loss(params, batch_of(task), keys_of(), jnp.int32(3))
+    assert weight_sum == 4 * 12
+    assert metrics["mask_ratio"][0] / metrics["mask_ratio"][1] == 0.75
+    assert np.isfinite(loss_sum)
+
+
+def test_loss_is_that_of_the_papers_formula(get_config):
+    task = build(get_config)
+    params = task.init(jax.random.key(0))
+    batch = batch_of(task)
+    loss_sum, (weight_sum, _) = task.loss(params, batch, keys_of(), jnp.int32(0))
+    patches = np.asarray(patchify(batch["inputs"], task.patch_size), np.float64)
+    hidden, _ = task.draw_masks(keys_of(), jnp.int32(0))
+    prediction = task.model.apply({"params": params}, jnp.float32(patches), hidden)
+    total = count = 0
+    for b in range(4):
+        for i in range(16):
+            if hidden.is_masked[b, i]:
+                patch = patches[b, i]
+                target = (patch - patch.mean()) / np.sqrt(patch.var(ddof=1) + 1e-6)
+                total += np.mean((np.asarray(prediction[b, i]) - target) ** 2)
+                count += 1
+    np.testing.assert_allclose(loss_sum / weight_sum, total / count, rtol=1e-5)
+
+
+def test_loss_of_a_batch_is_the_sum_over_its_parts(get_config):
+    task = build(get_config)
+    params, batch = task.init(jax.random.key(0)), batch_of(task)
+    whole = task.loss(params, batch, keys_of(), jnp.int32(0))[0]
+    parts = [
+        task.loss(params, {"inputs": batch["inputs"][i]}, keys_of()[i], jnp.int32(0))[0]
+        for i in (slice(0, 1), slice(1, 4))
+    ]
+    np.testing.assert_allclose(whole, sum(parts), rtol=1e-5)
+
+
+def test_padding_examples_do_not_count(get_config):
+    task = build(get_config)
+    params, batch = task.init(jax.random.key(0)), batch_of(task)
+    padded = {
+        "inputs": batch["inputs"].at[2:].set(0),
+        "is_valid": jnp.array([True, True, False, False]),
+    }
+    short = {"inputs": batch["inputs"][:2]}
+    a, (a_weight, _) = task.loss(params, padded, keys_of(), jnp.int32(0))
+    b, (b_weight, _) = task.loss(params, short, keys_of(2), jnp.int32(0))
+    np.testing.assert_allclose(a, b, rtol=1e-5)
+    assert a_weight == b_weight
+
+
+def test_masks_differ_between_examples_and_steps_and_repeat_with_the_key(get_config):
+    task = build(get_config)
+    first = task.draw_masks(keys_of(8), jnp.int32(0))[0].is_masked
+    np.testing.assert_array_equal(first, task.draw_masks(keys_of(8), jnp.int32(0))[0].is_masked)
+    assert len(np.unique(first, axis=0)) > 4
+    later = task.draw_masks(keys_of(8, step=1), jnp.int32(1))[0].is_masked
+    assert (first != later).any(axis=1).sum() > 4
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_a_ratio_that_moves_hides_what_the_schedule_says(get_config, schedule):
+    task = build(
+        get_config,
+        total_steps=10,
+        **{"mask.schedule": schedule, "mask.ratio": 0.5, "mask.final_ratio": 0.75},
+    )
+    params = task.init(jax.random.key(0))
+    for step, hidden in ((0, 8), (10, 12)):
+        _, (weight_sum, _) = task.loss(params, batch_of(task), keys_of(), jnp.int32(step))
+        assert weight_sum == 4 * hidden
+
+
+def test_a_drawn_ratio_stays_within_its_bounds(get_config):
+    task = build(
+        get_config,
+        **{"mask.schedule": "uniform", "mask.ratio": 0.75, "mask.final_ratio": 0.25},
+    )
+    counts = task.draw_masks(keys_of(200), jnp.int32(0))[0].is_masked.sum(1)
+    assert counts.min() == 4
+    assert counts.max() == 12
+
+
+def test_features_do_not_depend_on_the_rest_of_the_batch(get_config):
+    task = build(get_config, **{"model.pool": "both", "model.feature_blocks": 2})
+    params, batch = task.init(jax.random.key(0)), batch_of(task)
+    features = task.features(params, batch["inputs"])
+    assert features.shape == (4, 2 * 2 * 16)
+    assert features.dtype == jnp.float32
+    np.testing.assert_allclose(
+        features[1:2], task.features(params, batch["inputs"][1:2]), atol=1e-5
+    )
+
+
+def test_pooled_features_are_class_token_and_mean(get_config):
+    task = build(get_config)
+    params, batch = task.init(jax.random.key(0)), batch_of(task)
+    patches = patchify(batch["inputs"], task.patch_size)
+    tokens = task.model.apply({"params": params}, patches, method="encode")
+    np.testing.assert_allclose(
+        task.features(params, batch["inputs"]), np.asarray(tokens)[:, 1:].mean(1), atol=1e-6
+    )
+    class_task = build(get_config, **{"model.pool": "class"})
+    np.testing.assert_allclose(
+        class_task.features(params, batch["inputs"]), tokens[:, 0], atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("target", ["pixels", "norm_pix"])
+def test_reconstruction_pastes_predictions_over_hidden_patches_only(get_config, target):
+    task = build(get_config, **{"loss.target": target})
+    params, batch = task.init(jax.random.key(0)), batch_of(task)
+    parts = task.reconstruct(params, batch["inputs"], keys_of(), jnp.int32(0))
+    is_hidden = np.isnan(parts["seen"])
+    assert is_hidden.mean() == 0.75
+    inputs = np.asarray(batch["inputs"])
+    np.testing.assert_array_equal(np.asarray(parts["seen"])[~is_hidden], inputs[~is_hidden])
+    np.testing.assert_array_equal(np.asarray(parts["pasted"])[~is_hidden], inputs[~is_hidden])
+    np.testing.assert_array_equal(
+        np.asarray(parts["pasted"])[is_hidden], np.asarray(parts["prediction"])[is_hidden]
+    )
+    if target == "norm_pix":  # each prediction has the mean that the true patch gave it back
+        assert np.abs(np.asarray(parts["prediction"])).max() < 50
+
+
+@pytest.mark.parametrize("fill", ["noise", "zero"])
+def test_simmim_can_see_noise_or_zeros_in_place_of_tokens(get_config, fill):
+    task = build(get_config, config_name="simmim", **{"mask.fill": fill})
+    params, batch = task.init(jax.random.key(0)), batch_of(task)
+    assert "mask_token" not in params["encoder"]
+    parts = task.reconstruct(params, batch["inputs"], keys_of(), jnp.int32(0))
+    changed = np.asarray(parts["seen"]) != np.asarray(batch["inputs"])
+    np.testing.assert_allclose(changed.mean(), 10 / 16)  # 16 - int(16 * 0.4)
+    if fill == "zero":
+        assert not np.asarray(parts["seen"])[changed].any()
+
+
+def test_weight_decay_spares_biases_and_layer_norm_only(get_config):
+    task = build(get_config, **{"model.positions": "learned"})
+    params = task.init(jax.random.key(0))
+    decays = task.decay_mask(params)
+    for (path, decay), leaf in zip(
+        jax.tree_util.tree_leaves_with_path(decays), jax.tree.leaves(params), strict=True
+    ):
+        name = jax.tree_util.keystr(path)
+        if "token" in name or "kernel" in name or "table" in name:
+            assert decay, name  # the reference decays class and mask tokens
+        else:
+            assert not decay, name
+            assert leaf.ndim == 1, name
+
+
+BAD = [
+    ({"task": "mea"}, r"unknown task 'mea' \(did you mean 'mae'\?\)"),
+    ({"model.name": "beit"}, "unknown model.name 'beit'"),
+    ({"model.pool": "max"}, "unknown model.pool 'max'"),
+    ({"model.patch_size": (3, 3)}, "patch side 3 does not divide axis 0 of size 8"),
+    ({"model.patch_size": (2,)}, r"patch size \(2,\) has 1 sides"),
+    ({"model.patch_size": (1, 1)}, "norm_pix needs at least 2 numbers in a patch"),
+    ({"model.size": "XL"}, "unknown model.size 'XL'"),
+    ({"model.encoder.width": 0}, "model.encoder has width 0"),
+    ({"model.encoder.heads": 3}, "model.encoder.width 16 is not a multiple of its 3 heads"),
+    ({"model.dtype": "float16"}, "unknown model.dtype 'float16'"),
+    ({"model.feature_blocks": 9}, "num_outputs 9 must be from 1 to the 2 blocks"),
+    ({"model.attention": "flash"}, "unknown model.attention 'flash'"),
+    ({"mask.rule": "blok"}, r"unknown masking rule 'blok' \(did you mean 'block'\?\)"),
+    ({"mask.rule": "weighted"}, "needs log_weights"),
+    ({"mask.ratio": 1.0}, "mask ratio 1.0 must lie strictly between 0 and 1"),
+    ({"mask.ratio": 0.0}, "mask ratio 0.0 must lie strictly between 0 and 1"),
+    ({"mask.ratio": 0.99}, "hides 16 of 16 patches"),
+    ({"mask.schedule": "step"}, "unknown mask-ratio schedule 'step'"),
+    ({"mask.fill": "token"}, "unknown mask.fill for model.name 'mae' 'token'"),
+    ({"loss.target": "hog"}, "unknown loss.target 'hog'"),
+    ({"loss.kind": "l3"}, "unknown loss.kind 'l3'"),
+    ({"loss.on": "visible"}, "unknown loss.on 'visible'"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "message"), BAD, ids=[next(iter(b[0])) for b in BAD])
+def test_what_does_not_fit_is_refused_before_anything_runs(get_config, overrides, message):
+    with pytest.raises(ValueError, match=message):
+        build(get_config, **overrides)
+
+
+def test_flops_grow_with_visible_patches(get_config):
+    light = build(get_config, **{"mask.ratio": 0.75}).flops_per_example
+    heavy = build(get_config, **{"mask.ratio": 0.25}).flops_per_example
+    assert light < heavy
+
+
+def test_flops_are_close_to_what_xla_counts(get_config):
+    task = build(get_config, shape=(32, 32, 3), **{"model.encoder.width": 64})
+    params, batch = task.init(jax.random.key(0)), batch_of(task, 1)
+
+    def loss(p):
+        return task.loss(p, batch, keys_of(1), jnp.int32(0))[0]
+
+    counted = jax.jit(jax.grad(loss)).lower(params).cost_analysis()["flops"]
+    assert 0.5 * counted < task.flops_per_example < counted

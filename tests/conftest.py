@@ -28,9 +28,9 @@ import pytest  # noqa: E402
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture
-def get_config():
-    """`get_config("mae", "smoke", **{"mask.ratio": 0.5})`: a config of configs/, with overrides."""
+@pytest.fixture(scope="session")
+def load_config():
+    """`load_config("mae", "smoke", **{"mask.ratio": 0.5})`: a config with overrides."""
 
     def load(name, variant="", **overrides):
         spec = importlib.util.spec_from_file_location(name, ROOT / "configs" / f"{name}.py")

@@ -41,11 +41,11 @@ def golden():
 
 
 @pytest.fixture
-def run(golden, get_config):
+def run(golden, load_config):
     """(task, params, batch, keys) of the recorded model for a target."""
 
     def make(target):
-        config = get_config("mae", "", **{"loss.target": target, "model.patch_size": (4, 4)})
+        config = load_config("mae", "", **{"loss.target": target, "model.patch_size": (4, 4)})
         with config.unlocked():
             config.model.encoder.update({"width": 24, "depth": 2, "heads": 3})
             config.model.decoder.update({"width": 16, "depth": 1, "heads": 2})

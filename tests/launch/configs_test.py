@@ -17,18 +17,18 @@ VARIANTS = (
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_smoke_of_mae_trains_and_resumes_to_the_same_numbers(get_config, tmp_path, variant):
-    check_smoke(get_config, "mae", variant, tmp_path)
+def test_smoke_of_mae_trains_and_resumes_to_the_same_numbers(load_config, tmp_path, variant):
+    check_smoke(load_config, "mae", variant, tmp_path)
 
 
 @pytest.mark.parametrize("variant", ["", "signal"])
-def test_smoke_of_simmim_trains_and_resumes_to_the_same_numbers(get_config, tmp_path, variant):
-    check_smoke(get_config, "simmim", variant, tmp_path)
+def test_smoke_of_simmim_trains_and_resumes_to_the_same_numbers(load_config, tmp_path, variant):
+    check_smoke(load_config, "simmim", variant, tmp_path)
 
 
-def check_smoke(get_config, name, variant, tmp_path):
+def check_smoke(load_config, name, variant, tmp_path):
     smoke = f"{variant}_smoke" if variant else "smoke"
-    config = get_config(name, smoke, **{"eval.max_train_examples": 64})
+    config = load_config(name, smoke, **{"eval.max_train_examples": 64})
     straight = train(config, tmp_path / "straight")
     assert straight["steps"] == config.total_steps
     assert {"figures/loss.png", "figures/reconstructions.png"} <= set(straight["figures"])
@@ -41,19 +41,19 @@ def check_smoke(get_config, name, variant, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["mae", "simmim"])
-def test_an_unknown_variant_lists_the_known_ones(get_config, name):
-    with pytest.raises(ValueError, match="unknown variant 'cifar': use one of .*cifar10"):
-        get_config(name, "cifar")
+def test_an_unknown_variant_lists_the_known_ones(load_config, name):
+    with pytest.raises(ValueError, match=r"unknown variant 'cifar': use one of .*cifar10"):
+        load_config(name, "cifar")
 
 
-def test_an_unknown_key_names_the_nearest(get_config):
+def test_an_unknown_key_names_the_nearest(load_config):
     with pytest.raises((AttributeError, KeyError), match="batch_size"):
-        get_config("mae").batchsize = 3
+        load_config("mae").batchsize = 3
 
 
-def test_a_value_of_another_type_is_refused(get_config):
+def test_a_value_of_another_type_is_refused(load_config):
     with pytest.raises(TypeError):
-        get_config("mae").batch_size = "many"
+        load_config("mae").batch_size = "many"
 
 
 def test_every_config_is_covered_here():
@@ -66,9 +66,9 @@ def test_every_config_is_covered_here():
     assert names == called
 
 
-def test_imagenet_configs_have_the_published_hyperparameters(get_config):
+def test_imagenet_configs_have_the_published_hyperparameters(load_config):
     """He et al. 2022, appendix A.1, table 8, and section 4.1 for the decoder."""
-    config = get_config("mae", "imagenet_vit_l16")
+    config = load_config("mae", "imagenet_vit_l16")
     assert config.batch_size == 4096
     assert config.optimizer.base_lr == 1.5e-4
     assert (config.optimizer.b1, config.optimizer.b2) == (0.9, 0.95)

@@ -13,7 +13,7 @@ from maskjax.models.patches import patchify
 SHAPES = {"signal": (32, 1), "": (8, 8, 1), "volume": (8, 8, 8, 1)}
 
 
-def build(get_config, variant="", shape=None, config_name="mae", **overrides):
+def build(load_config, variant="", shape=None, config_name="mae", **overrides):
     small = {
         "model.encoder.width": 16,
         "model.encoder.depth": 2,
@@ -22,7 +22,7 @@ def build(get_config, variant="", shape=None, config_name="mae", **overrides):
         "model.decoder.depth": 1,
         "model.decoder.heads": 2,
     }
-    config = get_config(config_name, variant, **(small | overrides))
+    config = load_config(config_name, variant, **(small | overrides))
     return tasks.build(config, types.SimpleNamespace(shape=shape or SHAPES[variant]))
 
 
@@ -36,8 +36,8 @@ def keys_of(size=4, step=0):
 
 @pytest.mark.parametrize("variant", SHAPES)
 @pytest.mark.parametrize("config_name", ["mae", "simmim"])
-def test_gradients_reach_every_parameter(get_config, variant, config_name):
-    task = build(get_config, variant, config_name=config_name)
+def test_gradients_reach_every_parameter(load_config, variant, config_name):
+    task = build(load_config, variant, config_name=config_name)
     params = task.init(jax.random.key(0))
     batch = batch_of(task)
     gradients = jax.grad(lambda p: task.loss(p, batch, keys_of(), jnp.int32(0))[0])(params)
@@ -50,8 +50,8 @@ def test_gradients_reach_every_parameter(get_config, variant, config_name):
 
 
 @pytest.mark.parametrize("rule", ["random", "block", "inverse_block", "grid", "sliding", "tube"])
-def test_every_rule_trains_on_its_exact_count(get_config, rule):
-    task = build(get_config, **{"mask.rule": rule})
+def test_every_rule_trains_on_its_exact_count(load_config, rule):
+    task = build(load_config, **{"mask.rule": rule})
     params = task.init(jax.random.key(0))
     loss_sum, (weight_sum, metrics) = task.loss(params, batch_of(task), keys_of(), jnp.int32(3))
     assert weight_sum == 4 * 12
@@ -59,8 +59,8 @@ def test_every_rule_trains_on_its_exact_count(get_config, rule):
     assert np.isfinite(loss_sum)
 
 
-def test_loss_is_that_of_the_papers_formula(get_config):
-    task = build(get_config)
+def test_loss_is_that_of_the_papers_formula(load_config):
+    task = build(load_config)
     params = task.init(jax.random.key(0))
     batch = batch_of(task)
     loss_sum, (weight_sum, _) = task.loss(params, batch, keys_of(), jnp.int32(0))
@@ -78,8 +78,8 @@ def test_loss_is_that_of_the_papers_formula(get_config):
     np.testing.assert_allclose(loss_sum / weight_sum, total / count, rtol=1e-5)
 
 
-def test_loss_of_a_batch_is_the_sum_over_its_parts(get_config):
-    task = build(get_config)
+def test_loss_of_a_batch_is_the_sum_over_its_parts(load_config):
+    task = build(load_config)
     params, batch = task.init(jax.random.key(0)), batch_of(task)
     whole = task.loss(params, batch, keys_of(), jnp.int32(0))[0]
     parts = [
@@ -89,8 +89,8 @@ def test_loss_of_a_batch_is_the_sum_over_its_parts(get_config):
     np.testing.assert_allclose(whole, sum(parts), rtol=1e-5)
 
 
-def test_padding_examples_do_not_count(get_config):
-    task = build(get_config)
+def test_padding_examples_do_not_count(load_config):
+    task = build(load_config)
     params, batch = task.init(jax.random.key(0)), batch_of(task)
     padded = {
         "inputs": batch["inputs"].at[2:].set(0),
@@ -103,8 +103,8 @@ def test_padding_examples_do_not_count(get_config):
     assert a_weight == b_weight
 
 
-def test_masks_differ_between_examples_and_steps_and_repeat_with_the_key(get_config):
-    task = build(get_config)
+def test_masks_differ_between_examples_and_steps_and_repeat_with_the_key(load_config):
+    task = build(load_config)
     first = task.draw_masks(keys_of(8), jnp.int32(0))[0].is_masked
     np.testing.assert_array_equal(first, task.draw_masks(keys_of(8), jnp.int32(0))[0].is_masked)
     assert len(np.unique(first, axis=0)) > 4
@@ -113,9 +113,9 @@ def test_masks_differ_between_examples_and_steps_and_repeat_with_the_key(get_con
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
-def test_a_ratio_that_moves_hides_what_the_schedule_says(get_config, schedule):
+def test_a_ratio_that_moves_hides_what_the_schedule_says(load_config, schedule):
     task = build(
-        get_config,
+        load_config,
         total_steps=10,
         **{"mask.schedule": schedule, "mask.ratio": 0.5, "mask.final_ratio": 0.75},
     )
@@ -125,9 +125,9 @@ def test_a_ratio_that_moves_hides_what_the_schedule_says(get_config, schedule):
         assert weight_sum == 4 * hidden
 
 
-def test_a_drawn_ratio_stays_within_its_bounds(get_config):
+def test_a_drawn_ratio_stays_within_its_bounds(load_config):
     task = build(
-        get_config,
+        load_config,
         **{"mask.schedule": "uniform", "mask.ratio": 0.75, "mask.final_ratio": 0.25},
     )
     counts = task.draw_masks(keys_of(200), jnp.int32(0))[0].is_masked.sum(1)
@@ -135,8 +135,8 @@ def test_a_drawn_ratio_stays_within_its_bounds(get_config):
     assert counts.max() == 12
 
 
-def test_features_do_not_depend_on_the_rest_of_the_batch(get_config):
-    task = build(get_config, **{"model.pool": "both", "model.feature_blocks": 2})
+def test_features_do_not_depend_on_the_rest_of_the_batch(load_config):
+    task = build(load_config, **{"model.pool": "both", "model.feature_blocks": 2})
     params, batch = task.init(jax.random.key(0)), batch_of(task)
     features = task.features(params, batch["inputs"])
     assert features.shape == (4, 2 * 2 * 16)
@@ -146,23 +146,23 @@ def test_features_do_not_depend_on_the_rest_of_the_batch(get_config):
     )
 
 
-def test_pooled_features_are_class_token_and_mean(get_config):
-    task = build(get_config)
+def test_pooled_features_are_class_token_and_mean(load_config):
+    task = build(load_config)
     params, batch = task.init(jax.random.key(0)), batch_of(task)
     patches = patchify(batch["inputs"], task.patch_size)
     tokens = task.model.apply({"params": params}, patches, method="encode")
     np.testing.assert_allclose(
         task.features(params, batch["inputs"]), np.asarray(tokens)[:, 1:].mean(1), atol=1e-6
     )
-    class_task = build(get_config, **{"model.pool": "class"})
+    class_task = build(load_config, **{"model.pool": "class"})
     np.testing.assert_allclose(
         class_task.features(params, batch["inputs"]), tokens[:, 0], atol=1e-6
     )
 
 
 @pytest.mark.parametrize("target", ["pixels", "norm_pix"])
-def test_reconstruction_pastes_predictions_over_hidden_patches_only(get_config, target):
-    task = build(get_config, **{"loss.target": target})
+def test_reconstruction_pastes_predictions_over_hidden_patches_only(load_config, target):
+    task = build(load_config, **{"loss.target": target})
     params, batch = task.init(jax.random.key(0)), batch_of(task)
     parts = task.reconstruct(params, batch["inputs"], keys_of(), jnp.int32(0))
     is_hidden = np.isnan(parts["seen"])
@@ -178,8 +178,8 @@ def test_reconstruction_pastes_predictions_over_hidden_patches_only(get_config, 
 
 
 @pytest.mark.parametrize("fill", ["noise", "zero"])
-def test_simmim_can_see_noise_or_zeros_in_place_of_tokens(get_config, fill):
-    task = build(get_config, config_name="simmim", **{"mask.fill": fill})
+def test_simmim_can_see_noise_or_zeros_in_place_of_tokens(load_config, fill):
+    task = build(load_config, config_name="simmim", **{"mask.fill": fill})
     params, batch = task.init(jax.random.key(0)), batch_of(task)
     assert "mask_token" not in params["encoder"]
     parts = task.reconstruct(params, batch["inputs"], keys_of(), jnp.int32(0))
@@ -189,8 +189,8 @@ def test_simmim_can_see_noise_or_zeros_in_place_of_tokens(get_config, fill):
         assert not np.asarray(parts["seen"])[changed].any()
 
 
-def test_weight_decay_spares_biases_and_layer_norm_only(get_config):
-    task = build(get_config, **{"model.positions": "learned"})
+def test_weight_decay_spares_biases_and_layer_norm_only(load_config):
+    task = build(load_config, **{"model.positions": "learned"})
     params = task.init(jax.random.key(0))
     decays = task.decay_mask(params)
     for (path, decay), leaf in zip(
@@ -231,19 +231,19 @@ BAD = [
 
 
 @pytest.mark.parametrize(("overrides", "message"), BAD, ids=[next(iter(b[0])) for b in BAD])
-def test_what_does_not_fit_is_refused_before_anything_runs(get_config, overrides, message):
+def test_what_does_not_fit_is_refused_before_anything_runs(load_config, overrides, message):
     with pytest.raises(ValueError, match=message):
-        build(get_config, **overrides)
+        build(load_config, **overrides)
 
 
-def test_flops_grow_with_visible_patches(get_config):
-    light = build(get_config, **{"mask.ratio": 0.75}).flops_per_example
-    heavy = build(get_config, **{"mask.ratio": 0.25}).flops_per_example
+def test_flops_grow_with_visible_patches(load_config):
+    light = build(load_config, **{"mask.ratio": 0.75}).flops_per_example
+    heavy = build(load_config, **{"mask.ratio": 0.25}).flops_per_example
     assert light < heavy
 
 
-def test_flops_are_close_to_what_xla_counts(get_config):
-    task = build(get_config, shape=(32, 32, 3), **{"model.encoder.width": 64})
+def test_flops_are_close_to_what_xla_counts(load_config):
+    task = build(load_config, shape=(32, 32, 3), **{"model.encoder.width": 64})
     params, batch = task.init(jax.random.key(0)), batch_of(task, 1)
 
     def loss(p):

@@ -1,8 +1,6 @@
 """How fast a config trains on this machine, against what its matrix products could reach."""
 
-import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -14,6 +12,7 @@ import numpy as np
 from maskjax import data as data_layer
 from maskjax import tasks
 from maskjax.training import parallel, run
+from maskjax.training.throughput import peak_host_memory
 from maskjax.typing import Array
 
 _PEAK_SIDES = {"cpu": 2048}  # accelerators need larger products to reach their peak
@@ -128,10 +127,7 @@ def time_step(config: Any, shape: tuple[int, ...], *, repeats: int, peak: float)
 def peak_memory() -> int:
     """Peak memory in bytes: the first device's where it reports it, else this process's."""
     stats = jax.devices()[0].memory_stats() or {}
-    if "peak_bytes_in_use" in stats:
-        return stats["peak_bytes_in_use"]
-    usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return usage if sys.platform == "darwin" else usage * 1024
+    return stats.get("peak_bytes_in_use") or peak_host_memory()
 
 
 def table(timings: list[Timing], peak: float) -> str:

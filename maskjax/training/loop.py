@@ -10,6 +10,7 @@ from maskjax import tasks
 from maskjax.training import hooks, workdir
 from maskjax.training.run import Run, open_run
 from maskjax.training.state import TrainState, params_sha256
+from maskjax.training.throughput import peak_host_memory
 
 
 def train(config: Any, directory: str | Path) -> dict[str, Any]:
@@ -74,6 +75,7 @@ def summarise(run: Run, state: TrainState) -> dict[str, Any]:
         "params_sha256": params_sha256(state.params),
         "seconds": round(run.log.seconds, 3),
         "compile_seconds": run.program.compile_seconds,
+        "peak_host_memory_bytes": peak_host_memory(),
         **trained,
         **named,
         "figures": [str(path.relative_to(run.folder)) for path in figures],

@@ -21,6 +21,8 @@ def report(summary: Mapping[str, Any], folder: str | Path) -> str:
         f"loss {_number(summary.get('loss'))} in training, "
         f"{_number(summary.get('eval_loss'))} in evaluation"
     ]
+    if "peak_host_memory_bytes" in summary:
+        lines[0] += f"; peak memory {summary['peak_host_memory_bytes'] / 1e9:.1f} GB"
     if summary.get("nonfinite_total"):
         lines.append(f"  {summary['nonfinite_total']} steps were skipped as not finite")
     if "knn_accuracy" in summary:

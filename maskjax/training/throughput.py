@@ -1,6 +1,8 @@
 """Speed of a run: examples and operations per second, and what share of the device's peak."""
 
 import contextlib
+import resource
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -50,6 +52,12 @@ def peak_flops(device_kind: str) -> float | None:
     """
     known = [kind for kind in PEAK_FLOPS if device_kind.startswith(kind)]
     return PEAK_FLOPS[max(known, key=len)] if known else None
+
+
+def peak_host_memory() -> int:
+    """Most memory that this process has held so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
 
 
 class Meter:

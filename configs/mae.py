@@ -4,7 +4,7 @@
 
 Variants, with the data they need; what each was measured to reach is in the README:
 
-    (none)              digits, 8x8, inside scikit-learn; minutes on two CPU cores
+    default             digits, 8x8, inside scikit-learn; minutes on two CPU cores
     smoke               the same for a few steps: does everything work?
     photos              crops of two photographs, inside scikit-learn
     fashion_mnist       IDX files; FASHION_MNIST below, or --config.data.source=idx:DIR
@@ -17,6 +17,8 @@ Variants, with the data they need; what each was measured to reach is in the REA
     VARIANT_smoke       any of them for a few small steps, such as signal_smoke
 """
 
+import difflib
+
 from ml_collections import ConfigDict
 
 FASHION_MNIST = "idx:/usr/share/datasets/fashion-mnist"  # where Debian's package puts it
@@ -26,7 +28,11 @@ def get_config(variant: str = "") -> ConfigDict:
     """Builds the config of a variant."""
     name, is_smoke = _split_smoke(variant)
     if name not in VARIANTS:
-        raise ValueError(f"unknown variant {name!r}: use one of {sorted(VARIANTS)}, or X_smoke")
+        near = difflib.get_close_matches(name, VARIANTS, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise ValueError(
+            f"unknown variant {name!r}{hint}: use one of {sorted(VARIANTS)}, smoke or X_smoke"
+        )
     config = base()
     VARIANTS[name](config)
     if is_smoke:
@@ -68,10 +74,10 @@ def base() -> ConfigDict:
     config.mask.schedule = "constant"  # or "linear", "cosine" (to final_ratio), "uniform" (between)
     config.mask.final_ratio = 0.75
     config.mask.fill = "drop"
-    config.mask.block = ConfigDict({"min_area": 16})  # options of a rule, under its name
-    config.mask.inverse_block = ConfigDict({"min_area": 16})
+    config.mask.block = ConfigDict({"min_area": 16, "max_aspect": 1 / 0.3})  # a rule's options
+    config.mask.inverse_block = ConfigDict({"min_area": 16, "max_aspect": 1 / 0.3})
     config.mask.grid = ConfigDict({"stride": 2})
-    config.mask.sliding = ConfigDict({"stride": 1, "axis": -1})
+    config.mask.sliding = ConfigDict({"stride": 1, "axis": -1, "follows": "step"})  # or "key"
     config.mask.tube = ConfigDict({"space_rule": "random"})
 
     config.model = ConfigDict()
@@ -117,9 +123,9 @@ def base() -> ConfigDict:
 
 
 def _split_smoke(variant: str) -> tuple[str, bool]:
-    """`signal_smoke` -> ("signal", True); `smoke` -> ("", True)."""
+    """`signal_smoke` -> ("signal", True); `smoke` -> ("default", True)."""
     name = variant.removesuffix("smoke")
-    return name.removesuffix("_"), name != variant
+    return name.removesuffix("_") or "default", name != variant
 
 
 def _smoke(config: ConfigDict) -> None:
@@ -237,7 +243,7 @@ def _volume(config: ConfigDict) -> None:
 
 
 VARIANTS = {
-    "": _digits,
+    "default": _digits,
     "photos": _photos,
     "fashion_mnist": _fashion_mnist,
     "cifar10": _cifar10,

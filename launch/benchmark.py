@@ -17,15 +17,16 @@ _SHAPE = flags.DEFINE_list("shape", None, "Shape of an example, such as 32,32,3.
 
 
 def main() -> None:
-    """Time each batch size, then print the table."""
+    """Time each batch size and print its row."""
+    startup.prepare()
     config = _CONFIG.value
     shape = tuple(map(int, _SHAPE.value)) if _SHAPE.value else benchmark.example_shape(config)
     peak = benchmark.matmul_peak(config.model.dtype)
-    timings = []
+    print(benchmark.header(peak))
     for batch_size in map(int, _BATCH_SIZES.value or [config.batch_size]):
         config.batch_size = batch_size
-        timings.append(benchmark.time_step(config, shape, repeats=_REPEATS.value, peak=peak))
-    print(benchmark.table(timings, peak))
+        timing = benchmark.time_step(config, shape, repeats=_REPEATS.value, peak=peak)
+        print(benchmark.row(timing), flush=True)
 
 
 if __name__ == "__main__":

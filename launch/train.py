@@ -24,9 +24,7 @@ _MULTIHOST = flags.DEFINE_bool(
 
 def main() -> None:
     """Train, then say how it ended."""
-    startup.enable_compilation_cache()
-    if _MULTIHOST.value:
-        jax.distributed.initialize()
+    startup.prepare(multihost=_MULTIHOST.value)
     config_path = config_flags.get_config_filename(flags.FLAGS["config"])
     workdir = _WORKDIR.value or startup.default_workdir(config_path)
     summary = train(_CONFIG.value, workdir)

@@ -4,6 +4,7 @@ Writes the pictures of the newest checkpoint into the run's `figures/`, whether 
 still running. With `--images` also the reconstructions of images of your own (files or folders).
 """
 
+import os
 from pathlib import Path
 
 from absl import flags
@@ -16,6 +17,9 @@ _IMAGES = flags.DEFINE_list("images", [], "Image files or folders of your own, c
 
 def main() -> None:
     """Draw, then say where."""
+    # Beside a training run on the same GPU, take only the memory that is needed.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    startup.prepare()
     images = [Path(image) for image in _IMAGES.value]
     for path in draw.draw_workdir(Path(_WORKDIR.value), images):
         print(path)

@@ -26,6 +26,7 @@ from pathlib import Path  # noqa: E402
 import pytest  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
+collect_ignore = ["golden", "benchmarks"]  # they need PyTorch
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,9 @@ from maskjax.data.images import EncodedImage
 from maskjax.data.pipeline import Collate, Loader
 from maskjax.data.settings import Config, Settings
 from maskjax.data.sources import Source, Splits, hold_out, open_splits, take
+from maskjax.data.statistics import statistics
 from maskjax.data.transforms import Transform, to_unit
 from maskjax.typing import Batch, Float
-
-# Mean and std come from about so many numbers, within these bounds on the examples.
-_STATISTICS_NUMBERS = 2**21
-_STATISTICS_EXAMPLES = (256, 4096)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +23,7 @@ class Data:
 
     Attributes:
         shape: (*spatial, C) of one example.
-        num_classes: None without labels.
+        num_classes: None where either split lacks labels, or there is but one class.
         num_train: number of training examples.
         num_eval: number of evaluation examples, 0 where none are set apart.
         mean: of values in [0, 1] per channel, [1, ..., C]: broadcasts with one example.
@@ -104,6 +101,20 @@ class Data:
             process_index=self._process_index,
             process_count=self._process_count,
         )
+
+    def examples(self, split: str, count: int) -> Float[np.ndarray, "N *shape"]:
+        """Read the first examples of a split, the same in every process.
+
+        Args:
+            split: "train" or "eval".
+            count: how many, at least 1; a smaller split gives all it has.
+
+        Returns:
+            float32, normalised, without augmentation.
+        """
+        alone = dataclasses.replace(self, _process_index=0, _process_count=1)
+        batch = next(iter(alone.eval_batches(split, count)))
+        return batch["inputs"][batch["is_valid"]]
 
     def read_image(self, path: str | os.PathLike[str]) -> Float[np.ndarray, "*shape"]:
         """Read an image file of one's own as an evaluation example.
@@ -201,13 +212,13 @@ def build(
         shape,
         settings.bad_files,
     )
-    mean, std = _statistics(plain, settings)
+    mean, std = statistics(plain, settings)
     augmented = dataclasses.replace(
         plain.transform, crop_scale=settings.crop_scale, flip=settings.flip
     )
     return Data(
         shape=shape,
-        num_classes=splits.train.num_classes,
+        num_classes=_num_classes(splits),
         num_train=len(splits.train),
         num_eval=0 if splits.eval is None else len(splits.eval),
         mean=mean,
@@ -221,6 +232,13 @@ def build(
         _process_index=process_index,
         _process_count=process_count,
     )
+
+
+def _num_classes(splits: Splits) -> int | None:
+    """Classes that a probe can tell apart: None where a split lacks labels or there is one."""
+    known = splits.train.num_classes or 0
+    can_probe = splits.eval is not None and splits.eval.num_classes is not None
+    return known if can_probe and known > 1 else None
 
 
 def _check_batch_size(batch_size: int, process_count: int):
@@ -279,35 +297,3 @@ def _example_shape(source: Source, settings: Settings, name: str) -> tuple[int, 
             f" {name!r}; set it to 0"
         )
     return (*size, channels)
-
-
-def _statistics(loader: Loader, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and std [1, ..., C] as set, or of a fixed sample of the loader's examples."""
-    shape, channels = loader.shape, loader.shape[-1]
-    for key in ("mean", "std"):
-        if len(getattr(settings, key)) not in (0, 1, channels):
-            raise ValueError(
-                f"data.{key} has {len(getattr(settings, key))} numbers for {channels} channels"
-            )
-    mean, std = settings.mean, settings.std
-    if not (mean and std):
-        wanted = _STATISTICS_NUMBERS // int(np.prod(shape))
-        count = int(np.clip(wanted, *_STATISTICS_EXAMPLES))
-        sample = dataclasses.replace(loader, source=take(loader.source, count))
-        total, squares, examples = np.zeros(channels), np.zeros(channels), 0
-        for index in range(len(sample.source)):
-            inputs, _, is_valid = sample.evaluate(index)
-            if is_valid:
-                pixels = to_unit(inputs).astype(np.float64).reshape(-1, channels)
-                total += pixels.mean(0)
-                squares += (pixels**2).mean(0)
-                examples += 1
-        if not examples:
-            raise ValueError(f"data source {settings.source!r}: no example could be decoded")
-        found_mean = total / examples
-        found_std = np.sqrt(np.maximum(squares / examples - found_mean**2, 0))
-        mean = mean or found_mean
-        std = std or np.where(found_std > 1e-6, found_std, 1)  # a constant channel stays so
-    frame = (1,) * (len(shape) - 1) + (channels,)
-    mean, std = (np.broadcast_to(np.asarray(value, np.float32), frame) for value in (mean, std))
-    return mean.copy(), std.copy()

@@ -26,6 +26,7 @@ from maskjax.masking.rules import (
     draw,
     draw_slots,
     make_rule,
+    missing_options,
     needs_step,
     register,
     score,
@@ -45,6 +46,7 @@ __all__ = [
     "RULES", "SCHEDULES", "Masking", "Schedule", "block", "constant", "cosine", "cut",
     "cut_counts", "cut_slots", "draw", "draw_slots", "example_keys", "fill_noise", "fill_token",
     "fill_zero", "grid", "grid_length", "inverse_block", "keep", "linear", "make_rule",
-    "make_schedule", "needs_step", "num_masked_from_ratio", "num_masked_from_traced_ratio",
-    "random", "register", "restore", "score", "sliding", "tube", "uniform", "weighted",
+    "make_schedule", "missing_options", "needs_step", "num_masked_from_ratio",
+    "num_masked_from_traced_ratio", "random", "register", "restore", "score", "sliding", "tube",
+    "uniform", "weighted",
 ]  # fmt: skip

@@ -39,7 +39,7 @@ def dot_product_attention(
         return out if attention_mask is None else _zero_blind(out, attention_mask)
     # Heads before positions: XLA:CPU runs these small products about twice as fast this way.
     q, k, v = (x.swapaxes(1, 2) for x in (query * query.shape[-1] ** -0.5, key, value))
-    logits = jnp.einsum("bhqd,bhkd->bhqk", q, k).astype(jnp.float32)
+    logits = jnp.einsum("bhqd,bhkd->bhqk", q, k, preferred_element_type=jnp.float32)
     if attention_mask is not None:
         logits = jnp.where(attention_mask, logits, jnp.finfo(jnp.float32).min)
     weights = jax.nn.softmax(logits, axis=-1).astype(v.dtype)

@@ -23,23 +23,19 @@ class Dense(nn.Module):
         features: Width of the output.
         dtype: Compute dtype; the parameters stay float32.
         kernel_init: Initialiser of the kernel [D_in, features].
-        use_bias: Whether to add a bias.
     """
 
     features: int
     dtype: DType = jnp.float32
     kernel_init: nn.initializers.Initializer = xavier_uniform
-    use_bias: bool = True
 
     @nn.compact
     def __call__(self, x: Float[Array, "*b D_in"]) -> Float[Array, "*b D_out"]:
         """Maps the last axis of `x` to `features` numbers."""
         kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features))
         rows = x.reshape(-1, x.shape[-1]).astype(self.dtype)
-        y = rows @ kernel.astype(self.dtype)
-        if self.use_bias:
-            bias = self.param("bias", nn.initializers.zeros, (self.features,))
-            y = y + bias.astype(self.dtype)[None]
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        y = rows @ kernel.astype(self.dtype) + bias.astype(self.dtype)[None]
         return y.reshape(*x.shape[:-1], self.features)
 
 

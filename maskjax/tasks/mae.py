@@ -2,18 +2,16 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from maskjax import masking
-from maskjax.models.mae import Decoder, Encoder, MaskedAutoencoder, SimMIM
 from maskjax.models.patches import grid_shape, patchify, unpatchify
-from maskjax.models.sizes import Size, decoder_sizes, encoder_sizes, transformer_flops
-from maskjax.models.transformer import Transformer
 from maskjax.tasks import losses
+from maskjax.tasks.vit import build_model, check_choice, ratio_schedule
 from maskjax.typing import Array, Batch, Float, Int, Key, Params
 
 _FOLD_DROP_PATH = 1  # keeps drop path's draws apart from the masking rule's
@@ -240,16 +238,16 @@ def build(config: Any, data: Any) -> MaskedPatches:
             names what would.
     """
     model, loss = config.model, config.loss
-    _check("model.name", model.name, ("mae", "simmim"))
-    _check("model.pool", model.pool, ("mean", "class", "both"))
-    _check("loss.target", loss.target, losses.TARGETS)
-    _check("loss.on", loss.on, ("masked", "all"))
-    _check("loss.kind", loss.kind, losses.LOSS_KINDS)
+    check_choice("model.name", model.name, ("mae", "simmim"))
+    check_choice("model.pool", model.pool, ("mean", "class", "both"))
+    check_choice("loss.target", loss.target, losses.TARGETS)
+    check_choice("loss.on", loss.on, ("masked", "all"))
+    check_choice("loss.kind", loss.kind, losses.LOSS_KINDS)
     fills = ("drop",) if model.name == "mae" else ("token", "noise", "zero")
-    _check(f"mask.fill for model.name {model.name!r}", config.mask.fill, fills)
+    check_choice(f"mask.fill for model.name {model.name!r}", config.mask.fill, fills)
     patch_size = tuple(model.patch_size)
     grid = grid_shape(data.shape, patch_size)
-    schedule = _schedule(config.mask, config.total_steps)
+    schedule = ratio_schedule(config.mask, config.total_steps)
     length = math.prod(grid)
     for count in (schedule.min_num_masked(length), schedule.max_num_masked(length)):
         if not 0 < count < length:
@@ -257,8 +255,10 @@ def build(config: Any, data: Any) -> MaskedPatches:
                 f"mask.ratio {config.mask.ratio} hides {count} of {length} patches: at least one "
                 "must be hidden and one visible; change the ratio or use smaller patches"
             )
-    module, flops = _model(config, grid, math.prod(patch_size) * data.shape[-1])
+    module, flops = build_model(config, grid, math.prod(patch_size) * data.shape[-1])
     options = dict(config.mask.get(config.mask.rule, {}))
+    if options.pop("follows", "step") == "key":
+        options["step"] = None
     task = MaskedPatches(
         model=module,
         shape=tuple(data.shape),
@@ -283,76 +283,3 @@ def _try_out(task: MaskedPatches) -> Array:
     batch = {"inputs": jnp.zeros((1, *task.shape))}
     task.features(params, batch["inputs"])
     return task.loss(params, batch, jax.random.split(jax.random.key(0), 1), jnp.int32(0))[0]
-
-
-def _check(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ValueError(f"unknown {name} {value!r}: use one of {known}")
-
-
-def _schedule(mask: Any, total_steps: int) -> masking.Schedule:
-    """The ratio goes from `ratio` to `final_ratio`, or is drawn between the two."""
-    if mask.schedule == "constant":
-        return masking.make_schedule("constant", ratio=mask.ratio)
-    if mask.schedule == "uniform":
-        low, high = sorted((mask.ratio, mask.final_ratio))
-        return masking.make_schedule("uniform", low=low, high=high)
-    return masking.make_schedule(
-        mask.schedule, start=mask.ratio, end=mask.final_ratio, total_steps=total_steps
-    )
-
-
-def _size(model: Any, which: str, table: Mapping[str, Size]) -> Size:
-    """A named size; what the config sets itself wins."""
-    if model.size:
-        _check("model.size", model.size, tuple(table))
-    named = table[model.size] if model.size else Size(0, 0, 0)
-    own = model[which]
-    size = Size(own.width or named.width, own.depth or named.depth, own.heads or named.num_heads)
-    if min(size) < 1:
-        raise ValueError(
-            f"model.{which} has width {size.width}, depth {size.depth} and heads "
-            f"{size.num_heads}: set each to at least 1, or model.size to one of {tuple(table)}"
-        )
-    if size.width % size.num_heads:
-        raise ValueError(
-            f"model.{which}.width {size.width} is not a multiple of its {size.num_heads} heads: "
-            "change one of them"
-        )
-    return size
-
-
-def _model(config: Any, grid: tuple[int, ...], patch_numbers: int) -> tuple[Any, float]:
-    """The module, and the matrix-product FLOPs of a training step for one example."""
-    model, length = config.model, math.prod(grid)
-    _check("model.dtype", model.dtype, ("float32", "bfloat16"))
-    _check("model.positions", model.positions, ("sincos", "learned"))
-    _check("model.attention", model.attention, ("xla", "cudnn"))
-    dtype = jnp.dtype(model.dtype)
-
-    def transformer(size: Size, drop_path: float) -> Transformer:
-        return Transformer(
-            depth=size.depth,
-            num_heads=size.num_heads,
-            drop_path_rate=drop_path,
-            dtype=dtype,
-            attention=model.attention,
-            remat=model.remat,
-        )
-
-    size = _size(model, "encoder", encoder_sizes)
-    encoder = Encoder(grid, size.width, transformer(size, model.drop_path), model.positions, dtype)
-    visible = length - _schedule(config.mask, config.total_steps).min_num_masked(length)
-    encoded = visible if model.name == "mae" else length
-    forward = transformer_flops(size, 1 + encoded) + 2 * encoded * patch_numbers * size.width
-    if model.name == "simmim":
-        forward += 2 * (1 + length) * size.width * patch_numbers
-        has_token = config.mask.fill == "token"
-        return SimMIM(encoder, patch_numbers, dtype, mask_token=has_token), 3.0 * forward
-    small = _size(model, "decoder", decoder_sizes)
-    decoder = Decoder(
-        grid, small.width, patch_numbers, transformer(small, 0.0), model.positions, dtype
-    )
-    forward += 2 * (1 + encoded) * size.width * small.width
-    forward += transformer_flops(small, 1 + length) + 2 * (1 + length) * small.width * patch_numbers
-    return MaskedAutoencoder(encoder, decoder), 3.0 * forward

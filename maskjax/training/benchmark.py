@@ -130,27 +130,21 @@ def peak_memory() -> int:
     return stats.get("peak_bytes_in_use") or peak_host_memory()
 
 
-def table(timings: list[Timing], peak: float) -> str:
-    """Lay timings out as text, a row each.
-
-    Args:
-        timings: From `time_step`.
-        peak: From `matmul_peak`.
-
-    Returns:
-        The table, with the peak above it.
-    """
-    lines = [
+def header(peak: float) -> str:
+    """The lines above the rows: the machine, its `matmul_peak`, and what the columns are."""
+    return (
         f"{jax.device_count()} x {jax.devices()[0].device_kind}, "
-        f"matrix-product peak {peak / 1e9:.0f} GFLOP/s a device",
+        f"matrix-product peak {peak / 1e9:.0f} GFLOP/s a device\n"
         f"{'batch':>6} {'compile s':>10} {'step ms':>9} {'fastest':>9} {'images/s':>9} "
-        f"{'GFLOP/s':>9} {'of peak':>8} {'memory GB':>10}",
-    ]
-    for t in timings:
-        lines.append(
-            f"{t.batch_size:>6} {t.compile_seconds:>10.1f} {1e3 * t.step_seconds:>9.1f} "
-            f"{1e3 * t.fastest_seconds:>9.1f} {t.images_per_second:>9.1f} "
-            f"{t.flops_per_second / 1e9:>9.1f} {t.share_of_peak:>8.1%} "
-            f"{t.memory_bytes / 1e9:>10.2f}"
-        )
-    return "\n".join(lines)
+        f"{'GFLOP/s':>9} {'of peak':>8} {'memory GB':>10}"
+    )
+
+
+def row(timing: Timing) -> str:
+    """One timing as a line under `header`; memory is the most so far, over the rows before too."""
+    return (
+        f"{timing.batch_size:>6} {timing.compile_seconds:>10.1f} {1e3 * timing.step_seconds:>9.1f} "
+        f"{1e3 * timing.fastest_seconds:>9.1f} {timing.images_per_second:>9.1f} "
+        f"{timing.flops_per_second / 1e9:>9.1f} {timing.share_of_peak:>8.1%} "
+        f"{timing.memory_bytes / 1e9:>10.2f}"
+    )

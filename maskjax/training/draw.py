@@ -30,7 +30,7 @@ def draw(task: Any, state: TrainState, data: Any, config: Any, workdir: Path) ->
     Args:
         task: Has `reconstruct`, `grid`, `target` and `patch_size`.
         state: The state to show; its averaged parameters where it has them.
-        data: Has `eval_batches` and `denormalise`.
+        data: Has `examples` and `denormalise`.
         config: The run's.
         workdir: The run's folder.
 
@@ -39,9 +39,11 @@ def draw(task: Any, state: TrainState, data: Any, config: Any, workdir: Path) ->
     """
     count = config.figures.num_examples
     split = "eval" if data.num_eval else "train"
-    batch = next(iter(data.eval_batches(split, count)))
-    inputs = np.asarray(batch["inputs"])[np.asarray(batch["is_valid"])]
-    figures = {"reconstructions": reconstructions(task, state.eval_params, data, config, inputs)}
+    inputs = data.examples(split, count)
+    figures = {}
+    if len(task.grid) <= 3:
+        panel = reconstructions(task, state.eval_params, data, config, inputs)
+        figures["reconstructions"] = panel
     if len(task.grid) == 2:
         figures["rules"] = rules(task, data.denormalise(inputs[0]), config)
     rows = read_metrics(workdir)
@@ -162,9 +164,13 @@ def rules(task: Any, image: np.ndarray, config: Any) -> Figure:
             runtime = {"log_weights": jnp.repeat(weights, _RULE_EXAMPLES, axis=0)}
         else:
             runtime = {}
-        rule = masking.make_rule(name, **dict(config.mask.get(name, {})))
+        options = dict(config.mask.get(name, {}))
+        options.pop("follows", None)
+        rule = masking.make_rule(name, **options)
         if masking.needs_step(rule):
-            rule = masking.make_rule(name, step=None, **dict(config.mask.get(name, {})))
+            rule = masking.make_rule(name, step=None, **options)
+        if masking.missing_options(rule, {**options, **runtime}):
+            continue
         drawn = masking.draw(rule, keys, grid, num_masked, **runtime)
         masks[name] = np.asarray(drawn.is_masked).reshape(-1, *grid)
     return evaluation.rule_sheet(image, masks, task.patch_size)

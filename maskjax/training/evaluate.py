@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import logging
 
 from maskjax import evaluation
 from maskjax.training import parallel
@@ -101,17 +102,25 @@ class Evaluator:
         x, labels = self._collect(params, "train")
         eval_x, eval_labels = self._collect(params, "eval")
         k = min(self._config.eval.knn_k, len(x))
-        return {
-            "knn_accuracy": evaluation.knn_accuracy(x, labels, eval_x, eval_labels, k=k),
-            "linear_accuracy": evaluation.linear_accuracy(x, labels, eval_x, eval_labels),
-        }
+        try:
+            return {
+                "knn_accuracy": evaluation.knn_accuracy(x, labels, eval_x, eval_labels, k=k),
+                "linear_accuracy": evaluation.linear_accuracy(x, labels, eval_x, eval_labels),
+            }
+        except ValueError as error:  # such as too few labels: no reason to lose a trained model
+            logging.warning("No probes: %s", error)
+            return {}
 
     def _pixel_probes(self) -> dict[str, float]:
         if self._pixels is None:
             limit = self._config.eval.max_train_examples or self._data.num_train
             examples = min(limit, self._data.num_train)
             self._pixels = {}
-            if 4 * math.prod(self._data.shape) * examples <= MAX_BASELINE_BYTES:
+            width = math.prod(self._data.shape)
+            # The inputs, and the probe's covariance with what its eigenvectors take.
+            if 4 * width * examples + 24 * width**2 <= MAX_BASELINE_BYTES:
                 probes = self._probes(None)
                 self._pixels = {f"{name}_pixels": value for name, value in probes.items()}
+            else:
+                logging.warning("No probes of raw inputs: they would need too much memory.")
         return self._pixels

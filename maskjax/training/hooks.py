@@ -97,18 +97,19 @@ def draw(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
 
 
 def checkpoint(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
-    """Save, also when told to stop, and then stop.
+    """Save when due, what was evaluated too, and when told to stop; then stop.
 
     Raises:
       Preempted: the run was told to stop, and the step is on disk.
     """
     is_stopping = run.stop.reached(step)
-    if not (is_stopping or is_due(step, run.config.save_every_steps, run.config.total_steps)):
-        return
+    is_saving = is_due(step, run.config.save_every_steps, run.config.total_steps)
     evaluated = run.log.last.get("eval", {})
+    is_evaluated = evaluated.get("step") == step  # the best of these is kept
+    if not (is_stopping or is_saving or is_evaluated):
+        return
     with run.meter.paused():
-        is_of_this_step = evaluated.get("step") == step
-        run.checkpoints.save(step, state, evaluated if is_of_this_step else None)
+        run.checkpoints.save(step, state, evaluated if is_evaluated else None)
     if is_stopping and step < run.config.total_steps:
         raise Preempted(step)
 

@@ -33,8 +33,23 @@ def default_workdir(config_path: str) -> str:
     return f"runs/{Path(path).stem}-{variant or 'default'}"
 
 
-def enable_compilation_cache() -> None:
-    """Keep compiled programs in the user's cache folder, or in JAX_COMPILATION_CACHE_DIR."""
+def prepare(*, multihost: bool = False) -> None:
+    """Set up JAX for a launcher, before it computes anything.
+
+    Compiled programs are kept in the user's cache folder, or in JAX_COMPILATION_CACHE_DIR, and on
+    the CPU backend freed memory is kept (`allocator`).
+
+    Args:
+      multihost: join the other processes of a cluster that JAX knows how to find.
+    """
+    _enable_compilation_cache()
+    if multihost:
+        jax.distributed.initialize()
+    if jax.default_backend() == "cpu":
+        allocator.keep_freed_memory()
+
+
+def _enable_compilation_cache() -> None:
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         jax.config.update("jax_compilation_cache_dir", str(Path(caches) / "maskjax" / "xla"))
@@ -50,7 +65,6 @@ def run(main: Callable[[], None]) -> None:
             _fail(f"unexpected argument {argv[1]!r}: flags are written --name=value")
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)  # Orbax tells of every file otherwise
-        allocator.keep_freed_memory()
         guard(main)
 
     app.run(parsed, flags_parser=_parse)

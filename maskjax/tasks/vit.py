@@ -1,0 +1,117 @@
+"""Vision transformers from a config: modules, sizes, what they cost."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+
+from maskjax import masking
+from maskjax.models.attention import implementations
+from maskjax.models.mae import Decoder, Encoder, MaskedAutoencoder, SimMIM, position_kinds
+from maskjax.models.sizes import Size, decoder_sizes, encoder_sizes, transformer_flops
+from maskjax.models.transformer import Transformer
+
+
+def check_choice(name: str, value: str, known: Sequence[str]) -> None:
+    """Raises a ValueError that lists the known values where `value` is none of them."""
+    if value not in known:
+        raise ValueError(f"unknown {name} {value!r}: use one of {tuple(known)}")
+
+
+def ratio_schedule(mask: Any, total_steps: int) -> masking.Schedule:
+    """Makes the mask-ratio schedule of a config.
+
+    Args:
+        mask: `config.mask`; the ratio goes from `ratio` to `final_ratio`, or is drawn between.
+        total_steps: Steps that it takes to get there.
+
+    Returns:
+        The schedule.
+
+    Raises:
+        ValueError: an unknown schedule or a ratio outside (0, 1).
+    """
+    if mask.schedule == "constant":
+        return masking.make_schedule("constant", ratio=mask.ratio)
+    if mask.schedule == "uniform":
+        low, high = sorted((mask.ratio, mask.final_ratio))
+        return masking.make_schedule("uniform", low=low, high=high)
+    return masking.make_schedule(
+        mask.schedule, start=mask.ratio, end=mask.final_ratio, total_steps=total_steps
+    )
+
+
+def _size(model: Any, which: str, table: Mapping[str, Size]) -> Size:
+    """A named size; what the config sets itself wins."""
+    if model.size:
+        check_choice("model.size", model.size, tuple(table))
+    named = table[model.size] if model.size else Size(0, 0, 0)
+    own = model[which]
+    size = Size(own.width or named.width, own.depth or named.depth, own.heads or named.num_heads)
+    if min(size) < 1:
+        raise ValueError(
+            f"model.{which} has width {size.width}, depth {size.depth} and heads "
+            f"{size.num_heads}: set each to at least 1, or model.size to one of {tuple(table)}"
+        )
+    if size.width % size.num_heads:
+        raise ValueError(
+            f"model.{which}.width {size.width} is not a multiple of its {size.num_heads} heads: "
+            "change one of them"
+        )
+    return size
+
+
+def build_model(
+    config: Any, grid: tuple[int, ...], patch_numbers: int
+) -> tuple[MaskedAutoencoder | SimMIM, float]:
+    """Makes the module of a config and counts what a training step of it costs.
+
+    Args:
+        config: The whole config; "model", "mask" and "total_steps" are read.
+        grid: Patches along each axis.
+        patch_numbers: P, numbers in a patch.
+
+    Returns:
+        The module, and the matrix-product FLOPs of forward and backward (3 x forward) for one
+        example, by `transformer_flops` and the linear maps around the transformers.
+
+    Raises:
+        ValueError: a size, dtype, backend or rate that does not fit.
+    """
+    model, length = config.model, math.prod(grid)
+    check_choice("model.dtype", model.dtype, ("float32", "bfloat16"))
+    check_choice("model.positions", model.positions, position_kinds)
+    check_choice("model.attention", model.attention, implementations)
+    if model.attention == "cudnn" and model.dtype != "bfloat16":
+        raise ValueError("model.attention 'cudnn' needs model.dtype 'bfloat16'")
+    if not 0 <= model.drop_path < 1:
+        raise ValueError(f"model.drop_path {model.drop_path} must be at least 0 and below 1")
+    dtype = jnp.dtype(model.dtype)
+
+    def transformer(size: Size, drop_path: float) -> Transformer:
+        return Transformer(
+            depth=size.depth,
+            num_heads=size.num_heads,
+            drop_path_rate=drop_path,
+            dtype=dtype,
+            attention=model.attention,
+            remat=model.remat,
+        )
+
+    size = _size(model, "encoder", encoder_sizes)
+    encoder = Encoder(grid, size.width, transformer(size, model.drop_path), model.positions, dtype)
+    visible = length - ratio_schedule(config.mask, config.total_steps).min_num_masked(length)
+    encoded = visible if model.name == "mae" else length
+    forward = transformer_flops(size, 1 + encoded) + 2 * encoded * patch_numbers * size.width
+    if model.name == "simmim":
+        forward += 2 * (1 + length) * size.width * patch_numbers
+        has_token = config.mask.fill == "token"
+        return SimMIM(encoder, patch_numbers, dtype, mask_token=has_token), 3.0 * forward
+    small = _size(model, "decoder", decoder_sizes)
+    decoder = Decoder(
+        grid, small.width, patch_numbers, transformer(small, 0.0), model.positions, dtype
+    )
+    forward += 2 * (1 + encoded) * size.width * small.width
+    forward += transformer_flops(small, 1 + length) + 2 * (1 + length) * small.width * patch_numbers
+    return MaskedAutoencoder(encoder, decoder), 3.0 * forward

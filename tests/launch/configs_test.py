@@ -4,14 +4,16 @@ import ast
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from maskjax.training import workdir
+from maskjax.training.loggers import read_metrics
 from maskjax.training.loop import train
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 VARIANTS = (
-    "", "photos", "fashion_mnist", "cifar10", "imagenet_vit_b16", "imagenet_vit_l16",
+    "default", "photos", "fashion_mnist", "cifar10", "imagenet_vit_b16", "imagenet_vit_l16",
     "imagenet_vit_h14", "signal", "volume",
 )  # fmt: skip
 
@@ -21,14 +23,13 @@ def test_smoke_of_mae_trains_and_resumes_to_the_same_numbers(load_config, tmp_pa
     check_smoke(load_config, "mae", variant, tmp_path)
 
 
-@pytest.mark.parametrize("variant", ["", "signal"])
+@pytest.mark.parametrize("variant", ["default", "signal"])
 def test_smoke_of_simmim_trains_and_resumes_to_the_same_numbers(load_config, tmp_path, variant):
     check_smoke(load_config, "simmim", variant, tmp_path)
 
 
 def check_smoke(load_config, name, variant, tmp_path):
-    smoke = f"{variant}_smoke" if variant else "smoke"
-    config = load_config(name, smoke, **{"eval.max_train_examples": 64})
+    config = load_config(name, f"{variant}_smoke", **{"eval.max_train_examples": 64})
     straight = train(config, tmp_path / "straight")
     assert straight["steps"] == config.total_steps
     assert {"figures/loss.png", "figures/reconstructions.png"} <= set(straight["figures"])
@@ -38,6 +39,29 @@ def check_smoke(load_config, name, variant, tmp_path):
     (resumed / workdir.SUMMARY).unlink()
     shutil.rmtree(resumed / workdir.CHECKPOINTS / str(config.total_steps))
     assert train(config, resumed)["params_sha256"] == straight["params_sha256"]
+
+
+def test_one_and_four_devices_train_alike_on_the_real_pipeline(load_config, tmp_path):
+    losses = []
+    for num_devices in (1, 4):
+        config = load_config(
+            "mae", "smoke", num_devices=num_devices, log_every_steps=1,
+            **{"figures.num_examples": 0, "eval.max_train_examples": 64},
+        )  # fmt: skip
+        train(config, tmp_path / str(num_devices))
+        losses.append([line["loss"] for line in read_metrics(tmp_path / str(num_devices))])
+    assert len(losses[0]) == 7  # six steps and the evaluation
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("eval.batch_size", 0), ("eval.knn_k", 0), ("figures.num_examples", -1), ("total_steps", 0)],
+)
+def test_counts_that_make_no_sense_are_refused_before_training(load_config, tmp_path, key, value):
+    with pytest.raises(ValueError, match=f"{key} is {value}: it must be at least"):
+        train(load_config("mae", "smoke", **{key: value}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("name", ["mae", "simmim"])
@@ -54,6 +78,13 @@ def test_an_unknown_key_names_the_nearest(load_config):
 def test_a_value_of_another_type_is_refused(load_config):
     with pytest.raises(TypeError):
         load_config("mae").batch_size = "many"
+
+
+def test_every_variant_is_covered_here(load_config):
+    with pytest.raises(ValueError, match="unknown variant") as error:
+        load_config("mae", "?")
+    listed = ast.literal_eval(str(error.value).split("use one of ")[1].split("]")[0] + "]")
+    assert set(listed) == set(VARIANTS)
 
 
 def test_every_config_is_covered_here():

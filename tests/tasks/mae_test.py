@@ -173,8 +173,27 @@ def test_reconstruction_pastes_predictions_over_hidden_patches_only(load_config,
     np.testing.assert_array_equal(
         np.asarray(parts["pasted"])[is_hidden], np.asarray(parts["prediction"])[is_hidden]
     )
-    if target == "norm_pix":  # each prediction has the mean that the true patch gave it back
-        assert np.abs(np.asarray(parts["prediction"])).max() < 50
+
+
+def test_norm_pix_predictions_get_back_the_true_patch_s_mean_and_scale(load_config):
+    task = build(load_config)
+    params, batch = task.init(jax.random.key(0)), batch_of(task)
+    patches = np.asarray(patchify(batch["inputs"], task.patch_size), np.float64)
+    hidden, _ = task.draw_masks(keys_of(), jnp.int32(0))
+    raw = np.asarray(task.model.apply({"params": params}, jnp.float32(patches), hidden))
+    scale = np.sqrt(patches.var(-1, ddof=1, keepdims=True) + 1e-6)
+    expected = raw * scale + patches.mean(-1, keepdims=True)
+    parts = task.reconstruct(params, batch["inputs"], keys_of(), jnp.int32(0))
+    drawn = patchify(parts["prediction"], task.patch_size)
+    np.testing.assert_allclose(drawn, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_sliding_window_can_follow_the_key_instead_of_the_step(load_config):
+    by_step = build(load_config, **{"mask.rule": "sliding"})
+    drawn = by_step.draw_masks(keys_of(8), jnp.int32(3))[0].is_masked
+    assert (drawn == drawn[:1]).all()
+    by_key = build(load_config, **{"mask.rule": "sliding", "mask.sliding.follows": "key"})
+    assert (by_key.draw_masks(keys_of(8), jnp.int32(3))[0].is_masked != drawn).any()
 
 
 @pytest.mark.parametrize("fill", ["noise", "zero"])
@@ -216,6 +235,8 @@ BAD = [
     ({"model.encoder.heads": 3}, "model.encoder.width 16 is not a multiple of its 3 heads"),
     ({"model.dtype": "float16"}, "unknown model.dtype 'float16'"),
     ({"model.feature_blocks": 9}, "num_outputs 9 must be from 1 to the 2 blocks"),
+    ({"model.drop_path": 1.0}, "model.drop_path 1.0 must be at least 0 and below 1"),
+    ({"model.attention": "cudnn"}, "'cudnn' needs model.dtype 'bfloat16'"),
     ({"model.attention": "flash"}, "unknown model.attention 'flash'"),
     ({"mask.rule": "blok"}, r"unknown masking rule 'blok' \(did you mean 'block'\?\)"),
     ({"mask.rule": "weighted"}, "needs log_weights"),

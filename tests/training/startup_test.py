@@ -1,0 +1,23 @@
+"""What every launcher sets up before JAX computes anything."""
+
+import os
+import subprocess
+import sys
+
+SCRIPT = """
+import jax
+from maskjax.training import startup
+startup.prepare()
+jax.jit(lambda x: (x @ x).sum())(jax.numpy.ones((64, 64))).block_until_ready()
+"""
+
+
+def test_compiled_programs_are_kept_for_the_next_start(tmp_path):
+    environment = {
+        **os.environ,
+        "XDG_CACHE_HOME": str(tmp_path),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+    subprocess.run([sys.executable, "-c", SCRIPT], env=environment, check=True)
+    assert list((tmp_path / "maskjax" / "xla").glob("*-cache"))

@@ -23,7 +23,7 @@ class Data:
 
     Attributes:
         shape: (*spatial, C) of one example.
-        num_classes: None where either split lacks labels, or there is but one class.
+        num_classes: None without labels.
         num_train: number of training examples.
         num_eval: number of evaluation examples, 0 where none are set apart.
         mean: of values in [0, 1] per channel, [1, ..., C]: broadcasts with one example.
@@ -45,6 +45,12 @@ class Data:
     _num_workers: int
     _process_index: int
     _process_count: int
+
+    @property
+    def can_probe(self) -> bool:
+        """Whether both splits have labels, of two classes or more."""
+        is_labelled = self._eval is not None and self._eval.source.num_classes is not None
+        return is_labelled and (self.num_classes or 0) > 1
 
     def train_batches(self, start_step: int = 0) -> Iterator[Batch]:
         """Iterate without end over this process's part of the shuffled, augmented batches.
@@ -218,7 +224,7 @@ def build(
     )
     return Data(
         shape=shape,
-        num_classes=_num_classes(splits),
+        num_classes=splits.train.num_classes,
         num_train=len(splits.train),
         num_eval=0 if splits.eval is None else len(splits.eval),
         mean=mean,
@@ -232,13 +238,6 @@ def build(
         _process_index=process_index,
         _process_count=process_count,
     )
-
-
-def _num_classes(splits: Splits) -> int | None:
-    """Classes that a probe can tell apart: None where a split lacks labels or there is one."""
-    known = splits.train.num_classes or 0
-    can_probe = splits.eval is not None and splits.eval.num_classes is not None
-    return known if can_probe and known > 1 else None
 
 
 def _check_batch_size(batch_size: int, process_count: int):

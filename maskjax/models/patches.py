@@ -52,6 +52,7 @@ def patchify(x: Float[Array, "B *shape"], patch_size: Sequence[int]) -> Float[Ar
     Returns:
         Patches [B, L, P] with P = product of the sides times C.
 
+    >>> import jax.numpy as jnp
     >>> patchify(jnp.arange(8.0).reshape(1, 4, 2), (2,)).tolist()
     [[[0.0, 1.0, 2.0, 3.0], [4.0, 5.0, 6.0, 7.0]]]
     """

@@ -27,7 +27,7 @@ class Evaluator:
 
         Args:
           task: has `loss` and `features`.
-          data: has `eval_batches(split, batch_size, limit)` and `num_classes`.
+          data: has `eval_batches(split, batch_size, limit)` and `can_probe`.
           config: the run's; "seed", "total_steps" and "eval" are read.
           spread: the devices.
         """
@@ -59,7 +59,7 @@ class Evaluator:
         """
         params = state.eval_params
         report = self._losses(params)
-        if report and self._data.num_classes is not None:
+        if report and self._data.can_probe:
             report |= self._probes(params) | self._pixel_probes()
         return report
 

@@ -4,7 +4,7 @@ import jax
 import pytest
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(autouse=True)  # one by one: tests of other layers may run in between
 def _cheap_compilation():
     """Compiling is all that takes time here, so it is done without most optimizations."""
     before = jax.config.read("jax_disable_most_optimizations")

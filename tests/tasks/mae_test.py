@@ -131,8 +131,9 @@ def test_a_drawn_ratio_stays_within_its_bounds(load_config):
         **{"mask.schedule": "uniform", "mask.ratio": 0.75, "mask.final_ratio": 0.25},
     )
     counts = task.draw_masks(keys_of(200), jnp.int32(0))[0].is_masked.sum(1)
-    assert counts.min() == 4
+    assert 4 <= counts.min() <= 5  # 4 only for a draw of exactly .25
     assert counts.max() == 12
+    assert len(np.unique(counts)) >= 8
 
 
 def test_features_do_not_depend_on_the_rest_of_the_batch(load_config):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from maskjax import data as data_layer
@@ -74,7 +75,12 @@ def test_the_sheet_shows_every_registered_rule(load_config, monkeypatch):
     data = data_layer.build(config.data, seed=0, batch_size=16)
     task = tasks.build(config, data)
     shown = {}
-    monkeypatch.setattr(evaluation, "rule_sheet", lambda image, masks, patch: shown.update(masks))
+
+    def rule_sheet(image, masks, patch_size):
+        shown.update(masks)
+        return Figure()
+
+    monkeypatch.setattr(evaluation, "rule_sheet", rule_sheet)
     draw.rules(task, np.full(data.shape, 0.5, np.float32), config)
     assert set(shown) == set(masking.RULES)
     for name, is_masked in shown.items():

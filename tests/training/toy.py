@@ -81,6 +81,7 @@ class Data:
         }
         self.num_train, self.num_eval = 64, 21
         self.num_classes = num_classes
+        self.can_probe = num_classes is not None
         self._batch_size, self._seed = batch_size, seed
         self._process_index, self._process_count = process_index, process_count
 

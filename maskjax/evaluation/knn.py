@@ -94,8 +94,7 @@ def _checked_options(k: int, metric: str, weighting: str | None, temperature: fl
         raise ValueError(f"k must be at least 1, got {k}")
     if metric not in _WEIGHTINGS:
         raise ValueError(f"unknown metric {metric!r}; known: {', '.join(_WEIGHTINGS)}")
-    if weighting is None:
-        weighting = _WEIGHTINGS[metric][0]
+    weighting = weighting or str(_WEIGHTINGS[metric][0])
     if weighting not in _WEIGHTINGS[metric]:
         known = ", ".join(_WEIGHTINGS[metric])
         raise ValueError(f"unknown weighting {weighting!r} for metric {metric!r}; known: {known}")

@@ -83,7 +83,7 @@ def draw_workdir(workdir: Path, images: Sequence[Path] = ()) -> list[Path]:
     return [workdir / layout.FIGURES / f"{name}.png" for name in figures]
 
 
-def _read_config(workdir: Path) -> ConfigDict:
+def _read_config(workdir: Path) -> Any:
     path = workdir / layout.CONFIG
     if not path.is_file():
         raise FileNotFoundError(f"{workdir} holds no run: give the --workdir of a training run")

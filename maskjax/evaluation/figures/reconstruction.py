@@ -219,7 +219,7 @@ def _draw_signal(
     edges = np.flatnonzero(np.diff(np.concatenate([[False], is_hidden, [False]])))
     for start, stop in edges.reshape(-1, 2):
         axes.axvspan(start - 0.5, stop - 0.5, color=HIDDEN, alpha=0.55, linewidth=0)
-    is_drawn = np.isfinite(signal).all(axis=-1)
+    is_drawn = np.asarray(np.isfinite(signal).all(axis=-1))
     is_alone = is_drawn & ~np.append(False, is_drawn[:-1]) & ~np.append(is_drawn[1:], False)
     for channel in range(signal.shape[-1]):
         axes.plot(

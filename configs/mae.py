@@ -4,11 +4,11 @@
 
 Variants, with the data they need; what each was measured to reach is in the README:
 
-    default             digits, 8x8, inside scikit-learn; a minute or two on two CPU cores
+    default             digits, 8x8, inside scikit-learn; minutes on two CPU cores
     smoke               the same for a few steps: does everything work?
     photos              crops of two photographs, inside scikit-learn
     fashion_mnist       IDX files in FASHION_MNIST below, or --config.data.source=idx:DIR;
-                        under an hour on two CPU cores
+                        about an hour on two CPU cores
     cifar10             TFDS, prepared before (see the README)
     imagenet_vit_b16    TFDS or a folder; the paper's 800 epochs; a pod or an 8-GPU machine
     imagenet_vit_l16

@@ -10,9 +10,8 @@ def keep_freed_memory() -> bool:
     """Tell glibc to serve large blocks from its heap and never give freed ones back.
 
     XLA:CPU takes each step's temporaries from malloc in one block. By default glibc maps such a
-    block anew every time, and the kernel zeroes its pages as they are touched: a quarter of the
-    step time of a ViT-Ti (`launch/benchmark.py`). Peak memory is the same. Other C libraries are
-    left alone.
+    block anew every time, and the kernel zeroes its pages as they are touched, which cost a ViT-Ti
+    on two cores a quarter of its step time. Other C libraries are left alone.
 
     Returns:
         Whether the setting was made.

@@ -34,10 +34,14 @@ from maskjax.masking.core import (
     example_keys,
     grid_length,
     keep,
-    num_masked_from_lengths,
-    num_masked_from_ratio,
     restore,
 )
+from maskjax.masking.counts import (
+    num_masked_from_lengths,
+    num_masked_from_ratio,
+    num_masked_from_traced_ratio,
+)
+from maskjax.masking.drawing import draw, draw_chosen, draw_counts, draw_slots, score
 from maskjax.masking.fill import fill_noise, fill_token, fill_zero
 from maskjax.masking.frequency import frequency_band
 from maskjax.masking.grid_rules import grid, random, sliding, tube, weighted
@@ -50,21 +54,18 @@ from maskjax.masking.images import (
 )
 from maskjax.masking.parameters import magnitude, movement, saliency, weight_blocks
 from maskjax.masking.regions import region
-from maskjax.masking.rules import (
+from maskjax.masking.registry import (
     MODALITIES,
     RULES,
+    RegisteredRule,
     Rule,
     accepted_options,
     chooses,
-    draw,
-    draw_chosen,
-    draw_counts,
-    draw_slots,
     make_rule,
     missing_options,
     needs_step,
     register,
-    score,
+    rules_on,
 )
 from maskjax.masking.schedules import (
     SCHEDULES,
@@ -73,23 +74,22 @@ from maskjax.masking.schedules import (
     cosine,
     linear,
     make_schedule,
-    num_masked_from_traced_ratio,
     uniform,
 )
 from maskjax.masking.sequences import cloze, mask_last
 from maskjax.masking.text import spans, t5_spans, token_probabilities, whole_word
 
 __all__ = [
-    "MODALITIES", "RULES", "SCHEDULES", "ContextTargets", "Masking", "Rule", "Schedule",
-    "accepted_options", "adaptive", "attention", "attention_guided", "audio", "block",
+    "MODALITIES", "RULES", "SCHEDULES", "ContextTargets", "Masking", "RegisteredRule", "Rule",
+    "Schedule", "accepted_options", "adaptive", "attention", "attention_guided", "audio", "block",
     "chooses", "cloze", "constant", "context_and_targets", "cosine", "cut", "cut_chosen",
-    "cut_counts", "cut_slots", "draw", "draw_chosen", "draw_counts", "draw_slots",
-    "example_keys", "fill_noise", "fill_token", "fill_zero", "frequency", "frequency_band",
-    "grid", "grid_length", "hard_patches", "heads", "hierarchical", "inverse_block", "keep",
-    "linear", "magnitude", "make_rule", "make_schedule", "mask_last", "missing_options",
-    "movement", "multi_block", "needs_step", "num_masked_from_lengths", "num_masked_from_ratio",
+    "cut_counts", "cut_slots", "draw", "draw_chosen", "draw_counts", "draw_slots", "example_keys",
+    "fill_noise", "fill_token", "fill_zero", "frequency", "frequency_band", "grid", "grid_length",
+    "hard_patches", "heads", "hierarchical", "inverse_block", "keep", "linear", "magnitude",
+    "make_rule", "make_schedule", "mask_last", "missing_options", "movement", "multi_block",
+    "needs_step", "num_masked_from_lengths", "num_masked_from_ratio",
     "num_masked_from_traced_ratio", "parameters", "random", "region", "regions", "register",
-    "restore", "runs", "saliency", "score", "sequences", "sliding", "spans", "spec_augment",
-    "t5_spans", "text", "time_frequency", "token_probabilities", "tube", "uniform", "unmasking",
-    "wav2vec_spans", "weight_blocks", "weighted", "whole_word",
+    "restore", "rules_on", "runs", "saliency", "score", "sequences", "sliding", "spans",
+    "spec_augment", "t5_spans", "text", "time_frequency", "token_probabilities", "tube",
+    "uniform", "unmasking", "wav2vec_spans", "weight_blocks", "weighted", "whole_word",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ import numpy as np
 
 from maskjax.masking.core import grid_length
 from maskjax.masking.grid_rules import every_axis
-from maskjax.masking.rules import register
+from maskjax.masking.registry import register
 from maskjax.typing import Array, Bool, Float, Int, Key
 
 MAX_TRIES = 10

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from maskjax.masking.counts import check_num_masked
 from maskjax.typing import Array, Bool, Float, Int, Key, Shaped
 
 
@@ -46,33 +47,6 @@ def grid_length(grid: tuple[int, ...]) -> int:
     return math.prod(grid)
 
 
-def num_masked_from_ratio(length: int, ratio: float) -> int:
-    """How many of `length` positions a mask ratio hides.
-
-    The count of He et al. 2022 (MAE, section 3): all but `int(length * (1 - ratio))`, in Python
-    floats. Its rounding is part of the definition: (100, 0.9) hides 91, not 90.
-
-    Args:
-        length: number of positions, at least 1.
-        ratio: hidden share, strictly between 0 and 1.
-
-    Returns:
-        A count from 0 to `length`; short lengths can round to either end.
-
-    Raises:
-        ValueError: a length below 1 or a ratio outside (0, 1).
-
-    Examples:
-        >>> 196 - num_masked_from_ratio(196, 0.75), 196 - num_masked_from_ratio(196, 0.9)
-        (49, 19)
-    """
-    if length < 1:
-        raise ValueError(f"length {length} must be at least 1")
-    if not 0 < ratio < 1:
-        raise ValueError(f"mask ratio {ratio} must lie strictly between 0 and 1, for example 0.75")
-    return length - int(length * (1 - ratio))
-
-
 def cut(scores: Float[Array, "*b L"], num_masked: int) -> Masking:
     """Hides the `num_masked` highest scores of each row.
 
@@ -96,8 +70,7 @@ def cut(scores: Float[Array, "*b L"], num_masked: int) -> Masking:
         ([0, 1, 0, 1], [2, 0])
     """
     length = scores.shape[-1]
-    if not 0 <= num_masked <= length:
-        raise ValueError(f"num_masked {num_masked} must be from 0 to the {length} positions")
+    check_num_masked(num_masked, length)
     num_kept = length - num_masked
     ids_shuffle = jnp.argsort(scores, axis=-1, stable=True)
     ids_restore = jnp.argsort(ids_shuffle, axis=-1)
@@ -142,45 +115,6 @@ def cut_chosen(scores: Float[Array, "*b L"]) -> Bool[Array, "*b L"]:
         [1, 0, 0, 1]
     """
     return scores >= 1
-
-
-def num_masked_from_lengths(
-    lengths: Int[Array, "*b"], ratio: float, *, max_length: int, max_masked: int | None = None
-) -> Int[Array, "*b"]:
-    """How many positions a mask ratio hides in rows of different lengths, as BERT counts them.
-
-    `min(max_masked, max(1, round(length * ratio)))` of Devlin et al. 2019's data preparation, in
-    Python's floats and its rounding of halves to even; an empty row hides nothing.
-
-    BERT's length is that of the whole row, [CLS] and [SEP] included, though it never hides these:
-    for its counts pass the number of tokens, and say by `is_candidate` which may be hidden. Where
-    that is fewer than the count, all of them are.
-
-    Args:
-        lengths: positions that count in each row, from 0 to `max_length`; others are clipped.
-        ratio: hidden share, strictly between 0 and 1.
-        max_length: static upper bound of the lengths.
-        max_masked: most positions hidden in a row (BERT's max_predictions_per_seq).
-
-    Returns:
-        Counts from 0 to `max_length`.
-
-    Raises:
-        ValueError: a ratio outside (0, 1), or a bound below 1.
-
-    Examples:
-        >>> lengths = jnp.array([0, 2, 10, 30, 512])
-        >>> num_masked_from_lengths(lengths, 0.15, max_length=512, max_masked=76).tolist()
-        [0, 1, 2, 4, 76]
-    """
-    if not 0 < ratio < 1:
-        raise ValueError(f"mask ratio {ratio} must lie strictly between 0 and 1, for example 0.15")
-    if max_length < 1 or (max_masked is not None and max_masked < 1):
-        raise ValueError(f"max_length {max_length}, max_masked {max_masked}: must be at least 1")
-    # A table of the reference's own floats, for float32 rounds some of the halves otherwise.
-    counts = [0] + [max(1, round(length * ratio)) for length in range(1, max_length + 1)]
-    table = jnp.minimum(jnp.array(counts), max_length if max_masked is None else max_masked)
-    return table[jnp.clip(lengths, 0, max_length)]
 
 
 def cut_slots(

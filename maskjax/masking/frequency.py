@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from maskjax.masking.core import grid_length
-from maskjax.masking.rules import register
+from maskjax.masking.registry import register
 from maskjax.typing import Array, Bool, Float, Int, Key
 
 BANDS = ("low", "high", "low_or_high", "random")

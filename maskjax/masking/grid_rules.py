@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from maskjax.masking.core import grid_length
-from maskjax.masking.rules import make_rule, missing_options, needs_step, register
+from maskjax.masking.registry import make_rule, missing_options, needs_step, register
 from maskjax.typing import Array, Bool, Float, Int, Key
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from maskjax.masking.core import grid_length
 from maskjax.masking.multi_block import ContextTargets, context_and_targets, multi_block
-from maskjax.masking.rules import register
+from maskjax.masking.registry import register
 from maskjax.typing import Array, Bool, Float, Int, Key
 
 __all__ = [

@@ -10,7 +10,7 @@ import numpy as np
 
 from maskjax.masking.core import cut_counts, grid_length
 from maskjax.masking.grid_rules import every_axis
-from maskjax.masking.rules import register
+from maskjax.masking.registry import register
 from maskjax.typing import Array, Bool, Float, Int, Key
 
 WIDER = 1 + 1e-4

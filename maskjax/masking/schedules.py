@@ -1,70 +1,22 @@
 """Mask-ratio schedules: a pure function of (step, key), with static bounds for static shapes."""
 
-import bisect
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from maskjax.masking.core import num_masked_from_ratio
-from maskjax.masking.rules import bind, missing_options
+from maskjax.masking.counts import (
+    check_ratio,
+    num_masked_from_ratio,
+    num_masked_from_traced_ratio,
+)
+from maskjax.masking.registry import bind, missing_options
 from maskjax.typing import Array, Float, Int, Key
 
 # Folded into keys, so that a rule given the same key draws its noise from other bits.
 _FOLD = 0x5C4ED
-
-
-def num_masked_from_traced_ratio(
-    length: int, ratio: Float[Array, "*b"]
-) -> Int[Array, "*b"]:  # fmt: skip
-    """`num_masked_from_ratio` for a ratio that is only known inside a traced function.
-
-    A float32 cannot tell 0.9 from its neighbours in float64, and the reference count can differ
-    between them. The float32 is therefore read as the shortest decimal that rounds to it, so that
-    the two functions agree on every ratio written with up to 7 digits.
-
-    Args:
-        length: number of positions, at least 1.
-        ratio: float32 hidden shares; at or below 0 counts 0, at or above 1 counts `length`.
-
-    Returns:
-        Counts from 0 to `length`.
-
-    Raises:
-        ValueError: a length below 1.
-
-    Examples:
-        >>> num_masked_from_traced_ratio(100, jnp.float32(0.9)).item()
-        91
-    """
-    if length < 1:
-        raise ValueError(f"length {length} must be at least 1")
-    return jnp.searchsorted(
-        _ratio_thresholds(length), ratio.astype(jnp.float32), side="right"
-    ).astype(jnp.int32)
-
-
-@functools.lru_cache(maxsize=64)
-def _ratio_thresholds(length: int) -> np.ndarray:
-    """The smallest float32 ratio that hides k positions, for k = 1 ... length."""
-
-    def num_masked(bits: int) -> int:
-        return length - int(length * (1 - float(str(np.int32(bits).view(np.float32)))))
-
-    def to_bits(ratio: float) -> int:
-        return int(np.float32(ratio).view(np.int32))
-
-    # Float32s of one sign are ordered as their bits are. The k-th threshold lies within rounding
-    # of (k - 1) / length; near zero floats are dense, so the first is searched for everywhere.
-    thresholds = [bisect.bisect_left(range(to_bits(1.0)), 1, key=num_masked)]
-    for k in range(2, length + 1):
-        near = to_bits((k - 1) / length)
-        thresholds.append(bisect.bisect_left(range(near + 4), k, lo=near - 4, key=num_masked))
-    return np.array(thresholds, np.int32).view(np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,8 +47,7 @@ class Schedule:
     def __post_init__(self):
         """Refuses bounds that no count can follow from."""
         for bound in (self.min_ratio, self.max_ratio):
-            if not 0 < bound < 1:
-                raise ValueError(f"mask ratio {bound} must lie strictly between 0 and 1")
+            check_ratio(bound)
         if self.min_ratio > self.max_ratio:
             raise ValueError(
                 f"lowest mask ratio {self.min_ratio} exceeds the highest, {self.max_ratio}"

@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from maskjax.masking.core import cut_chosen, grid_length
+from maskjax.masking.counts import check_num_masked
 from maskjax.masking.fill import fill_token
-from maskjax.masking.rules import register
+from maskjax.masking.registry import register
 from maskjax.typing import Array, Bool, Float, Int, Key, Shaped
 
 
@@ -91,8 +92,7 @@ def mask_last(
         [0, 0, 1, 1, 0]
     """
     length = grid_length(grid)
-    if isinstance(num_masked, int) and not 0 <= num_masked <= length:
-        raise ValueError(f"num_masked {num_masked} must be from 0 to the {length} positions")
+    check_num_masked(num_masked, length)
     if is_candidate is None:
         is_candidate = jnp.ones(length, bool)
     num_behind = jnp.cumsum(is_candidate[::-1])[::-1] - is_candidate

@@ -256,12 +256,11 @@ def build(config: Any, data: Any) -> MaskedPatches:
                 "must be hidden and one visible; change the ratio or use smaller patches"
             )
     module, flops = build_model(config, grid, math.prod(patch_size) * data.shape[-1])
-    modalities = masking.MODALITIES.get(config.mask.rule, ("image",))
-    if "image" not in modalities:
-        known = sorted(name for name in masking.RULES if "image" in masking.MODALITIES[name])
+    masking.make_rule(config.mask.rule)  # Refuses an unknown one before its options are looked up.
+    if "image" not in (modalities := masking.RULES[config.mask.rule].on):
         raise ValueError(
-            f"mask.rule {config.mask.rule!r} is for {' and '.join(modalities)}, not for patches: "
-            f"use one of {known}"
+            f"mask.rule {config.mask.rule!r} is for {modalities}, not for "
+            f"patches: use one of {masking.rules_on('image')}"
         )
     options = dict(config.mask.get(config.mask.rule, {}))
     if options.pop("follows", "step") == "key":

@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from maskjax import data as data_layer
-from maskjax import evaluation, tasks
+from maskjax import evaluation, masking, tasks
 from maskjax.data.folder import SUFFIXES as IMAGE_SUFFIXES
 from maskjax.training import workdir as layout
 from maskjax.training.loggers import read_metrics
-from maskjax.training.rule_masks import picture_runtime, rule_masks, rules_on
+from maskjax.training.rule_masks import picture_runtime, rule_masks
 from maskjax.training.run import load_state
 from maskjax.training.state import TrainState
 from maskjax.training.step import eval_keys
@@ -157,7 +157,7 @@ def rules(task: Any, image: np.ndarray, config: Any) -> Figure:
     """
     num_masked = task.schedule.max_num_masked(task.num_patches)
     keys = jax.random.split(jax.random.key(config.seed), _RULE_EXAMPLES)
-    names = rules_on("image")
+    names = masking.rules_on("image")
     options = {name: dict(config.mask.get(name, {})) for name in names}
     for of_rule in options.values():
         of_rule.pop("follows", None)

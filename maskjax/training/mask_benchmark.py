@@ -13,11 +13,11 @@ import numpy as np
 import optax
 
 from maskjax import masking, tasks
-from maskjax.masking.rules import Rule
+from maskjax.masking.registry import Rule
 from maskjax.models.sizes import Size, encoder_sizes
 from maskjax.models.transformer import Transformer
 from maskjax.training import benchmark
-from maskjax.training.rule_masks import arguments_of, rules_on
+from maskjax.training.rule_masks import arguments_of
 from maskjax.typing import Array, Float, Int
 
 TARGET = 0.05  # share of a step that masks may take
@@ -112,7 +112,7 @@ def time_rules(
     Yields:
         What each rule took.
     """
-    for name in rules_on(modality):
+    for name in masking.rules_on(modality):
         try:
             draw, arguments = drawing(masking.make_rule(name))
             call = functools.partial(jax.jit(draw), **arguments)

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
+from maskjax import masking
 from maskjax.data import samples
 from maskjax.evaluation import figures
 from maskjax.training import structure_sheets
@@ -19,7 +20,6 @@ from maskjax.training.rule_masks import (
     picture_runtime,
     repeated,
     rule_masks,
-    rules_on,
     shares,
     steps,
 )
@@ -84,7 +84,9 @@ def _image_masks(
     length = grid[0] * grid[1]
     runtime = picture_runtime(image, grid, len(keys)) | {"step": steps(len(keys), length)}
     num_masked = length * 3 // 5
-    return rule_masks(rules_on("image"), keys, grid, num_masked, runtime, options=_IMAGE_OPTIONS)
+    return rule_masks(
+        masking.rules_on("image"), keys, grid, num_masked, runtime, options=_IMAGE_OPTIONS
+    )
 
 
 def _text(keys: Key[Array, "S"], sound: samples.Sound) -> Figure:
@@ -115,7 +117,7 @@ def _text_masks(
         probabilities=shares(np.where(is_word, letters, 0)),
     )
     runtime["step"] = steps(len(keys), len(is_word))
-    return rule_masks(rules_on("text"), keys, (len(is_word),), 5, runtime, by_choice=True)
+    return rule_masks(masking.rules_on("text"), keys, (len(is_word),), 5, runtime, by_choice=True)
 
 
 def _sequence(keys: Key[Array, "S"], sound: samples.Sound) -> Figure:
@@ -151,7 +153,7 @@ def _sequence_masks(
         probabilities=shares(np.where(history.is_real, rarity, 0), 0.2),
     )
     runtime["step"] = steps(len(keys), len(rarity))
-    return rule_masks(rules_on("sequence"), keys, rarity.shape, 5, runtime, by_choice=True)
+    return rule_masks(masking.rules_on("sequence"), keys, rarity.shape, 5, runtime, by_choice=True)
 
 
 def _audio(keys: Key[Array, "S"], sound: samples.Sound) -> Figure:
@@ -198,7 +200,7 @@ def _sound_masks(
     # The published 27 of 80 bands are a third; 100 frames would be half of so short a sound.
     widths = {"max_time_share": 0.3, "max_frequency_width": loudness.shape[-1] // 3}
     return rule_masks(
-        rules_on("audio"), keys, loudness.shape, num_masked, runtime,
+        masking.rules_on("audio"), keys, loudness.shape, num_masked, runtime,
         options={"spec_augment": widths}, by_choice=True,
     )  # fmt: skip
 
@@ -225,7 +227,7 @@ def _weights(keys: Key[Array, "S"], sound: samples.Sound) -> Figure:
     )
     runtime["step"] = steps(len(keys), layer.weights.size)
     grid = layer.weights.shape
-    hidden = rule_masks(rules_on("weights"), keys, grid, layer.weights.size // 2, runtime)
+    hidden = rule_masks(masking.rules_on("weights"), keys, grid, layer.weights.size // 2, runtime)
     highest = float(abs(layer.weights).max())
     return figures.matrix_sheet(
         layer.weights,

@@ -13,11 +13,6 @@ from maskjax.data import samples
 from maskjax.typing import Array, Bool, Float, Key
 
 
-def rules_on(modality: str) -> list[str]:
-    """The names of the rules that are registered for a modality, sorted."""
-    return sorted(name for name in masking.RULES if modality in masking.MODALITIES[name])
-
-
 def rule_masks(
     names: Sequence[str],
     keys: Key[Array, "S"],

@@ -15,7 +15,7 @@ from maskjax.evaluation import figures
 from maskjax.evaluation.figures.tiles import hidden_count, veiled
 from maskjax.masking import attention as attention_masks
 from maskjax.masking import regions as region_masks
-from maskjax.training.rule_masks import arguments_of, rule_masks, rules_on, steps
+from maskjax.training.rule_masks import arguments_of, rule_masks, steps
 from maskjax.typing import Array, Float, Key
 
 _GRID = (6, 8)
@@ -170,7 +170,7 @@ _without = jax.jit(masking.frequency.apply_frequency)
 
 def _frequency_tiles() -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Title, name and options of every rule for frequencies, once for each band it can take."""
-    for name in rules_on("frequency"):
+    for name in masking.rules_on("frequency"):
         if "band" not in masking.accepted_options(masking.make_rule(name)):
             yield name, name, {}
             continue

@@ -366,7 +366,7 @@ def test_a_static_budget_gives_the_scores_of_a_traced_one(name):
 )
 def test_options_out_of_range_are_refused(name, options, count, message):
     with pytest.raises(ValueError, match=message):
-        masking.RULES[name](jax.random.key(0), (6, 5), count, **options)
+        masking.make_rule(name)(jax.random.key(0), (6, 5), count, **options)
 
 
 # What hidden frames become.

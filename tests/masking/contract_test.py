@@ -44,7 +44,7 @@ BATCH = 4
 
 def _grids(name):
     rule = CASES[name][0]
-    grids = {grid for kind in masking.MODALITIES[rule] for grid in GRIDS[kind]}
+    grids = {grid for kind in masking.RULES[rule].on for grid in GRIDS[kind]}
     return sorted(grid for grid in grids if len(grid) in RANKS.get(rule, (1, 2, 3)))
 
 

@@ -77,7 +77,7 @@ def test_scores_of_leaves_are_those_of_the_rule_and_none_elsewhere(rule):
     params, trees = _random(0), {name: _random(1) for name in TREES[rule]}
     scores = _score(rule, params, **trees)
     assert parameters.leaf_paths(scores) == list(PRUNED)
-    function = masking.RULES[rule]
+    function = masking.RULES[rule].score
     for path, leaf in _by_path(scores).items():
         shape = leaf.shape or (1,)
         arrays = {"weights": params} | trees

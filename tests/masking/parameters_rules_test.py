@@ -79,7 +79,7 @@ def test_a_rule_hides_what_its_definition_says_with_ties_to_the_lowest_index(nam
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_rule_belongs_to_the_sheet_of_weights_alone(name):
-    assert masking.MODALITIES[name] == ("weights",)
+    assert masking.RULES[name].on == ("weights",)
 
 
 def test_ties_go_as_by_top_k_over_what_is_kept():

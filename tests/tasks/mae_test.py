@@ -242,7 +242,7 @@ BAD = [
     ({"model.attention": "flash"}, "unknown model.attention 'flash'"),
     ({"mask.rule": "blok"}, r"unknown masking rule 'blok' \(did you mean 'block'\?\)"),
     ({"mask.rule": "weighted"}, "needs log_weights"),
-    ({"mask.rule": "whole_word"}, "is for text, not for patches: use one of "),
+    ({"mask.rule": "whole_word"}, r"is for \('text',\), not for patches: use one of "),
     ({"mask.ratio": 1.0}, "mask ratio 1.0 must lie strictly between 0 and 1"),
     ({"mask.ratio": 0.0}, "mask ratio 0.0 must lie strictly between 0 and 1"),
     ({"mask.ratio": 0.99}, "hides 16 of 16 patches"),

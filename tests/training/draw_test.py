@@ -82,6 +82,6 @@ def test_the_sheet_shows_every_rule_for_images_with_the_runs_count(load_config, 
 
     monkeypatch.setattr(evaluation, "rule_sheet", rule_sheet)
     draw.rules(task, np.full(data.shape, 0.5, np.float32), config)
-    assert set(shown) == {name for name, on in masking.MODALITIES.items() if "image" in on}
+    assert set(shown) == set(masking.rules_on("image"))
     for name, is_masked in shown.items():
         assert (is_masked.sum((1, 2)) == 12).all(), name

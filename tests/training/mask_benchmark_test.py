@@ -18,9 +18,9 @@ def lines(load_config, monkeypatch):
         return unknown_to_all
 
     images = ["hierarchical", "of_another_world", "sliding"]
-    rules_on = mask_benchmark.rules_on
+    rules_on = masking.rules_on
     monkeypatch.setattr(
-        mask_benchmark, "rules_on", lambda on: images if on == "image" else rules_on(on)[:3]
+        masking, "rules_on", lambda on: images if on == "image" else rules_on(on)[:3]
     )
     config = load_config("mae", "smoke", num_devices=1)
     try:
@@ -30,12 +30,12 @@ def lines(load_config, monkeypatch):
             )
         )
     finally:
-        del masking.RULES["of_another_world"], masking.MODALITIES["of_another_world"]
+        del masking.RULES["of_another_world"]
 
 
 def test_every_rule_has_a_row_and_what_cannot_run_says_why(lines):
     rows = {line.split()[0]: line.split()[1:] for line in lines if line and line[0].islower()}
-    for name in ("hierarchical", "sliding", *mask_benchmark.rules_on("text")[:3]):
+    for name in ("hierarchical", "sliding", *masking.rules_on("text")[:3]):
         milliseconds, share = float(rows[name][0]), float(rows[name][1].rstrip("%"))
         assert milliseconds > 0
         assert share > 0
@@ -55,7 +55,7 @@ def test_the_share_is_of_the_step_scaled_by_examples():
 
 def test_the_median_counts_and_each_text_hides_its_share(monkeypatch):
     drawn = []
-    monkeypatch.setattr(mask_benchmark, "rules_on", lambda on: ["random"])
+    monkeypatch.setattr(masking, "rules_on", lambda on: ["random"])
     monkeypatch.setattr(
         benchmark, "sorted_seconds", lambda call, repeats: drawn.append(call()) or [0.5, 2.0, 9.0]
     )

@@ -13,14 +13,16 @@ from maskjax.training import mask_sheets, rule_masks, structure_sheets
 KEYS = jax.random.split(jax.random.key(0), 4)
 
 
-def _unregister(name):
-    for table in (masking.rules.RULES, masking.rules.MODALITIES, masking.rules.CHOOSES):
-        del table[name]
+def _keep_only(monkeypatch, *names):
+    """No rule but these, and those that the test registers from here on."""
+    rules = {name: masking.RULES[name] for name in names}
+    monkeypatch.setattr(masking.registry, "RULES", rules)
 
 
 @pytest.fixture
 def two_rules(monkeypatch):
     """Every other token, and what the phase of the moon says; and no rule but them and `random`."""
+    _keep_only(monkeypatch, "random")
 
     @masking.register("every_other", on=("text", "sequence"))
     def every_other(key, grid, num_masked, *, word_ids=None):
@@ -30,20 +32,14 @@ def two_rules(monkeypatch):
     def lunar(key, grid, num_masked, *, moonlight):
         return moonlight
 
-    mine = {name: masking.RULES[name] for name in ("random", "every_other", "lunar")}
-    monkeypatch.setattr(masking, "RULES", mine)
-    yield
-    for name in ("every_other", "lunar"):
-        _unregister(name)
-
 
 def test_a_new_rule_is_on_its_sheets_by_being_registered(two_rules):
     figure = dict(mask_sheets.sheets(["text"]))["text"]
     texts = [text.get_text() for text in figure.texts]
     assert texts[:5] == ["every_other", "5 of 15 hidden", "lunar", "random", "5 of 15 hidden"]
     assert "needs moonlight" in " ".join(figure.axes[4].texts[0].get_text().split())
-    assert rule_masks.rules_on("image") == ["lunar", "random"]
-    assert rule_masks.rules_on("sequence") == ["every_other", "random"]
+    assert masking.rules_on("image") == ["lunar", "random"]
+    assert masking.rules_on("sequence") == ["every_other", "random"]
 
 
 def test_rules_are_drawn_exactly_or_by_their_choice():
@@ -88,7 +84,7 @@ def test_a_picture_stands_in_for_what_rules_need():
     assert all(bool(jnp.isfinite(value).all()) for value in black.values())
 
 
-@pytest.mark.parametrize("modality", masking.rules.KNOWN_MODALITIES)
+@pytest.mark.parametrize("modality", masking.MODALITIES)
 def test_a_sheet_has_what_every_rule_of_its_modality_needs(modality, monkeypatch):
     drawn = []
 
@@ -103,7 +99,7 @@ def test_a_sheet_has_what_every_rule_of_its_modality_needs(modality, monkeypatch
     ((name, figure),) = mask_sheets.sheets([modality])
     titles = [text.get_text().split(":")[0] for text in figure.texts]
     assert name == modality
-    assert sorted(set(drawn)) == rule_masks.rules_on(modality)
+    assert sorted(set(drawn)) == masking.rules_on(modality)
     assert set(titles) >= set(drawn)
 
 
@@ -121,7 +117,7 @@ def test_every_registered_rule_hides_something_and_not_all(kind):
             keys, loudness if kind == "frames" else loudness.reshape(20, 5)
         )
     modality = {"frames": "audio", "spectrogram": "audio"}.get(kind, kind)
-    assert sorted(hidden) == rule_masks.rules_on(modality)
+    assert sorted(hidden) == masking.rules_on(modality)
     explained = {name: flags for name, flags in hidden.items() if isinstance(flags, str)}
     assert not explained
     for name, flags in hidden.items():
@@ -130,7 +126,7 @@ def test_every_registered_rule_hides_something_and_not_all(kind):
 
 
 def test_hints_differ_between_samples(monkeypatch):
-    monkeypatch.setattr(mask_sheets, "rules_on", lambda _: ["attention_guided"])
+    monkeypatch.setattr(masking, "rules_on", lambda _: ["attention_guided"])
     hidden = mask_sheets._image_masks(KEYS, samples.photograph((24, 32)), (6, 8))
     rows = hidden["attention_guided"].reshape(len(KEYS), -1)
     assert len({row.tobytes() for row in rows}) > 1
@@ -138,16 +134,13 @@ def test_hints_differ_between_samples(monkeypatch):
 
 
 def test_a_rule_for_frequencies_that_lacks_something_says_so(monkeypatch):
+    _keep_only(monkeypatch, "frequency_band")
+
     @masking.register("tidal", on=("frequency",))
     def tidal(key, grid, num_masked, *, moonlight):
         return moonlight
 
-    mine = {name: masking.RULES[name] for name in ("tidal", "frequency_band")}
-    monkeypatch.setattr(masking, "RULES", mine)
-    try:
-        figure = structure_sheets.frequency(KEYS[:1])
-    finally:
-        _unregister("tidal")
+    figure = structure_sheets.frequency(KEYS[:1])
     names = [text.get_text() for text in figure.texts if text.get_weight() == "bold"]
     bands = [f"frequency_band: {band}" for band in masking.frequency.BANDS]
     assert names == [*bands, "tidal"]
@@ -190,7 +183,7 @@ def test_masks_on_sounds_have_time_to_the_right_and_high_bands_on_top():
 
 
 def test_the_sound_of_the_sheet_is_named(monkeypatch):
-    monkeypatch.setattr(mask_sheets, "rules_on", lambda _: ["sliding"])
+    monkeypatch.setattr(masking, "rules_on", lambda _: ["sliding"])
     sound = samples.Sound(np.random.default_rng(0).normal(size=4000), 8000, "a.wav")
     figure = mask_sheets.SHEETS["audio"](KEYS, sound)
     assert any("a.wav: 48 frames" in text.get_text() for text in figure.texts)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from maskjax.masking.core import grid_length
-from maskjax.masking.rules import register
+from maskjax.masking.registry import register
 from maskjax.typing import Array, Bool, Float, Int, Key
 
 # A float32 product that falls short of a whole number by less than this is that number.

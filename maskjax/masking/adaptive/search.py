@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from maskjax.masking.core import cut_counts
-from maskjax.masking.rules import Rule, score
+from maskjax.masking.drawing import score
+from maskjax.masking.registry import Rule
 from maskjax.typing import Array, Bool, Float, Int, Key
 
 Metric = Callable[[Bool[Array, "B L"]], Float[Array, "B"]]

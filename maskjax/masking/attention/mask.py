@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from maskjax.masking.rules import bind, missing_options
+from maskjax.masking.registry import bind, missing_options
 from maskjax.typing import Array, Bool, Int
 
 

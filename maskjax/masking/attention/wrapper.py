@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from maskjax.masking.attention.blockwise import blockwise
 from maskjax.masking.attention.edges import given
 from maskjax.masking.attention.mask import AttentionMask
-from maskjax.masking.rules import bind
+from maskjax.masking.registry import bind
 from maskjax.typing import Array, Bool, Float
 
 

@@ -3,8 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from maskjax.masking.core import grid_length
-from maskjax.typing import Array, Bool, Float, Int, Key
+from maskjax.typing import Array, Bool, Float, Key
 
 
 def real_along(
@@ -29,12 +28,3 @@ def scores_of_chosen(
     """U[1, 2) where chosen, U[0, 1) elsewhere, -inf where a position must stay visible."""
     scores = jax.random.uniform(key, is_chosen.shape) + is_chosen
     return scores if is_candidate is None else jnp.where(is_candidate, scores, -jnp.inf)
-
-
-def check_budget(num_masked: int | Int[Array, ""], grid: tuple[int, ...]) -> None:
-    """Refuses a static budget that the grid does not have."""
-    length = grid_length(grid)
-    if isinstance(num_masked, int) and not 0 <= num_masked <= length:
-        raise ValueError(
-            f"num_masked {num_masked} must be from 0 to the {length} positions of grid {grid}"
-        )

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from maskjax.masking.core import cut, cut_counts
+from maskjax.masking.drawing import score
 from maskjax.masking.parameters.paths import leaf_paths
 from maskjax.masking.parameters.sparsities import num_masked_from_sparsity
-from maskjax.masking.rules import Rule, score
+from maskjax.masking.registry import Rule
 from maskjax.typing import Array, Float, Key, PyTree
 
 

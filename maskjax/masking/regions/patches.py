@@ -6,7 +6,7 @@ import numpy as np
 
 from maskjax.masking.core import grid_length
 from maskjax.masking.regions.checks import check_regions
-from maskjax.masking.rules import register
+from maskjax.masking.registry import register
 from maskjax.typing import Array, Bool, Float, Int, Key
 
 

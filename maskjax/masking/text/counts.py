@@ -1,10 +1,10 @@
 """How many tokens, in how many spans, SpanBERT and T5 hide in rows of different lengths."""
 
 import math
-from collections.abc import Callable
 
 import jax.numpy as jnp
 
+from maskjax.masking.counts import check_ratio, table_of_counts
 from maskjax.typing import Array, Int
 
 
@@ -30,8 +30,8 @@ def spanbert_num_masked(
         >>> spanbert_num_masked(jnp.array([0, 1, 20, 21, 510]), 0.15, max_length=510).tolist()
         [0, 1, 3, 4, 77]
     """
-    _check_ratio(ratio)
-    return _counts(lengths, max_length, lambda length: math.ceil(length * ratio))
+    counts = table_of_counts(ratio, max_length, lambda length: math.ceil(length * ratio))
+    return counts[jnp.clip(lengths, 0, max_length)]
 
 
 def t5_num_masked(
@@ -58,13 +58,13 @@ def t5_num_masked(
         >>> t5_num_masked(jnp.array([0, 1, 2, 10, 568]), 0.15, max_length=568).tolist()
         [0, 0, 1, 2, 85]
     """
-    _check_ratio(ratio)
-    return _counts(lengths, max_length, lambda length: num_noise(length, ratio))
+    counts = table_of_counts(ratio, max_length, lambda length: num_noise(length, ratio))
+    return counts[jnp.clip(lengths, 0, max_length)]
 
 
 def num_noise(length: int, ratio: float) -> int:
     """T5's number of hidden tokens of one length."""
-    _check_ratio(ratio)
+    check_ratio(ratio)
     return max(0, min(max(round(length * ratio), 1), length - 1))
 
 
@@ -73,16 +73,3 @@ def num_spans(num_masked: int, mean_span_length: int | float) -> int:
     if mean_span_length < 1:
         raise ValueError(f"mean_span_length {mean_span_length} must be at least 1; T5 uses 3.0")
     return max(1, round(num_masked / mean_span_length))
-
-
-def _check_ratio(ratio: float) -> None:
-    if not 0 < ratio < 1:
-        raise ValueError(f"mask ratio {ratio} must lie strictly between 0 and 1, for example 0.15")
-
-
-def _counts(lengths: Array, max_length: int, count: Callable[[int], int]) -> Array:
-    """count(length) of each row, from a table of Python's own floats: float32 rounds otherwise."""
-    if max_length < 1:
-        raise ValueError(f"max_length {max_length} must be at least 1")
-    table = [count(length) for length in range(max_length + 1)]
-    return jnp.array(table, dtype=jnp.int32)[jnp.clip(lengths, 0, max_length)]

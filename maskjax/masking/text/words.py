@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 
 from maskjax.masking.core import grid_length
-from maskjax.masking.rules import register
+from maskjax.masking.counts import check_num_masked
+from maskjax.masking.registry import register
 from maskjax.typing import Array, Bool, Float, Int, Key
 
 
@@ -48,7 +49,7 @@ def whole_word(
         [0, 0, 0, 0, 0, 1, 1, 0]
     """
     length = grid_length(grid)
-    check_count(num_masked, length)
+    check_num_masked(num_masked, length)
     ids = unit_ids(grid, word_ids, is_candidate)
     is_start = run_starts(ids)
     positions = jnp.arange(length, dtype=jnp.int32)
@@ -98,12 +99,6 @@ def unit_ids(
             f"word_ids of shape {word_ids.shape} for {length} positions of grid {grid}"
         )
     return word_ids if is_candidate is None else jnp.where(is_candidate, word_ids, -1)
-
-
-def check_count(num_masked: int | Int[Array, ""], length: int) -> None:
-    """Refuses a static count that the cut would refuse; a traced one cannot be looked at."""
-    if isinstance(num_masked, int) and not 0 <= num_masked <= length:
-        raise ValueError(f"num_masked {num_masked} must be from 0 to the {length} positions")
 
 
 def run_starts(ids: Int[Array, "*b L"]) -> Bool[Array, "*b L"]:

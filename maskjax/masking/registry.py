@@ -1,0 +1,235 @@
+"""The registry of masking rules: by name, with what they score and whether they choose."""
+
+import difflib
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from maskjax.typing import Array
+
+# (key, grid, num_masked, *, options) -> scores [L], for one example.
+Rule = Callable[..., Array]
+
+MODALITIES = ("image", "text", "audio", "sequence", "weights", "frequency")
+
+
+class RegisteredRule(NamedTuple):
+    """A scoring function and what is known of it.
+
+    Attributes:
+        score: (key, grid, num_masked, *, options) -> scores [L], for one example.
+        on: the modalities that it scores, and so the sheets that show it.
+        chooses: whether it chooses positions by itself, or the option without which it does not.
+    """
+
+    score: Rule
+    on: tuple[str, ...]
+    chooses: bool | str
+
+
+RULES: dict[str, RegisteredRule] = {}
+
+
+def register(
+    name: str, *, on: tuple[str, ...] = ("image",), chooses: bool | str = False
+) -> Callable[[Rule], Rule]:
+    """Adds the decorated scoring function to RULES.
+
+    Args:
+        name: what `make_rule` and configs call it.
+        on: what it scores: "image" (a grid of any rank: signals, images, volumes, video), "text"
+            (tokens), "audio" (frames, or frames and frequencies), "sequence" (items of a history),
+            "weights" (a network's), "frequency" (of a Fourier transform). The sheet of each of
+            them shows the rule.
+        chooses: the rule has a choice of its own, which `draw_chosen` hides: scores in [1, 2) for
+            what it chooses, [0, 1) for the rest, -inf for what stays visible. The name of an option
+            where it has one only if that is given.
+
+    Returns:
+        A decorator that returns the function unchanged.
+
+    Raises:
+        ValueError: the name is taken, or a modality is not known.
+
+    Examples:
+        >>> import jax
+        >>> from maskjax import masking
+        >>> @masking.register("odd_positions")
+        ... def odd_positions(key, grid, num_masked):
+        ...     return jax.numpy.arange(masking.grid_length(grid)) % 2.0
+        >>> masking.make_rule("odd_positions")(jax.random.key(0), (4,), 2).tolist()
+        [0.0, 1.0, 0.0, 1.0]
+        >>> del masking.RULES["odd_positions"]
+    """
+
+    def add(rule: Rule) -> Rule:
+        if name in RULES:
+            raise ValueError(f"masking rule {name!r} is registered already; choose another name")
+        if not on or set(on) - set(MODALITIES):
+            raise ValueError(f"masking rule {name!r} is on {on}; choose from {MODALITIES}")
+        RULES[name] = RegisteredRule(rule, on, chooses)
+        return rule
+
+    return add
+
+
+def make_rule(name: str, **options: Any) -> Rule:
+    """A registered rule with its options bound.
+
+    Args:
+        name: a key of RULES.
+        **options: keyword arguments of that rule. A runtime argument bound here is fixed: with
+            `make_rule("sliding", step=None)` the window follows the key instead of the step.
+            `is_candidate` differs from row to row: no rule binds it, `score` and `draw` take it.
+
+    Returns:
+        `(key, grid, num_masked, **runtime) -> scores`.
+
+    Raises:
+        ValueError: an unknown name or option, with a list of the known ones; `is_candidate`.
+
+    Examples:
+        >>> import jax
+        >>> from maskjax import masking
+        >>> rule = masking.make_rule("block", min_area=4)
+        >>> rule(jax.random.key(0), (8, 8), 32).shape
+        (64,)
+    """
+    if "is_candidate" in options:
+        raise ValueError(
+            f"is_candidate is no option of masking rule {name!r}: pass it to draw, [B, L]"
+        )
+    return bind("masking rule", {name: rule.score for name, rule in RULES.items()}, name, options)
+
+
+def rules_on(modality: str) -> list[str]:
+    """The names of the rules that are registered for a modality, sorted.
+
+    Args:
+        modality: one of MODALITIES.
+
+    Returns:
+        The names.
+
+    Raises:
+        ValueError: an unknown modality, with a list of the known ones.
+
+    Examples:
+        >>> from maskjax import masking
+        >>> masking.rules_on("frequency")
+        ['frequency_band']
+    """
+    if modality not in MODALITIES:
+        raise ValueError(f"unknown modality {modality!r}; known: {MODALITIES}")
+    return sorted(name for name, rule in RULES.items() if modality in rule.on)
+
+
+def bind(
+    kind: str, table: Mapping[str, Callable], name: str, options: Mapping[str, Any]
+) -> functools.partial:
+    """`table[name]` with its options bound; ValueErrors list what is known (kind: for them)."""
+    if name not in table:
+        raise ValueError(f"unknown {kind} {name!r}{_nearest(name, table)}; known: {sorted(table)}")
+    known = options_of(table[name])
+    for option in options:
+        if option not in known:
+            raise ValueError(
+                f"{kind} {name!r} has no option {option!r}{_nearest(option, known)}; "
+                f"its options: {sorted(known)}"
+            )
+    return functools.partial(table[name], **options)
+
+
+def _nearest(word: str, known: Mapping[str, Any]) -> str:
+    """The known word that resembles this one, as a question."""
+    near = difflib.get_close_matches(word, known, n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def options_of(function: Callable) -> dict[str, inspect.Parameter]:
+    """What a function takes after key, grid and num_masked: its keyword-only parameters."""
+    parameters = inspect.signature(function).parameters
+    return {name: p for name, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def missing_options(function: Callable, given: Mapping[str, Any]) -> list[str]:
+    """Options that have no default, are not bound, and are not among the given ones."""
+    return [
+        name
+        for name, parameter in options_of(function).items()
+        if parameter.default is inspect.Parameter.empty and name not in given
+    ]
+
+
+def accepted_options(function: Callable) -> list[str]:
+    """What a rule takes by name and has not bound: its options and runtime arguments.
+
+    So that a caller with a dictionary of runtime arguments can give each rule those it takes.
+
+    Args:
+        function: from `make_rule`, a plain scoring function, or another function of a registry.
+
+    Returns:
+        The names, in the order of the signature.
+
+    Examples:
+        >>> from maskjax import masking
+        >>> masking.accepted_options(masking.make_rule("weighted", temperature=0.5))
+        ['log_weights']
+    """
+    return [name for name in options_of(function) if not _is_bound(function, name)]
+
+
+def _is_bound(rule: Rule, option: str) -> bool:
+    return option in getattr(rule, "keywords", {})
+
+
+def needs_step(rule: Rule) -> bool:
+    """Whether a rule follows the training step, so that `draw` must be given `step`.
+
+    Args:
+        rule: from `make_rule`, or a plain scoring function.
+
+    Returns:
+        True where the rule takes a step that is not bound yet.
+
+    Examples:
+        >>> from maskjax import masking
+        >>> rule = masking.make_rule("sliding", step=None)
+        >>> masking.needs_step(masking.sliding), masking.needs_step(rule)
+        (True, False)
+    """
+    return "step" in options_of(rule) and not _is_bound(rule, "step")
+
+
+def chooses(rule: Rule) -> bool:
+    """Whether a rule chooses positions by itself, so that `draw_chosen` can hide these alone.
+
+    Args:
+        rule: from `make_rule`, or a registered scoring function.
+
+    Returns:
+        True where it does, with the options bound; False for a function that is not registered,
+        of which nothing is known.
+
+    Examples:
+        >>> from maskjax import masking
+        >>> masking.chooses(masking.block), masking.chooses(masking.random)
+        (True, False)
+    """
+    declared = declared_choice(rule)
+    return declared is not None and makes_choice(declared, rule, {})
+
+
+def declared_choice(rule: Rule) -> bool | str | None:
+    """What a rule was registered with as `chooses`; None for a function that is not registered."""
+    function = getattr(rule, "func", rule)
+    return next((known.chooses for known in RULES.values() if known.score is function), None)
+
+
+def makes_choice(declared: bool | str, rule: Rule, given: Mapping[str, Any]) -> bool:
+    """Whether a rule chooses, with the options that are bound and those that are given."""
+    if isinstance(declared, bool):
+        return declared
+    return {**getattr(rule, "keywords", {}), **given}.get(declared) is not None

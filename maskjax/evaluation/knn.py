@@ -30,7 +30,7 @@ def knn_accuracy(
 
     The default is the protocol of Wu et al. 2018 ("Unsupervised Feature Learning via
     Non-Parametric Instance Discrimination", section 3.4) with the settings of DINO (Caron et al.
-    2021, section 4.1 and its code): features of length one, cosine similarity, and neighbours
+    2021, section 3.2 and its code): features of length one, cosine similarity, and neighbours
     that vote with weight exp(similarity / temperature). Neither centres or standardises the
     features, so neither does this function. `metric="euclidean"` counts a plain majority of the
     nearest rows as they are, the form in which k-NN tables of raw pixels are published.

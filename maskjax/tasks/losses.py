@@ -41,7 +41,7 @@ def patch_loss(
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Weighted sum over patches of the mean error within each.
 
-    He et al. 2022 (section 3, "l2") and Xie et al. 2022 (SimMIM, section 3.3, "l1") divide this
+    He et al. 2022 (section 3, "l2") and Xie et al. 2022 (SimMIM, section 3.4, "l1") divide this
     by the sum of the weights; the caller does so, after summing over devices.
 
     Args:

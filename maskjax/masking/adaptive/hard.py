@@ -23,7 +23,7 @@ def hard_patches(
 ) -> Float[Array, "L"]:
     """Hides the positions with the largest losses first and the rest at random.
 
-    Wang et al. 2023 (HPM, Hard Patches Mining, section 3.3, easy-to-hard mask generation):
+    Wang et al. 2023 (HPM, Hard Patches Mining, section 3, easy-to-hard mask generation):
     h = int(share * num_masked) of the hidden positions are the hardest, with `hard_share` for the
     share. Equal losses are ordered at random; the authors' code prefers the later position.
 
@@ -75,7 +75,7 @@ def hard_share(
 ) -> float | Float[Array, ""]:
     """The share of `hard_patches` in an epoch: from easy to hard.
 
-    Wang et al. 2023 (HPM, section 3.3) as in the authors' code: max_share (epoch + 1) / num_epochs.
+    Wang et al. 2023 (HPM, section 3) as in the authors' code: max_share (epoch + 1) / num_epochs.
 
     Args:
         epoch: the first is 0; a traced one beyond the last counts as the last.

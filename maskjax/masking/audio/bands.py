@@ -87,7 +87,7 @@ def time_frequency(
 ) -> Float[Array, "L"]:
     """Hides randomly chosen whole time steps and whole frequencies of a grid of patches.
 
-    Huang et al. 2022 (AudioMAE, section 3.1, "time + frequency"): a patch is hidden where its time
+    Huang et al. 2022 (AudioMAE, section 3, "time + frequency"): a patch is hidden where its time
     or its frequency is, 1 - (1 - m_t)(1 - m_f). That hides T F - (T - n_t)(F - n_f) patches, and
     any other exact count trims them or adds patches at random.
 

@@ -21,7 +21,7 @@ def fill_frames(
 ) -> Float[Array, "B L *d"]:
     """Replaces hidden frames by zero, by other frames of the row, or leaves them as they are.
 
-    Liu et al. 2020 (Mockingjay, section 2.3): zero 80%, a random frame 10%, unchanged 10% of the
+    Liu et al. 2020 (Mockingjay, section 2): zero 80%, a random frame 10%, unchanged 10% of the
     time. As in the authors' code, one draw decides for all hidden frames of a row; each frame's
     replacement is drawn by itself, where their code copies whole runs.
 

@@ -81,7 +81,7 @@ def runs(
 ) -> Float[Array, "L"]:
     """Hides runs of consecutive frames, as many as the budget holds.
 
-    Liu et al. 2020 (Mockingjay, section 2.3), whose budget is 15% of the frames in runs of C = 7:
+    Liu et al. 2020 (Mockingjay, section 2), whose budget is 15% of the frames in runs of C = 7:
     round(budget / C) starts without replacement. As in the authors' code runs may overlap unless
     told otherwise; unlike there, the last frame can be hidden. What hidden frames become is
     `fill_frames`.

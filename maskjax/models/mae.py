@@ -65,10 +65,10 @@ class Encoder(nn.Module):
         *,
         ids_keep: Int[Array, "B K"] | None = None,
         is_masked: Bool[Array, "B L"] | None = None,
-        attention_mask: Bool[Array, "B #H #Q T"] | None = None,
+        attention_mask: Bool[Array, "B #H #tokens tokens"] | None = None,
         drop_keys: Key[Array, "B"] | None = None,
         num_outputs: int = 1,
-    ) -> Float[Array, "B T D"]:
+    ) -> Float[Array, "B tokens D"]:
         """Encodes patches behind a class token.
 
         Args:
@@ -124,7 +124,7 @@ class Decoder(nn.Module):
     @nn.compact
     def __call__(
         self,
-        tokens: Float[Array, "B T D_encoder"],
+        tokens: Float[Array, "B tokens D_encoder"],
         ids_restore: Int[Array, "B L"],
         is_masked: Bool[Array, "B L"] | None = None,
     ) -> Float[Array, "B L P"]:
@@ -193,7 +193,9 @@ class MaskedAutoencoder(nn.Module):
         )
         return self.decoder(tokens, hidden.ids_restore, is_masked)
 
-    def encode(self, patches: Float[Array, "B L P"], num_outputs: int = 1) -> Float[Array, "B T D"]:
+    def encode(
+        self, patches: Float[Array, "B L P"], num_outputs: int = 1
+    ) -> Float[Array, "B tokens D"]:
         """Encodes all patches; class token first, the last `num_outputs` blocks side by side."""
         return self.encoder(patches, num_outputs=num_outputs)
 
@@ -242,7 +244,9 @@ class SimMIM(nn.Module):
         tokens = self.encoder(patches, is_masked=is_masked, drop_keys=drop_keys)
         return self.predict(tokens[:, 1:]).astype(jnp.float32)
 
-    def encode(self, patches: Float[Array, "B L P"], num_outputs: int = 1) -> Float[Array, "B T D"]:
+    def encode(
+        self, patches: Float[Array, "B L P"], num_outputs: int = 1
+    ) -> Float[Array, "B tokens D"]:
         """Encodes all patches, none hidden; see MAE's."""
         is_masked = jnp.zeros(patches.shape[:2], bool) if self.mask_token else None
         return self.encoder(patches, is_masked=is_masked, num_outputs=num_outputs)

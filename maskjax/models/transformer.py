@@ -18,7 +18,7 @@ class Block(nn.Module):
         mlp_ratio: Hidden width of the MLP over the width.
         drop_path_rate: Probability of dropping each residual branch.
         dtype: Compute dtype.
-        attention: Attention backend, "xla" or "cudnn".
+        attention: One of `masking.attention.IMPLEMENTATIONS`.
     """
 
     num_heads: int
@@ -57,7 +57,7 @@ class Transformer(nn.Module):
         mlp_ratio: Hidden width of the MLPs over the width.
         drop_path_rate: Rate of the last block; earlier ones rise linearly from 0.
         dtype: Compute dtype.
-        attention: Attention backend, "xla" or "cudnn".
+        attention: One of `masking.attention.IMPLEMENTATIONS`.
         remat: Recompute each block in the backward pass instead of keeping its activations.
     """
 

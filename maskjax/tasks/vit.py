@@ -7,7 +7,6 @@ from typing import Any
 import jax.numpy as jnp
 
 from maskjax import masking
-from maskjax.models.attention import implementations
 from maskjax.models.mae import Decoder, Encoder, MaskedAutoencoder, SimMIM, position_kinds
 from maskjax.models.sizes import Size, decoder_sizes, encoder_sizes, transformer_flops
 from maskjax.models.transformer import Transformer
@@ -82,7 +81,7 @@ def build_model(
     model, length = config.model, math.prod(grid)
     check_choice("model.dtype", model.dtype, ("float32", "bfloat16"))
     check_choice("model.positions", model.positions, position_kinds)
-    check_choice("model.attention", model.attention, implementations)
+    check_choice("model.attention", model.attention, masking.attention.IMPLEMENTATIONS)
     if model.attention == "cudnn" and model.dtype != "bfloat16":
         raise ValueError("model.attention 'cudnn' needs model.dtype 'bfloat16'")
     if not 0 <= model.drop_path < 1:
@@ -90,6 +89,8 @@ def build_model(
     dtype = jnp.dtype(model.dtype)
 
     def transformer(size: Size, drop_path: float) -> Transformer:
+        if model.attention == "cudnn":
+            masking.attention.check_cudnn(dtype, size.width // size.num_heads)
         return Transformer(
             depth=size.depth,
             num_heads=size.num_heads,

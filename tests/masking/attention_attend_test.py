@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from maskjax.masking import attention
 
-B, Q, K, H, G, D = 2, 5, 7, 4, 2, 3
+B, Q, S, H, G, D = 2, 5, 7, 4, 2, 3
 # Tiles of one key, tiles that do not divide the keys, one tile.
 WAYS = {
     "xla": {},
@@ -40,13 +40,13 @@ def slow(query, key, value, flags, bias):
 
 def _inputs(seed=0):
     random = np.random.RandomState(seed)
-    return [random.randn(B, n, h, D) for n, h in [(Q, H), (K, G), (K, G)]]
+    return [random.randn(B, n, h, D) for n, h in [(Q, H), (S, G), (S, G)]]
 
 
 def _case():
     """Flags with blind queries, and a bias that forbids more: one query by the bias alone."""
     random = np.random.RandomState(1)
-    flags, bias = random.rand(B, H, Q, K) < 0.4, random.randn(B, 1, Q, K)
+    flags, bias = random.rand(B, H, Q, S) < 0.4, random.randn(B, 1, Q, S)
     flags[0, 1, 2] = False
     bias[0, :, 0, 3] = bias[1, :, 4] = -np.inf
     return flags, bias
@@ -103,9 +103,9 @@ def test_gradients_are_those_of_the_definition(way):
 
 @every_way
 def test_a_query_with_nothing_to_attend_to_gives_zeros_forward_and_backward(way):
-    inputs, flags = _inputs(), np.ones((B, H, Q, K), bool)
+    inputs, flags = _inputs(), np.ones((B, H, Q, S), bool)
     flags[0, :, 1] = flags[1] = False
-    bias, is_blind = np.zeros((B, 1, Q, K)), ~flags.any(axis=-1).swapaxes(1, 2)
+    bias, is_blind = np.zeros((B, 1, Q, S)), ~flags.any(axis=-1).swapaxes(1, 2)
     weights = np.where(is_blind[..., None], 1, 0) * np.ones((B, Q, H, D))
     out, gradients = _attend(way, inputs, flags, bias, weights)
     assert not out[is_blind].any()
@@ -122,8 +122,8 @@ def test_a_query_with_nothing_to_attend_to_gives_zeros_forward_and_backward(way)
 
 @every_way
 def test_a_bias_of_minus_infinity_alone_makes_a_query_blind_too(way):
-    inputs, flags = _inputs(), np.ones((B, H, Q, K), bool)
-    bias = np.full((B, 1, Q, K), -np.inf)
+    inputs, flags = _inputs(), np.ones((B, H, Q, S), bool)
+    bias = np.full((B, 1, Q, S), -np.inf)
     out, gradients = _attend(way, inputs, flags, bias, np.ones((B, Q, H, D)))
     assert not out.any()
     assert not any(gradient.any() for gradient in gradients)
@@ -144,7 +144,7 @@ MASKED = jax.jit(
 
 
 @given(
-    st.lists(st.integers(0, K), min_size=B, max_size=B),
+    st.lists(st.integers(0, S), min_size=B, max_size=B),
     st.lists(st.integers(-1, 2), min_size=Q, max_size=Q),
     st.lists(st.booleans(), min_size=H, max_size=H),
     st.integers(0, 2**20),
@@ -154,11 +154,11 @@ def test_attention_under_lazy_masks_is_that_of_the_definition(lengths, segments,
     attention_mask = attention.padding(lengths=jnp.array(lengths)) & attention.kept_heads(
         head_masks=jnp.array(heads)
     )
-    key_segments = np.random.RandomState(seed).randint(-1, 3, (B, K))
+    key_segments = np.random.RandomState(seed).randint(-1, 3, (B, S))
     attention_mask &= attention.segments(
         segment_ids=jnp.array(segments), key_segment_ids=jnp.array(key_segments)
     )
-    flags = np.zeros((B, H, Q, K), bool)
+    flags = np.zeros((B, H, Q, S), bool)
     for b, h, q, k in np.ndindex(flags.shape):
         flags[b, h, q, k] = k < lengths[b] and heads[h] and segments[q] == key_segments[b, k] != -1
     inputs = _inputs(seed)
@@ -183,7 +183,7 @@ def test_low_precision_inputs_get_a_softmax_in_float32(way):
 
 def test_an_example_without_a_batch_and_no_mask():
     inputs = _inputs()
-    expected = slow(*inputs, np.ones((B, H, Q, K)), np.zeros((B, H, Q, K)))
+    expected = slow(*inputs, np.ones((B, H, Q, S)), np.zeros((B, H, Q, S)))
     arrays = [jnp.asarray(x, jnp.float32) for x in inputs]
     alone = jax.vmap(lambda *one: attention.attend(*one, **WAYS["blockwise-3"]))(*arrays)
     np.testing.assert_allclose(alone, expected, rtol=1e-5, atol=1e-6)
@@ -233,7 +233,7 @@ FLAGS = jnp.ones((B, 1, Q, Q), bool)
         ((X, X, X), {"implementation": "flash"}, "known: .'blockwise', 'cudnn', 'xla'."),
         ((X, X, X), {"implementation": "blockwise", "block_size": 0}, "block_size 0 must be"),
         ((X, X[:, :, :3], X[:, :, :3]), {}, "4 heads of queries are not a multiple of 3 heads"),
-        ((X, X, X, FLAGS[:, :, :, :4]), {}, re.escape(f"[B H Q K] = {(B, H, Q, Q)}")),
+        ((X, X, X, FLAGS[:, :, :, :4]), {}, re.escape(f"[B H Q S] = {(B, H, Q, Q)}")),
         ((X, X, X), {"bias": jnp.zeros((1, 3, Q, Q))}, r"bias of shape \(1, 3, 5, 5\) does not"),
         (
             (X, X, X, attention.padding(is_valid=jnp.ones(4, bool))),
@@ -260,3 +260,75 @@ def test_cudnn_is_used_only_where_it_is_asked_for_by_name_and_never_replaced():
     assert attention.attend(x, x, x).shape == x.shape
     with pytest.raises(RuntimeError, match="cuDNN"):
         attention.attend(x, x, x, implementation="cudnn")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "width", "message"),
+    [
+        (jnp.float32, 8, "takes bfloat16 or float16, not float32"),
+        (jnp.bfloat16, 20, "a multiple of 8, at most 256 .*, not 20"),
+        (jnp.float16, 264, "a multiple of 8, at most 256 .*, not 264"),
+    ],
+)
+def test_what_cudnn_cannot_compute_is_refused_before_anything_runs(dtype, width, message):
+    x = jax.ShapeDtypeStruct((B, Q, H, width), dtype)
+    attend = functools.partial(attention.attend, implementation="cudnn")
+    with pytest.raises(ValueError, match=message):
+        jax.eval_shape(attend, x, x, x)
+
+
+@pytest.fixture
+def cudnn_limits(monkeypatch):
+    """In place of cuDNN its own checks of what has a gradient, then XLA's attention."""
+    from jax._src.cudnn import fused_attention_stablehlo as flash
+
+    xla = jax.nn.dot_product_attention
+
+    def checked(query, key, value, bias=None, mask=None, *, scale, implementation):
+        assert implementation == "cudnn"
+        whole = flash.combine_bias_and_mask(bias, mask, query.dtype)
+        layout = flash.AttentionLayout.BTNH
+        flash.check_layout(query, key, value, whole, *[None] * 6, layout)
+        options = {"has_bias": whole is not None, "is_training": True}
+        flash.check_is_flash_attention(query, key, value, layout.value, 91000, **options)
+        return xla(query, key, value, bias, mask, scale=scale)
+
+    monkeypatch.setattr(jax.nn, "dot_product_attention", checked)
+
+
+@pytest.mark.parametrize(
+    ("given", "lengths"),
+    [
+        ("nothing", (Q, S)),
+        ("flags of keys", (Q, 6)),
+        ("a lazy mask", (4, S)),
+        ("a bias", (Q, S)),
+        ("both", (Q, S)),
+        ("both", (4, 6)),
+    ],
+)
+def test_lengths_that_cudnn_lacks_are_padded_and_change_nothing(cudnn_limits, given, lengths):
+    random, (num_queries, num_keys) = np.random.RandomState(0), lengths
+    query = jnp.asarray(random.randn(B, num_queries, H, 8), jnp.bfloat16)
+    key, value = (jnp.asarray(random.randn(B, num_keys, G, 8), jnp.bfloat16) for _ in range(2))
+    is_valid = jnp.arange(num_keys)[None] < jnp.array([[num_keys - 2], [0]])  # one example is blind
+    bias = random.randn(1, H, num_queries, num_keys).round(1)
+    bias[0, 0, 1] = -np.inf
+    attention_mask, bias = {
+        "nothing": (None, None),
+        "flags of keys": (is_valid[:, None, None], None),
+        "a lazy mask": (attention.padding(is_valid=is_valid), None),
+        "a bias": (None, jnp.asarray(bias, jnp.bfloat16)),
+        "both": (is_valid[:, None, None], jnp.asarray(bias, jnp.bfloat16)),
+    }[given]
+
+    def weighted_sum(inputs, way):
+        out = attention.attend(*inputs, attention_mask, bias=bias, implementation=way)
+        return (out * jnp.arange(8.0).reshape(1, 1, 1, 8)).sum(), out
+
+    results = [
+        jax.grad(weighted_sum, has_aux=True)((query, key, value), way) for way in ("cudnn", "xla")
+    ]
+    for padded, plain in zip(*map(jax.tree.leaves, results)):
+        assert padded.shape == plain.shape
+        np.testing.assert_allclose(*np.float32([padded, plain]), rtol=0.03, atol=0.06)

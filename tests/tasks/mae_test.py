@@ -239,6 +239,10 @@ BAD = [
     ({"model.feature_blocks": 9}, "feature_blocks 9 must be from 1 to the encoder's 2"),
     ({"model.drop_path": 1.0}, "model.drop_path 1.0 must be at least 0 and below 1"),
     ({"model.attention": "cudnn"}, "'cudnn' needs model.dtype 'bfloat16'"),
+    (
+        {"model.attention": "cudnn", "model.dtype": "bfloat16", "model.encoder.heads": 4},
+        "head width that is a multiple of 8, .* not 4",
+    ),
     ({"model.attention": "flash"}, "unknown model.attention 'flash'"),
     ({"mask.rule": "blok"}, r"unknown masking rule 'blok' \(did you mean 'block'\?\)"),
     ({"mask.rule": "weighted"}, "needs log_weights"),

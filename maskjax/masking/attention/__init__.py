@@ -8,6 +8,7 @@ them, `tile` those of a few queries and keys. `register_attention` adds one of o
 """
 
 from maskjax.masking.attention.by_head import kept_heads, per_head
+from maskjax.masking.attention.dense import check_cudnn
 from maskjax.masking.attention.edges import dynamic_edges, given, random_edges
 from maskjax.masking.attention.mask import (
     ATTENTION,
@@ -18,10 +19,11 @@ from maskjax.masking.attention.mask import (
 )
 from maskjax.masking.attention.positions import causal, dilated, prefix, sliding_window
 from maskjax.masking.attention.tokens import global_tokens, padding, segments
-from maskjax.masking.attention.wrapper import attend
+from maskjax.masking.attention.wrapper import IMPLEMENTATIONS, attend
 
 __all__ = [
-    "ATTENTION", "AttentionMask", "Ids", "attend", "causal", "dilated", "dynamic_edges", "given",
-    "global_tokens", "kept_heads", "make_attention_mask", "padding", "per_head", "prefix",
-    "random_edges", "register_attention", "segments", "sliding_window",
+    "ATTENTION", "IMPLEMENTATIONS", "AttentionMask", "Ids", "attend", "causal", "check_cudnn",
+    "dilated", "dynamic_edges", "given", "global_tokens", "kept_heads", "make_attention_mask",
+    "padding", "per_head", "prefix", "random_edges", "register_attention", "segments",
+    "sliding_window",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Attention one tile of keys at a time, so that nothing of size [Q, K] ever exists."""
+"""Attention one tile of keys at a time, so that nothing of size [Q, S] ever exists."""
 
 import functools
 from typing import Any
@@ -12,14 +12,14 @@ from maskjax.typing import Array, Float
 
 def blockwise(
     query: Float[Array, "B Q H D"],
-    key: Float[Array, "B K G D"],
-    value: Float[Array, "B K G D"],
+    key: Float[Array, "B S G D"],
+    value: Float[Array, "B S G D"],
     attention_mask: AttentionMask | None,
     bias: Float[Array, "_ _ _ _"] | None,
     scale: float,
     block_size: int,
 ) -> Float[Array, "B Q H D"]:
-    """`attend` with an online softmax over key tiles; what it keeps is O((Q + K) D) and one tile.
+    """`attend` with an online softmax over key tiles; what it keeps is O((Q + S) D) and one tile.
 
     Milakov & Gimelshein 2018 (Online normalizer calculation for softmax, section 3); its gradient
     evaluates the tiles again from the saved logarithm of the softmax's sum (Dao et al. 2022,
@@ -45,7 +45,7 @@ def blockwise(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
 def _attend(query, tiles, attention_mask, scale, num_keys):
-    """Query [B H Q D]; tiles of keys and values [N B H K D], of biases [N B|1 H|1 Q|1 K]."""
+    """Query [B H Q D]; tiles of keys, values [tiles B H S D] and biases [tiles B|1 H|1 Q|1 S]."""
     return _attend_forward(query, tiles, attention_mask, scale, num_keys)[0]
 
 
@@ -60,7 +60,7 @@ def _attend_forward(query, tiles, attention_mask, scale, num_keys):
         above_or_0 = jnp.where(above == -jnp.inf, 0, above)  # for -inf - -inf is NaN
         weights = jnp.exp(logits - above_or_0)
         shrink = jnp.exp(highest - above_or_0)
-        total = total * shrink + _product("bhqk,bhkd->bhqd", weights, tile[1][1])
+        total = total * shrink + _product("bhqs,bhsd->bhqd", weights, tile[1][1])
         return (total, normalizer * shrink + weights.sum(axis=-1, keepdims=True), above), None
 
     column = jnp.zeros((*query.shape[:3], 1), dtype)
@@ -81,10 +81,10 @@ def _attend_backward(scale, num_keys, residuals, out_gradient):
     def add_tile(query_gradient, tile):
         key, value, bias = tile[1]
         weights = jnp.exp(logits_of(tile) - log_sum)
-        value_gradient = _product("bhqk,bhqd->bhkd", weights, out_gradient)
-        logits_gradient = weights * (_product("bhqd,bhkd->bhqk", out_gradient, value) - mean)
-        key_gradient = scale * _product("bhqk,bhqd->bhkd", logits_gradient, query)
-        query_gradient += scale * _product("bhqk,bhkd->bhqd", logits_gradient, key)
+        value_gradient = _product("bhqs,bhqd->bhsd", weights, out_gradient)
+        logits_gradient = weights * (_product("bhqd,bhsd->bhqs", out_gradient, value) - mean)
+        key_gradient = scale * _product("bhqs,bhqd->bhsd", logits_gradient, query)
+        query_gradient += scale * _product("bhqs,bhsd->bhqd", logits_gradient, key)
         bias_gradient = None if bias is None else _sum_to(logits_gradient, bias)
         of_tile = (key_gradient.astype(key.dtype), value_gradient.astype(value.dtype))
         return query_gradient, (*of_tile, bias_gradient)
@@ -102,9 +102,9 @@ def _numbered(tiles):
 
 
 def _logits(query, attention_mask, scale, num_keys, tile):
-    """[B H Q K] of one tile, -inf where a query may not attend."""
+    """[B H Q S] of one tile, -inf where a query may not attend."""
     number, (key, _, bias) = tile
-    logits = scale * _product("bhqd,bhkd->bhqk", query, key)
+    logits = scale * _product("bhqd,bhsd->bhqs", query, key)
     if bias is not None:
         logits += bias.astype(logits.dtype)
     key_ids = number * key.shape[2] + jnp.arange(key.shape[2])

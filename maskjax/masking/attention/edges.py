@@ -24,14 +24,14 @@ def random_edges(
     Args:
         key: one for all examples or one each. The edges of query i are a function of it and of i.
         num_queries: Q, at least 1.
-        num_keys: K, at least 1.
-        num_edges: keys of each query, from 1 to K. The list of edges takes O(Q num_edges) memory.
+        num_keys: S, at least 1.
+        num_edges: keys of each query, from 1 to S. The list of edges takes O(Q num_edges) memory.
 
     Returns:
         The mask.
 
     Raises:
-        ValueError: `num_edges` outside 1 ... K.
+        ValueError: `num_edges` outside 1 ... S.
 
     Examples:
         >>> edges = random_edges(key=jax.random.key(0), num_queries=4, num_keys=9, num_edges=3)
@@ -74,7 +74,7 @@ def _listed(ids: Ids, edges: Array) -> Array:
 
 
 @register_attention("dynamic_edges")
-def dynamic_edges(*, scores: Float[Array, "*BH Q K"], num_edges: int) -> AttentionMask:
+def dynamic_edges(*, scores: Float[Array, "*BH Q S"], num_edges: int) -> AttentionMask:
     """Each query may attend to the `num_edges` keys of its highest scores.
 
     The selection of Zhao et al. 2019 (Explicit Sparse Transformer), where keys tied with
@@ -82,14 +82,14 @@ def dynamic_edges(*, scores: Float[Array, "*BH Q K"], num_edges: int) -> Attenti
     key is chosen, as in every cut.
 
     Args:
-        scores: [Q K], [H Q K] or [B H Q K]; -inf is never attended to. They get no gradient.
-        num_edges: keys of each query, from 1 to K.
+        scores: [Q S], [H Q S] or [B H Q S]; -inf is never attended to. They get no gradient.
+        num_edges: keys of each query, from 1 to S.
 
     Returns:
         The mask. It holds flags of the scores' size: dense from the start.
 
     Raises:
-        ValueError: `num_edges` outside 1 ... K, or scores of another rank.
+        ValueError: `num_edges` outside 1 ... S, or scores of another rank.
 
     Examples:
         >>> scores = jnp.array([[0.1, 0.7, 0.5], [0.9, 0.2, -jnp.inf]])
@@ -101,11 +101,11 @@ def dynamic_edges(*, scores: Float[Array, "*BH Q K"], num_edges: int) -> Attenti
 
 
 @register_attention("given")
-def given(*, attention_mask: Bool[Array, "*BH Q K"]) -> AttentionMask:
+def given(*, attention_mask: Bool[Array, "*BH Q S"]) -> AttentionMask:
     """A mask from flags that exist already, to be combined with the others.
 
     Args:
-        attention_mask: broadcast to [B H Q K] as arrays are: [Q K], [H Q K] or [B H Q K], where B
+        attention_mask: broadcast to [B H Q S] as arrays are: [Q S], [H Q S] or [B H Q S], where B
             and H may be 1.
 
     Returns:
@@ -121,14 +121,14 @@ def given(*, attention_mask: Bool[Array, "*BH Q K"]) -> AttentionMask:
     """
     flags = attention_mask
     if not 2 <= flags.ndim <= 4:
-        raise ValueError(f"flags of shape {flags.shape}: give [Q K], [H Q K] or [B H Q K]")
+        raise ValueError(f"flags of shape {flags.shape}: give [Q S], [H Q S] or [B H Q S]")
     if flags.ndim == 2:  # heads always have an axis, so that vmap over examples leaves no doubt
         flags = flags[None]
     return AttentionMask(_given, {"attention_mask": flags}, (), *flags.shape[-2:])
 
 
 def _given(ids: Ids, attention_mask: Array) -> Array:
-    flags = attention_mask.reshape(-1, *attention_mask.shape[-3:])  # [B or 1, H or 1, Q, K]
+    flags = attention_mask.reshape(-1, *attention_mask.shape[-3:])  # [B or 1, H or 1, Q, S]
     if not ids.all_queries:
         queries = ids.query.reshape(ids.query.shape[0], -1)
         batch = max(len(flags), len(queries))

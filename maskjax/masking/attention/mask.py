@@ -13,11 +13,11 @@ from maskjax.typing import Array, Bool, Int
 
 
 class Ids(NamedTuple):
-    """The query and key indices of a tile, shaped so that they broadcast to [B, H, Q, K].
+    """The query and key indices of a tile, shaped so that they broadcast to [B, H, Q, S].
 
     Attributes:
         query: int32 [B or 1, 1, Q, 1].
-        key: int32 [1, 1, 1, K].
+        key: int32 [1, 1, 1, S].
         all_queries: the queries are 0 ... Q - 1: values need not be looked up.
         all_keys: the same of the keys.
     """
@@ -32,7 +32,7 @@ class Ids(NamedTuple):
         return _take(values, self.query, self.all_queries, fill)[:, None, :, None]
 
     def of_keys(self, values: Array, fill: int | bool) -> Array:
-        """Values [L] or [B, L] at the keys, [B or 1, 1, 1, K]; `fill` beyond their end."""
+        """Values [L] or [B, L] at the keys, [B or 1, 1, 1, S]; `fill` beyond their end."""
         return _take(values, self.key, self.all_keys, fill)[:, None, None, :]
 
 
@@ -59,10 +59,10 @@ class AttentionMask:
 
     A pytree: its arrays (segment ids, lengths, edges) are leaves, so that it passes through jit,
     vmap, pmap and scan, and a new one of the same kind compiles nothing anew. `a & b`, `a | b` and
-    `~a` combine masks; nothing of size [Q, K] exists before `dense`.
+    `~a` combine masks; nothing of size [Q, S] exists before `dense`.
 
     Attributes:
-        rule: `(ids, **arrays, **options) -> Bool` that broadcasts to [B, H, Q, K]; see `Ids`. A
+        rule: `(ids, **arrays, **options) -> Bool` that broadcasts to [B, H, Q, S]; see `Ids`. A
             function of a module rather than a lambda: its identity decides what compiles anew.
         arrays: arrays and other masks, by the names under which the rule takes them.
         options: (name, value) pairs of the rule's static arguments.
@@ -83,17 +83,17 @@ class AttentionMask:
     num_keys: int | None = None
 
     def allows(self, ids: Ids) -> Array:
-        """The flags of a tile, as small as the rule leaves them: they broadcast to [B, H, Q, K]."""
+        """The flags of a tile, as small as the rule leaves them: they broadcast to [B, H, Q, S]."""
         return self.rule(ids, **self.arrays, **dict(self.options))
 
-    def dense(self, num_queries: int, num_keys: int) -> Bool[Array, "_ _ Q K"]:
-        """All flags, [B or 1, H or 1, Q, K]; ValueError where the arrays have other lengths."""
+    def dense(self, num_queries: int, num_keys: int) -> Bool[Array, "_ _ Q S"]:
+        """All flags, [B or 1, H or 1, Q, S]; ValueError where the arrays have other lengths."""
         self.check(num_queries, num_keys)
         queries, keys = jnp.arange(num_queries), jnp.arange(num_keys)
         return self._flags(Ids(_column(queries), _row(keys), True, True))
 
-    def tile(self, query_ids: Int[Array, "Q"], key_ids: Int[Array, "K"]) -> Bool[Array, "_ _ Q K"]:
-        """The flags of some queries and keys alone, [B or 1, H or 1, Q, K].
+    def tile(self, query_ids: Int[Array, "Q"], key_ids: Int[Array, "S"]) -> Bool[Array, "_ _ Q S"]:
+        """The flags of some queries and keys alone, [B or 1, H or 1, Q, S].
 
         Indices that the mask's arrays do not have are treated as padding: as no segment, not
         global, without edges.

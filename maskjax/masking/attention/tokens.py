@@ -8,7 +8,7 @@ from maskjax.typing import Array, Bool, Int
 
 @register_attention("padding")
 def padding(
-    *, is_valid: Bool[Array, "*B K"] | None = None, lengths: int | Int[Array, "*C"] | None = None
+    *, is_valid: Bool[Array, "*B S"] | None = None, lengths: int | Int[Array, "*C"] | None = None
 ) -> AttentionMask:
     """Nobody may attend to padding.
 
@@ -48,7 +48,7 @@ def _padding(ids: Ids, is_valid: Array | None = None, lengths: Array | None = No
 
 @register_attention("segments")
 def segments(
-    *, segment_ids: Int[Array, "*B Q"], key_segment_ids: Int[Array, "*C K"] | None = None
+    *, segment_ids: Int[Array, "*B Q"], key_segment_ids: Int[Array, "*C S"] | None = None
 ) -> AttentionMask:
     """A query may attend to the keys of its own segment: blocks along the diagonal when sorted.
 

@@ -1,9 +1,12 @@
 """Attention that any model can use, under any mask; a query that sees nothing gives zeros."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
 from maskjax.masking.attention.blockwise import blockwise
+from maskjax.masking.attention.dense import cudnn, xla
 from maskjax.masking.attention.edges import given
 from maskjax.masking.attention.mask import AttentionMask
 from maskjax.masking.registry import bind
@@ -12,8 +15,8 @@ from maskjax.typing import Array, Bool, Float
 
 def attend(
     query: Float[Array, "*b Q H D"],
-    key: Float[Array, "*b K G D"],
-    value: Float[Array, "*b K G D"],
+    key: Float[Array, "*b S G D"],
+    value: Float[Array, "*b S G D"],
     attention_mask: AttentionMask | Bool[Array, "_ _ _ _"] | None = None,
     *,
     implementation: str = "xla",
@@ -31,12 +34,12 @@ def attend(
         query: one example or a batch of them, float32, bfloat16 or float16.
         key: in the dtype of the queries; G heads, of which each serves H / G heads of the queries.
         value: as the keys. Both are finite where they are hidden too: 0 times NaN is NaN.
-        attention_mask: True = may attend; flags broadcast to [B H Q K]. None = everything.
-        implementation: "xla" makes all [B H Q K] logits. "blockwise" makes those of `block_size`
-            keys at a time, forward and backward; it needs a mask that is not made of flags to save
-            memory. "cudnn" is cuDNN's flash attention (NVIDIA, bfloat16 or float16, head width a
-            multiple of 8, flags of the mask in memory); JAX never chooses it by itself.
-        bias: added to the logits, broadcasts to [B H Q K]; -inf = may not attend.
+        attention_mask: True = may attend; flags broadcast to [B H Q S]. None = everything.
+        implementation: one of IMPLEMENTATIONS. "xla" makes all [B H Q S] logits. "blockwise" makes
+            those of `block_size` keys at a time, forward and backward; it needs a mask that is not
+            made of flags to save memory. "cudnn" is cuDNN's flash attention (NVIDIA, the limits of
+            `check_cudnn`, flags of the mask in memory); JAX never chooses it by itself.
+        bias: added to the logits, broadcasts to [B H Q S]; -inf = may not attend.
         scale: of the logits; 1 / sqrt(D) where None.
         block_size: keys in a tile of "blockwise", at least 1; not used by the others.
 
@@ -44,7 +47,8 @@ def attend(
         The mean of the values under the attention weights, in their dtype.
 
     Raises:
-        ValueError: an unknown implementation, or shapes that do not match.
+        ValueError: an unknown implementation, shapes that do not match, or what `check_cudnn`
+            refuses where the implementation is "cudnn".
 
     Examples:
         >>> from maskjax.masking.attention import padding
@@ -58,12 +62,14 @@ def attend(
         options = {"implementation": implementation, "scale": scale, "block_size": block_size}
         batch = (query[None], key[None], value[None])
         return attend(*batch, attention_mask, bias=bias, **options)[0]
-    implement = bind("attention implementation", _IMPLEMENTATIONS, implementation, {})
+    implement = bind("attention implementation", _ATTEND, implementation, {})
     _check_shapes(query, key, attention_mask, bias)
     if block_size < 1:
         raise ValueError(f"block_size {block_size} must be at least 1 key")
-    scale = query.shape[-1] ** -0.5 if scale is None else scale
-    return implement(query, key, value, attention_mask, bias, scale, block_size)
+    scale = query.shape[-1] ** -0.5 if scale is None else float(scale)
+    if implementation == "blockwise":
+        implement = functools.partial(implement, block_size=block_size)
+    return implement(query, key, value, attention_mask, bias, scale)
 
 
 def _check_shapes(query, key, attention_mask, bias):
@@ -87,30 +93,7 @@ def _check_shapes(query, key, attention_mask, bias):
     full = (batch, num_heads, num_queries, num_keys)
     for name, shape in shapes.items():
         if any(side not in (1, whole) for side, whole in zip(shape, full)):
-            raise ValueError(f"{name} of shape {shape} does not broadcast to [B H Q K] = {full}")
-
-
-def _dense(implementation):
-    """jax.nn's attention by that name, with zeros where it would average over what is hidden."""
-
-    def attend_dense(query, key, value, attention_mask, bias, scale, block_size):
-        flags = attention_mask
-        if isinstance(flags, AttentionMask):
-            flags = flags.dense(query.shape[1], key.shape[1])
-        if bias is not None:
-            # A row of -inf alone would be NaN: what such a bias forbids joins the mask.
-            is_open = bias != -jnp.inf
-            flags = is_open if flags is None else flags & is_open
-            bias = jnp.where(is_open, bias, 0)
-        out = jax.nn.dot_product_attention(
-            query, key, value, bias, flags, scale=scale, implementation=implementation
-        )
-        if flags is None:
-            return out
-        sees_some = flags.any(axis=-1).swapaxes(1, 2)[..., None]  # [B|1, Q|1, H|1, 1]
-        return jnp.where(sees_some, out, 0)
-
-    return attend_dense
+            raise ValueError(f"{name} of shape {shape} does not broadcast to [B H Q S] = {full}")
 
 
 def _blockwise(query, key, value, attention_mask, bias, scale, block_size):
@@ -120,4 +103,5 @@ def _blockwise(query, key, value, attention_mask, bias, scale, block_size):
     return blockwise(query, key, value, attention_mask, bias, scale, block_size)
 
 
-_IMPLEMENTATIONS = {"xla": _dense("xla"), "blockwise": _blockwise, "cudnn": _dense("cudnn")}
+_ATTEND = {"xla": xla, "blockwise": _blockwise, "cudnn": cudnn}
+IMPLEMENTATIONS = tuple(_ATTEND)

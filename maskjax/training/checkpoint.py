@@ -17,6 +17,7 @@ from flax import serialization
 from jax.experimental import multihost_utils
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
+from maskjax.training import workdir
 from maskjax.training.state import named_leaves
 from maskjax.typing import PyTree
 
@@ -39,9 +40,9 @@ class DamagedCheckpointError(Exception):
 class _Manager(ocp.CheckpointManager):
     """Orbax's manager, without its own question whether the run is preempted.
 
-    It asks JAX with the step that it has just written in the background. JAX takes the last step
-    that it was asked about for the current one, and where that step is past sets the stop before
-    it, where no process ever arrives. `preemption.StopSignal` alone asks.
+    It asks JAX with the step that it has just written in the background. JAX takes the last number
+    that it was asked with for where the process is, and agrees on a stop from it, where perhaps no
+    process ever arrives. `preemption.StopSignal` alone asks.
     """
 
     def reached_preemption(self, step: int) -> bool:
@@ -66,7 +67,7 @@ class Checkpoints(contextlib.AbstractContextManager):
                 are not read.
         """
         self.directory = Path(directory).resolve()
-        self._read_only = read_only
+        self._keep, self._read_only = keep, read_only
         self._manager: Any = None
         for step in [] if read_only else self._steps_with_unreadable_metrics():
             self._move_aside(step, "its metrics cannot be read")
@@ -108,13 +109,12 @@ class Checkpoints(contextlib.AbstractContextManager):
         """Read the evaluation metrics that were saved with a step."""
         return self._manager.metrics(step)
 
-    def save(self, step: int, state: PyTree, metrics: dict[str, Any] | None = None) -> None:
+    def save(self, step: int, state: PyTree) -> None:
         """Save a step in the background, unless it is there already.
 
         Args:
             step: number of steps done.
             state: pytree of arrays; may be donated as soon as this returns.
-            metrics: evaluation of this very state, JSON values; "loss" decides which is best.
         """
         if step in self._manager.all_steps():
             return
@@ -127,9 +127,27 @@ class Checkpoints(contextlib.AbstractContextManager):
                     _CHECKSUMS: ocp.args.JsonSave(_checksums(tree)),
                 }
             ),
-            metrics=metrics or {},
+            metrics={},
             force=True,
         )
+
+    def add_metrics(self, step: int, metrics: dict[str, Any]) -> None:
+        """Put its evaluation into a step that was saved, and keep the best accordingly.
+
+        Args:
+            step: which one.
+            metrics: JSON values; "loss" decides which step is best.
+        """
+        self.wait()
+        if jax.process_index() == 0:
+            path = self.directory / str(step) / "metrics" / "metrics"
+            workdir.write_atomically(path, json.dumps(metrics))
+        if jax.process_count() > 1:
+            multihost_utils.sync_global_devices(f"evaluated-{step}")
+        self._manager.reload()
+        kept = {*self.steps[-self._keep :], self._manager.best_step()}
+        for old in sorted({*self.steps} - kept):
+            self._manager.delete(old)
 
     def wait(self) -> None:
         """Wait until everything saved so far is on disk."""

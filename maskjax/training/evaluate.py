@@ -1,7 +1,7 @@
 """What a run's frozen features are worth, beside the same probes on raw inputs."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -50,8 +50,15 @@ class Evaluator:
         self._loss = spread.program(loss)
         self._features = spread.program(features, rows_out=True)
 
-    def __call__(self, state: TrainState) -> dict[str, float]:
+    def __call__(
+        self, state: TrainState, before_batch: Callable[[], None] = lambda: None
+    ) -> dict[str, float]:
         """Evaluate the state's parameters, the averaged ones where it has them.
+
+        Args:
+            state: what is evaluated.
+            before_batch: called before each batch, equally often in every process; what it raises
+                ends the evaluation.
 
         Returns:
             "loss" and the task's metrics over the evaluation split, masked by keys and a step
@@ -59,6 +66,7 @@ class Evaluator:
             "linear_accuracy" of the features, and both with "_pixels" of the normalised inputs.
             Nothing where the data has no evaluation split.
         """
+        self._before_batch = before_batch
         params = state.eval_params
         report = self._losses(params)
         if report and self._data.can_probe:
@@ -67,7 +75,9 @@ class Evaluator:
 
     def _batches(self, split: str) -> Iterator[Batch]:
         limit = self._config.eval.max_train_examples or None if split == "train" else None
-        return self._data.eval_batches(split, self._batch_size, limit)
+        for batch in self._data.eval_batches(split, self._batch_size, limit):
+            self._before_batch()
+            yield batch
 
     def _losses(self, params: PyTree) -> dict[str, float]:
         """Loss and metrics over the evaluation split; nothing where there is none."""

@@ -1,8 +1,8 @@
 """What happens beside the step: each hook is called after every step and knows when it is due.
 
 A hook is `(run, step, state, metrics) -> None`, with `step` the number of steps done. They are
-called in the order of `AFTER_STEP`: the checkpoint comes last, so whatever the files of a run say
-up to a checkpoint's step was written by the run that led to it.
+called in the order of `AFTER_STEP`. A step that will be evaluated is on disk before that begins,
+for it may take long; what is cut short of evaluation and drawing, `catch_up` does on resuming.
 """
 
 import dataclasses
@@ -71,24 +71,51 @@ def log(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
     run.log.progress.update(step, numbers)
 
 
+def leave_if_told(run: Run, step: int, state: TrainState) -> None:
+    """Save and stop a run that was told to; asked equally often in every process.
+
+    Raises:
+        Preempted: the step is on disk once the run is closed.
+    """
+    if run.stop.reached():
+        run.checkpoints.save(step, state)
+        raise Preempted(step)
+
+
+def checkpoint(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
+    """Save when due, and what will be evaluated; stop when told to."""
+    config = run.config
+    intervals = (config.save_every_steps, config.eval_every_steps)
+    if any(is_due(step, every, config.total_steps) for every in intervals):
+        with run.meter.paused():
+            run.checkpoints.save(step, state)
+    leave_if_told(run, step, state)
+
+
 def evaluate(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
-    """Evaluate, and write what came out."""
+    """Evaluate unless the log has it, write what came out, and keep the best checkpoint."""
     if not is_due(step, run.config.eval_every_steps, run.config.total_steps):
         return
     with run.meter.paused():
-        numbers = run.evaluator(state)
-    if not numbers:
-        return
-    run.log.write(step, "eval", numbers)
-    text = "  ".join(f"{name} {value:.4f}" for name, value in numbers.items())
-    run.log.progress.say(f"evaluation at step {step}: {text}")
+        if run.log.last.get("eval", {}).get("step") != step:
+            run.checkpoints.wait()
+            numbers = run.evaluator(state, lambda: leave_if_told(run, step, state))
+            if not numbers:
+                return
+            run.log.write(step, "eval", numbers)
+            text = "  ".join(f"{name} {value:.4f}" for name, value in numbers.items())
+            run.log.progress.say(f"evaluation at step {step}: {text}")
+        run.checkpoints.add_metrics(step, run.log.last["eval"])
 
 
 def draw(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
     """Draw what the model makes of its input, in the first process; no examples, no pictures."""
     settings = run.config.figures
     is_now = is_due(step, settings.every_steps, run.config.total_steps)
-    if not is_now or settings.num_examples == 0 or jax.process_index() != 0:
+    if not is_now or settings.num_examples == 0:
+        return
+    leave_if_told(run, step, state)
+    if jax.process_index() != 0:
         return
     with run.meter.paused():
         on_host = jax.device_get(dataclasses.replace(state, opt_state=None))
@@ -96,22 +123,12 @@ def draw(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
         run.log.write_figures(step, figures)
 
 
-def checkpoint(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
-    """Save when due, what was evaluated too, and when told to stop; then stop.
-
-    Raises:
-        Preempted: the run was told to stop, and the step is on disk.
-    """
-    is_stopping = run.stop.reached(step)
-    is_saving = is_due(step, run.config.save_every_steps, run.config.total_steps)
-    evaluated = run.log.last.get("eval", {})
-    is_evaluated = evaluated.get("step") == step  # the best of these is kept
-    if not (is_stopping or is_saving or is_evaluated):
-        return
-    with run.meter.paused():
-        run.checkpoints.save(step, state, evaluated if is_evaluated else None)
-    if is_stopping and step < run.config.total_steps:
-        raise Preempted(step)
+def catch_up(run: Run, start: int, state: TrainState) -> None:
+    """Evaluate and draw what is due at the step that a run is resumed from."""
+    if start > 0:
+        for hook in AFTER_SAVE:
+            hook(run, start, state, {})
 
 
-AFTER_STEP = (guard, log, evaluate, draw, checkpoint)
+AFTER_SAVE = (evaluate, draw)
+AFTER_STEP = (guard, log, checkpoint, *AFTER_SAVE)

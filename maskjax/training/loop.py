@@ -47,6 +47,7 @@ def fit(task: Any, data: Any, config: Any, folder: Path) -> dict[str, Any]:
     """Train a task on data in a folder that was checked; returns and raises as `train`."""
     with open_run(task, data, config, folder) as (run, state):
         start = int(state.step)
+        hooks.catch_up(run, start, state)
         with data_layer.Prefetcher(data.train_batches(start), run.spread.split) as batches:
             run.meter.restart()
             for step in range(start + 1, config.total_steps + 1):

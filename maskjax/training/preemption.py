@@ -1,4 +1,4 @@
-"""Being told to stop: finish the step, save, and leave with a code that says so."""
+"""Being told to stop: finish what is under way, save, and leave with a code that says so."""
 
 import contextlib
 import os
@@ -29,20 +29,27 @@ class Preempted(Exception):
 class StopSignal(contextlib.AbstractContextManager):
     """Notices SIGTERM and the first Ctrl-C; a second Ctrl-C interrupts at once.
 
-    Under `jax.distributed` the coordination service catches SIGTERM, and all processes agree on
-    the step after which to stop.
+    Under `jax.distributed` the coordination service catches SIGTERM, which a Ctrl-C is passed on
+    as, and all processes agree on where to stop.
+
+    Attributes:
+        received: whether this process alone was told to stop; under `jax.distributed` never.
     """
 
     def __init__(self) -> None:
         """Prepare; nothing is caught before the context is entered."""
-        self._received = False
+        self.received = False
+        self._asked = 0
         self._previous: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> "StopSignal":
         """Catch signals, where this is the main thread, the only one that may."""
         is_main = threading.current_thread() is threading.main_thread()
-        if is_main and not jax.distributed.is_initialized():
-            for which in (signal.SIGTERM, signal.SIGINT):
+        if is_main:
+            caught = {signal.SIGINT}
+            if not jax.distributed.is_initialized():
+                caught.add(signal.SIGTERM)
+            for which in caught:
                 self._previous[which] = signal.signal(which, self._receive)
         return self
 
@@ -52,12 +59,16 @@ class StopSignal(contextlib.AbstractContextManager):
             signal.signal(which, handler)  # type: ignore[arg-type]
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        self._received = True
         os.write(2, b"\ntold to stop: finishing this step and saving\n")
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def reached(self, step: int) -> bool:
-        """Whether to stop after this step; ask once a step, in every process."""
         if jax.distributed.is_initialized():
-            return multihost.reached_preemption(step)
-        return self._received
+            os.kill(os.getpid(), signal.SIGTERM)
+        else:
+            self.received = True
+
+    def reached(self) -> bool:
+        """Whether to stop here; every process has to ask equally often."""
+        if jax.distributed.is_initialized():
+            self._asked += 1  # the processes agree on the number of a question
+            return multihost.reached_preemption(self._asked)
+        return self.received

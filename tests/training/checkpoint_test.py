@@ -14,7 +14,9 @@ def _state(value, shape=(40,), dtype=jnp.float32, name="w"):
 def _save(directory, steps, keep=10, metrics=None):
     with Checkpoints(directory, keep=keep) as checkpoints:
         for step in steps:
-            checkpoints.save(step, _state(step), (metrics or {}).get(step))
+            checkpoints.save(step, _state(step))
+            if step in (metrics or {}):
+                checkpoints.add_metrics(step, metrics[step])
         checkpoints.wait()
         return checkpoints.steps
 

@@ -17,29 +17,13 @@ from maskjax.training import hooks, loggers, loop, preemption, run, workdir
 from maskjax.training.state import params_sha256
 
 SCRIPT = Path(__file__).with_name("toy.py")
-MEASURED = ("seconds", "step_seconds", "images_per_second", "data_wait_share", "flops_per_second")
-
-
-def _fit(toy, folder, config=None, *, task=None, data=None):
-    config = config or toy.config()
-    data = data or toy.Data(config.batch_size)
-    return loop.fit(task or toy.Task(), data, config, folder)
-
-
-def _lines(folder):
-    """Lines of metrics.jsonl without what a clock decides."""
-    hidden = {*MEASURED, "compile_seconds"}
-    return [
-        {name: value for name, value in line.items() if name not in hidden}
-        for line in loggers.read_metrics(folder)
-    ]
 
 
 @pytest.fixture(scope="module")
 def straight(toy, tmp_path_factory):
     """A run that nothing interrupts: its folder and its summary."""
     folder = tmp_path_factory.mktemp("straight")
-    return folder, _fit(toy, folder)
+    return folder, toy.fit(folder)
 
 
 def test_a_finished_run_leaves_its_files(straight):
@@ -55,12 +39,12 @@ def test_a_finished_run_leaves_its_files(straight):
     assert json.loads((folder / workdir.CONFIG).read_text())["config"]["total_steps"] == 12
 
 
-def test_lines_have_step_split_loss_and_speed(straight):
+def test_lines_have_step_split_loss_and_speed(toy, straight):
     lines = loggers.read_metrics(straight[0])
     assert [x["step"] for x in lines if x["split"] == "train"] == [1, 2, 4, 6, 8, 10, 12]
     assert [x["step"] for x in lines if x["split"] == "eval"] == [12]
     for line in lines[:-1]:
-        assert set(MEASURED) <= line.keys()
+        assert set(toy.MEASURED) <= line.keys()
         assert line["mfu"] is None
         assert line["loss"] > 0
     assert lines[0]["compile_seconds"] > 0
@@ -93,15 +77,15 @@ def test_a_stopped_run_saves_and_ends_as_if_nothing_had_happened(toy, tmp_path, 
     config = toy.config(save_every_steps=0)
     stopping = _Interrupted(toy.Data(8), 6, lambda: os.kill(os.getpid(), number))
     with pytest.raises(preemption.Preempted) as stopped:
-        _fit(toy, tmp_path, config, data=stopping)
+        toy.fit(tmp_path, config, data=stopping)
     step = stopped.value.step
     assert 0 < step < 12
     assert (tmp_path / workdir.CHECKPOINTS / str(step)).is_dir()
     assert not (tmp_path / workdir.SUMMARY).exists()
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    summary = _fit(toy, tmp_path, config)
+    summary = toy.fit(tmp_path, config)
     assert summary["params_sha256"] == straight[1]["params_sha256"]
-    assert _lines(tmp_path) == _lines(straight[0])
+    assert toy.lines(tmp_path) == toy.lines(straight[0])
 
 
 def _wait_for(condition, process):
@@ -136,9 +120,9 @@ def test_a_killed_process_is_resumed_bitwise(toy, tmp_path, straight, number, is
     else:
         assert process.returncode == -signal.SIGKILL
     # Interrupted or not, saved often or seldom: the numbers are the same.
-    summary = _fit(toy, tmp_path, toy.config(save_every_steps=5))
+    summary = toy.fit(tmp_path, toy.config(save_every_steps=5))
     assert summary["params_sha256"] == straight[1]["params_sha256"]
-    assert _lines(tmp_path) == _lines(straight[0])
+    assert toy.lines(tmp_path) == toy.lines(straight[0])
 
 
 @pytest.mark.parametrize(
@@ -157,21 +141,21 @@ def test_a_run_killed_in_the_middle_of_writing_is_resumed_bitwise(
     killed = subprocess.run(command, capture_output=True, timeout=120, check=False)
     assert killed.returncode == -signal.SIGKILL
     assert not (tmp_path / workdir.SUMMARY).exists()
-    summary = _fit(toy, tmp_path)
+    summary = toy.fit(tmp_path)
     assert summary["params_sha256"] == straight[1]["params_sha256"]
-    assert _lines(tmp_path) == _lines(straight[0])
+    assert toy.lines(tmp_path) == toy.lines(straight[0])
 
 
 def test_a_run_whose_newest_checkpoint_is_damaged_ends_the_same(toy, tmp_path, straight):
     stop = _Interrupted(toy.Data(8), 11, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(preemption.Preempted):
-        _fit(toy, tmp_path, data=stop)
+        toy.fit(tmp_path, data=stop)
     newest = max((tmp_path / workdir.CHECKPOINTS).iterdir(), key=lambda path: int(path.name))
     for file in newest.rglob("*"):
         if file.is_file():
             file.write_bytes(b"")
-    assert _fit(toy, tmp_path)["params_sha256"] == straight[1]["params_sha256"]
-    assert _lines(tmp_path) == _lines(straight[0])
+    assert toy.fit(tmp_path)["params_sha256"] == straight[1]["params_sha256"]
+    assert toy.lines(tmp_path) == toy.lines(straight[0])
 
 
 def test_the_state_of_a_run_can_be_read_from_outside(toy, straight, tmp_path):
@@ -187,15 +171,15 @@ def test_the_state_of_a_run_can_be_read_from_outside(toy, straight, tmp_path):
 
 
 def test_a_kill_between_the_last_save_and_the_summary_costs_nothing(toy, tmp_path, straight):
-    _fit(toy, tmp_path)
-    before = _lines(tmp_path)
+    toy.fit(tmp_path)
+    before = toy.lines(tmp_path)
     (tmp_path / workdir.SUMMARY).unlink()
     task = toy.Task()
-    summary = _fit(toy, tmp_path, task=task)
+    summary = toy.fit(tmp_path, task=task)
     assert task.loss_traces == 0
     assert summary["params_sha256"] == straight[1]["params_sha256"]
     assert summary["knn_accuracy"] == straight[1]["knn_accuracy"]
-    assert _lines(tmp_path) == before
+    assert toy.lines(tmp_path) == before
 
 
 def test_a_finished_run_is_looked_up_and_another_config_refused(toy, straight, monkeypatch):
@@ -211,7 +195,7 @@ def test_a_finished_run_is_looked_up_and_another_config_refused(toy, straight, m
 def test_too_many_steps_that_are_not_finite_stop_the_run(toy, tmp_path):
     task = toy.Task(poison=lambda step: jnp.where(step >= 5, jnp.nan, 1.0))
     with pytest.raises(FloatingPointError, match="in 3 steps in a row, up to step 8"):
-        _fit(toy, tmp_path, task=task)
+        toy.fit(tmp_path, task=task)
     lines = loggers.read_metrics(tmp_path)
     assert lines[-1]["loss"] is None
     # What was saved before the trouble is there.
@@ -221,16 +205,16 @@ def test_too_many_steps_that_are_not_finite_stop_the_run(toy, tmp_path):
 def test_the_guard_also_sees_the_last_step(toy, tmp_path):
     task = toy.Task(poison=lambda step: jnp.where(step >= 9, jnp.nan, 1.0))
     with pytest.raises(FloatingPointError, match="up to step 12"):
-        _fit(toy, tmp_path, task=task)
+        toy.fit(tmp_path, task=task)
     assert not (tmp_path / workdir.SUMMARY).exists()
 
 
 def test_a_batch_that_does_not_fit_leaves_no_folder(toy, tmp_path):
     folder = tmp_path / "run"
     with pytest.raises(ValueError, match="batch_size 10 does not divide by 4 devices"):
-        _fit(toy, folder, toy.config(batch_size=10, num_devices=4))
+        toy.fit(folder, toy.config(batch_size=10, num_devices=4))
     with pytest.raises(ValueError, match="accumulate_steps is 0"):
-        _fit(toy, folder, toy.config(optimizer__accumulate_steps=0))
+        toy.fit(folder, toy.config(optimizer__accumulate_steps=0))
     assert not folder.exists()
 
 
@@ -245,14 +229,9 @@ def test_pictures_are_drawn_from_the_judged_parameters_and_listed(toy, tmp_path,
 
     monkeypatch.setattr(hooks.drawing, "draw", draw)
     config = toy.config(total_steps=3, figures__num_examples=2, figures__every_steps=2)
-    summary = _fit(toy, tmp_path, config)
+    summary = toy.fit(tmp_path, config)
     assert [step for step, _ in drawn] == [2, 3]
     assert all(isinstance(kernel, np.ndarray) for _, kernel in drawn)
     assert summary["figures"] == ["figures/panel.png"]
     (events,) = tmp_path.glob("events.out.tfevents.*")
     assert b"figures/panel" in events.read_bytes()
-
-
-def test_something_is_due_at_its_interval_and_at_the_end():
-    assert [step for step in range(1, 11) if hooks.is_due(step, 4, 10)] == [4, 8, 10]
-    assert [step for step in range(1, 11) if hooks.is_due(step, 0, 10)] == [10]

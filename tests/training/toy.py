@@ -7,7 +7,8 @@ weight_sum = their number.
 As a script, `toy.py FOLDER [OPTIONS]` trains it in a process of its own and prints the losses.
 OPTIONS is JSON: "config" (overrides), "port", "process" and "processes" (to join a cluster),
 "slow_from" (a step from which batches take a second and a half, so that a signal finds it under
-way) and "die_at" (an audit event of Python and a part of its first argument: there it is killed).
+way), "die_in_pass" (in which pass over the evaluation split, from 1, it is killed) and "die_at" (an
+audit event of Python and a part of its first argument: there it is killed).
 """
 
 import functools
@@ -27,6 +28,8 @@ import numpy as np
 from maskjax.training import loggers, loop, parallel, preemption, run
 
 WIDTH = 6
+# Numbers of a line of metrics.jsonl that a clock decides.
+MEASURED = ("seconds", "step_seconds", "images_per_second", "data_wait_share", "flops_per_second")
 
 
 class Task:
@@ -146,6 +149,21 @@ def config(**overrides):
     return config
 
 
+def fit(folder, chosen=None, *, task=None, data=None):
+    """Train in a folder; what is not given is the plain one of this module."""
+    chosen = chosen or config()
+    return loop.fit(task or Task(), data or Data(chosen.batch_size), chosen, folder)
+
+
+def lines(folder):
+    """Lines of metrics.jsonl without what a clock decides."""
+    hidden = {*MEASURED, "compile_seconds"}
+    return [
+        {name: value for name, value in line.items() if name not in hidden}
+        for line in loggers.read_metrics(folder)
+    ]
+
+
 def trajectory(config, task=None, *, global_arrays=None, on_step=None):
     """Take all steps of a config without the loop; returns the metrics of each and the state."""
     task = task or Task()
@@ -169,14 +187,21 @@ def free_port():
         return free.getsockname()[1]
 
 
-class _SlowData(Data):
-    slow_from = 10**9
+class _ScriptedData(Data):
+    slow_from, die_in_pass = 10**9, 0
 
     def train_batches(self, start_step):
         for step, batch in enumerate(super().train_batches(start_step), start_step):
             if step >= self.slow_from:
                 time.sleep(1.5)
             yield batch
+
+    def eval_batches(self, split, batch_size, limit=None):
+        self.die_in_pass -= split == "eval"
+        for batch in super().eval_batches(split, batch_size, limit):
+            yield batch
+            if self.die_in_pass == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _die_at(chosen, part, event, arguments):
@@ -192,10 +217,11 @@ def main(folder, options="{}"):
         address = f"localhost:{options['port']}"
         jax.distributed.initialize(address, options["processes"], options["process"])
     chosen = config(**options.get("config", {}))
-    data = _SlowData(
+    data = _ScriptedData(
         chosen.batch_size, process_index=jax.process_index(), process_count=jax.process_count()
     )
     data.slow_from = options.get("slow_from", data.slow_from)
+    data.die_in_pass = options.get("die_in_pass", data.die_in_pass)
     if "die_at" in options:
         sys.addaudithook(functools.partial(_die_at, *options["die_at"]))
     try:

@@ -11,7 +11,7 @@ import numpy as np
 
 from maskjax import data as data_layer
 from maskjax import tasks
-from maskjax.training import parallel, run
+from maskjax.training import limits, parallel, run
 from maskjax.training.throughput import peak_host_memory
 from maskjax.typing import Array
 
@@ -95,6 +95,7 @@ def time_step(config: Any, shape: tuple[int, ...], *, repeats: int, peak: float)
     Raises:
         ValueError: the config does not fit itself, the shape or the devices.
     """
+    limits.check(config)
     task = tasks.build(config, type("Shape", (), {"shape": shape})())
     spread = parallel.Spread(config.num_devices)
     spread.check_batch(config.batch_size, config.optimizer.accumulate_steps)

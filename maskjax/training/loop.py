@@ -7,7 +7,7 @@ import jax
 
 from maskjax import data as data_layer
 from maskjax import tasks
-from maskjax.training import hooks, workdir
+from maskjax.training import hooks, limits, workdir
 from maskjax.training.run import Run, open_run
 from maskjax.training.state import TrainState, params_sha256
 from maskjax.training.throughput import peak_host_memory
@@ -29,6 +29,7 @@ def train(config: Any, directory: str | Path) -> dict[str, Any]:
         FloatingPointError: too many steps in a row were not finite.
         Preempted: the run was told to stop; its state is saved.
     """
+    limits.check(config)
     folder = workdir.check(config, directory)
     finished = workdir.read_summary(folder)
     if finished is not None:

@@ -19,22 +19,6 @@ from maskjax.training.state import TrainState, create_state
 from maskjax.training.step import init_key, train_step
 from maskjax.training.throughput import Meter
 
-# The smallest value that makes sense of each count, known before anything is compiled.
-_LEAST = {
-    "total_steps": 1,
-    "keep_checkpoints": 1,
-    "log_every_steps": 0,
-    "save_every_steps": 0,
-    "eval_every_steps": 0,
-    "optimizer.accumulate_steps": 1,
-    "optimizer.warmup_steps": 0,
-    "eval.batch_size": 1,
-    "eval.knn_k": 1,
-    "eval.max_train_examples": 0,
-    "figures.num_examples": 0,
-    "figures.every_steps": 0,
-}
-
 
 @dataclasses.dataclass(frozen=True)
 class Run:
@@ -127,13 +111,6 @@ def load_state(task: Any, config: Any, folder: str | Path) -> TrainState:
     return state
 
 
-def _check_counts(config: Any) -> None:
-    for key, least in _LEAST.items():
-        value = functools.reduce(lambda node, name: node[name], key.split("."), config)
-        if value < least:
-            raise ValueError(f"{key} is {value}: it must be at least {least}")
-
-
 @contextlib.contextmanager
 def open_run(task: Any, data: Any, config: Any, folder: Path) -> Iterator[tuple[Run, TrainState]]:
     """Open a run's files and restore its newest whole checkpoint.
@@ -148,10 +125,8 @@ def open_run(task: Any, data: Any, config: Any, folder: Path) -> Iterator[tuple[
         The run and the state to go on from. On every way out, saves that are pending are finished.
 
     Raises:
-        ValueError: a count is below 1, the batch does not fit the devices, or the checkpoints not
-            the model.
+        ValueError: the batch does not fit the devices, or the checkpoints not the model.
     """
-    _check_counts(config)
     spread = parallel.Spread(config.num_devices)
     spread.check_batch(config.batch_size, config.optimizer.accumulate_steps)
     workdir.claim(config, folder)

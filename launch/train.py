@@ -9,7 +9,7 @@ import jax
 from absl import flags
 from ml_collections import config_flags
 
-from maskjax.training import startup
+from maskjax.training import preemption, startup
 from maskjax.training.loop import train
 from maskjax.training.report import report
 
@@ -27,7 +27,11 @@ def main() -> None:
     startup.prepare(multihost=_MULTIHOST.value)
     config_path = config_flags.get_config_filename(flags.FLAGS["config"])
     workdir = _WORKDIR.value or startup.default_workdir(config_path)
-    summary = train(_CONFIG.value, workdir)
+    try:
+        summary = train(_CONFIG.value, workdir)
+    except preemption.Preempted:
+        preemption.leave_soon()
+        raise
     if jax.process_index() == 0:
         print(report(summary, workdir))
 

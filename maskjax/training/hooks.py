@@ -6,9 +6,11 @@ for it may take long; what is cut short of evaluation and drawing, `catch_up` do
 """
 
 import dataclasses
+from typing import Any
 
 import jax
 
+from maskjax import data as data_layer
 from maskjax.training import draw as drawing
 from maskjax.training.preemption import Preempted
 from maskjax.training.run import Run
@@ -80,6 +82,19 @@ def leave_if_told(run: Run, step: int, state: TrainState) -> None:
     if run.stop.reached():
         run.checkpoints.save(step, state)
         raise Preempted(step)
+
+
+def next_batch(run: Run, step: int, state: TrainState, batches: Any) -> Any:
+    """Take the batch after a step, or save that step and stop where it never comes.
+
+    Raises:
+        Preempted: this process, of no cluster, was told to stop while it waited.
+    """
+    try:
+        return run.meter.next_batch(batches)
+    except data_layer.InterruptedWait:
+        run.checkpoints.save(step, state)
+        raise Preempted(step) from None
 
 
 def checkpoint(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:

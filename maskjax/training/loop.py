@@ -49,10 +49,15 @@ def fit(task: Any, data: Any, config: Any, folder: Path) -> dict[str, Any]:
     with open_run(task, data, config, folder) as (run, state):
         start = int(state.step)
         hooks.catch_up(run, start, state)
-        with data_layer.Prefetcher(data.train_batches(start), run.spread.split) as batches:
+        with data_layer.Prefetcher(
+            data.train_batches(start),
+            run.spread.split,
+            is_interrupted=lambda: run.stop.received,
+        ) as batches:
             run.meter.restart()
             for step in range(start + 1, config.total_steps + 1):
-                state, metrics = run.program(state, run.meter.next_batch(batches))
+                batch = hooks.next_batch(run, step - 1, state, batches)
+                state, metrics = run.program(state, batch)
                 for hook in hooks.AFTER_STEP:
                     hook(run, step, state, metrics)
         summary = summarise(run, state)

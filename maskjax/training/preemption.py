@@ -1,6 +1,7 @@
 """Being told to stop: finish what is under way, save, and leave with a code that says so."""
 
 import contextlib
+import multiprocessing
 import os
 import signal
 import threading
@@ -11,6 +12,10 @@ from orbax.checkpoint import multihost
 
 # The exit code of a run that was told to stop and can be resumed: sysexits' "try again" (TEMPFAIL).
 EXIT_CODE = 75
+
+
+# So long a process that was told to stop may take to end after everything is saved.
+_LEAVE_SECONDS = 10.0
 
 
 class Preempted(Exception):
@@ -24,6 +29,23 @@ class Preempted(Exception):
         """Name the step that was saved."""
         super().__init__(f"stopped at step {step}, which is saved: the same command resumes it")
         self.step = step
+
+
+def leave_soon() -> None:
+    """See to it that this process ends, though a stuck loader keeps Python from ending by itself.
+
+    Python waits for threads and workers that never finish, such as ones that read from a file
+    server that is gone.
+    """
+
+    def leave() -> None:
+        for worker in multiprocessing.active_children():
+            worker.kill()
+        os._exit(EXIT_CODE)
+
+    timer = threading.Timer(_LEAVE_SECONDS, leave)
+    timer.daemon = True
+    timer.start()
 
 
 class StopSignal(contextlib.AbstractContextManager):

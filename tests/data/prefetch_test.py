@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from maskjax.data import Prefetcher
+from maskjax.data import InterruptedWait, Prefetcher, prefetch
 
 
 def _wait_until(condition, seconds=5.0):
@@ -91,3 +91,47 @@ def test_dropping_it_stops_the_thread():
 def test_depth_below_one_is_refused():
     with pytest.raises(ValueError, match="depth=0"):
         Prefetcher(iter(()), lambda x: x, depth=0)
+
+
+@pytest.fixture
+def stalled(monkeypatch):
+    """An iterator whose second batch never comes, until the test is over."""
+    monkeypatch.setattr(prefetch, "_CLOSE_SECONDS", 0.1)
+    over = threading.Event()
+
+    def make():
+        yield 0
+        over.wait()
+
+    yield make()
+    over.set()
+
+
+def test_a_wait_for_a_batch_that_never_comes_can_be_interrupted(stalled, caplog):
+    is_told = threading.Event()
+    with Prefetcher(stalled, lambda x: x, is_interrupted=is_told.is_set) as batches:
+        assert next(batches) == 0
+        threading.Timer(0.2, is_told.set).start()
+        with pytest.raises(InterruptedWait):
+            next(batches)
+    assert "A batch is being made for too long" in caplog.text
+
+
+def test_batches_that_are_ready_come_before_an_interruption():
+    with Prefetcher(iter(range(2)), lambda x: x, is_interrupted=lambda: True) as batches:
+        assert _wait_until(batches._ready.full)
+        assert next(batches) == 0
+
+
+def test_closing_ends_the_wait_of_another_thread(stalled):
+    batches = Prefetcher(stalled, lambda x: x)
+    assert next(batches) == 0
+    threading.Timer(0.2, batches.close).start()
+    with pytest.raises(StopIteration):
+        next(batches)
+
+
+def test_a_dead_thread_is_an_error(monkeypatch):
+    monkeypatch.setattr(prefetch, "_fill", lambda *_: None)
+    with pytest.raises(RuntimeError, match="has died"):
+        next(Prefetcher(iter(range(2)), lambda x: x))

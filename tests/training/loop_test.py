@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from maskjax.data import prefetch
 from maskjax.training import hooks, loggers, loop, preemption, run, workdir
 from maskjax.training.state import params_sha256
 
@@ -88,6 +90,22 @@ def test_a_stopped_run_saves_and_ends_as_if_nothing_had_happened(toy, tmp_path, 
     assert toy.lines(tmp_path) == toy.lines(straight[0])
 
 
+def test_a_stop_reaches_a_run_whose_loader_stalls(toy, tmp_path, straight, monkeypatch):
+    monkeypatch.setattr(prefetch, "_CLOSE_SECONDS", 0.1)
+    over = threading.Event()
+
+    def stall():
+        threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        over.wait()
+
+    config = toy.config(save_every_steps=0)
+    with pytest.raises(preemption.Preempted, match="stopped at step 6, which is saved"):
+        toy.fit(tmp_path, config, data=_Interrupted(toy.Data(8), 6, stall))
+    over.set()
+    assert toy.fit(tmp_path, config)["params_sha256"] == straight[1]["params_sha256"]
+    assert toy.lines(tmp_path) == toy.lines(straight[0])
+
+
 def _wait_for(condition, process):
     for _ in range(600):
         if condition():
@@ -99,7 +117,12 @@ def _wait_for(condition, process):
 
 @pytest.mark.parametrize(
     ("number", "is_clustered"),
-    [(signal.SIGTERM, False), (signal.SIGTERM, True), (signal.SIGKILL, False)],
+    [
+        (signal.SIGTERM, False),
+        (signal.SIGTERM, True),
+        (signal.SIGINT, True),
+        (signal.SIGKILL, False),
+    ],
 )
 def test_a_killed_process_is_resumed_bitwise(toy, tmp_path, straight, number, is_clustered):
     options = {"slow_from": 7, "config": {"save_every_steps": 3}}
@@ -114,7 +137,7 @@ def test_a_killed_process_is_resumed_bitwise(toy, tmp_path, straight, number, is
     _wait_for((tmp_path / workdir.CHECKPOINTS / "6").is_dir, process)
     process.send_signal(number)
     out, _ = process.communicate(timeout=60)
-    if number == signal.SIGTERM:
+    if number != signal.SIGKILL:
         assert process.returncode == preemption.EXIT_CODE
         assert "the same command resumes it" in out
     else:

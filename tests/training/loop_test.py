@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from maskjax import data as data_layer
 from maskjax.data import prefetch
 from maskjax.training import hooks, loggers, loop, preemption, run, workdir
 from maskjax.training.state import params_sha256
@@ -146,6 +147,43 @@ def test_a_killed_process_is_resumed_bitwise(toy, tmp_path, straight, number, is
     summary = toy.fit(tmp_path, toy.config(save_every_steps=5))
     assert summary["params_sha256"] == straight[1]["params_sha256"]
     assert toy.lines(tmp_path) == toy.lines(straight[0])
+
+
+@pytest.fixture(scope="module")
+def from_file(toy, tmp_path_factory):
+    """A config of rows in a file, and a run of it that no worker helps and nothing interrupts."""
+    folder = tmp_path_factory.mktemp("from_file")
+    rows = np.random.default_rng(0).normal(size=(40, toy.WIDTH)).astype(np.float32)
+    labels = (rows[:, 0] > 0).astype(np.int32)
+    np.savez(folder / "x.npz", x_train=rows[:24], y_train=labels[:24], x_test=rows[24:],
+             y_test=labels[24:])  # fmt: skip
+    config = toy.config(data__source=f"array:{folder / 'x.npz'}", save_every_steps=3)
+    data = data_layer.build(config.data, seed=config.seed, batch_size=config.batch_size)
+    return config, folder, toy.fit(folder, config, data=data)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_loaders_workers_too_is_resumed_bitwise(toy, tmp_path, from_file, number):
+    config, folder, straight = from_file
+    config = config.copy_and_resolve_references()
+    config.data.num_workers = 2
+    options = {"slow_from": 7, "config": {"data": config.data.to_dict(), "save_every_steps": 3}}
+    process = subprocess.Popen(
+        [sys.executable, str(SCRIPT), str(tmp_path), json.dumps(options)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # a process group of its own, as a shell or a scheduler makes it
+    )
+    _wait_for((tmp_path / workdir.CHECKPOINTS / "6").is_dir, process)
+    os.killpg(process.pid, number)
+    out, errors = process.communicate(timeout=60)
+    assert process.returncode == preemption.EXIT_CODE, errors
+    assert "the same command resumes it" in out
+    data = data_layer.build(config.data, seed=config.seed, batch_size=config.batch_size)
+    summary = toy.fit(tmp_path, config, data=data)
+    assert summary["params_sha256"] == straight["params_sha256"]
+    assert toy.lines(tmp_path) == toy.lines(folder)
 
 
 @pytest.mark.parametrize(

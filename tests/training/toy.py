@@ -25,6 +25,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
+from maskjax import data as data_layer
 from maskjax.training import loggers, loop, parallel, preemption, run
 
 WIDTH = 6
@@ -58,7 +59,7 @@ class Task:
 
     def loss(self, params, batch, keys, step, *, train=True):
         self.loss_traces += 1
-        x = batch["inputs"]
+        x = batch["inputs"].reshape(-1, WIDTH)
         is_masked = self.is_masked(keys)
         predicted = jnp.where(is_masked, 0.0, x) @ params["kernel"] + params["bias"][None]
         weights = is_masked.astype(jnp.float32)
@@ -71,7 +72,7 @@ class Task:
         return loss, (jnp.sum(weights), {"hidden_share": hidden})
 
     def features(self, params, inputs):
-        return inputs @ params["kernel"]
+        return inputs.reshape(-1, WIDTH) @ params["kernel"]
 
 
 class Data:
@@ -187,20 +188,26 @@ def free_port():
         return free.getsockname()[1]
 
 
-class _ScriptedData(Data):
-    slow_from, die_in_pass = 10**9, 0
+class _Scripted:
+    """Data that is slow, and deadly; see the top of this file."""
+
+    def __init__(self, data, slow_from=10**9, die_in_pass=0):
+        self._data, self._slow_from, self._passes_left = data, slow_from, die_in_pass
+
+    def __getattr__(self, name):
+        return getattr(self._data, name)
 
     def train_batches(self, start_step):
-        for step, batch in enumerate(super().train_batches(start_step), start_step):
-            if step >= self.slow_from:
+        for step, batch in enumerate(self._data.train_batches(start_step), start_step):
+            if step >= self._slow_from:
                 time.sleep(1.5)
             yield batch
 
-    def eval_batches(self, split, batch_size, limit=None):
-        self.die_in_pass -= split == "eval"
-        for batch in super().eval_batches(split, batch_size, limit):
+    def eval_batches(self, split, *options):
+        self._passes_left -= split == "eval"
+        for batch in self._data.eval_batches(split, *options):
             yield batch
-            if self.die_in_pass == 0:
+            if self._passes_left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -217,15 +224,18 @@ def main(folder, options="{}"):
         address = f"localhost:{options['port']}"
         jax.distributed.initialize(address, options["processes"], options["process"])
     chosen = config(**options.get("config", {}))
-    data = _ScriptedData(
-        chosen.batch_size, process_index=jax.process_index(), process_count=jax.process_count()
-    )
-    data.slow_from = options.get("slow_from", data.slow_from)
-    data.die_in_pass = options.get("die_in_pass", data.die_in_pass)
+    place = {"process_index": jax.process_index(), "process_count": jax.process_count()}
+    if chosen.data.source == "toy":
+        data = Data(chosen.batch_size, **place)
+    else:
+        data = data_layer.build(
+            chosen.data, seed=chosen.seed, batch_size=chosen.batch_size, **place
+        )
+    acts = {name: options[name] for name in ("slow_from", "die_in_pass") if name in options}
     if "die_at" in options:
         sys.addaudithook(functools.partial(_die_at, *options["die_at"]))
     try:
-        summary = loop.fit(Task(), data, chosen, Path(folder))
+        summary = loop.fit(Task(), _Scripted(data, **acts), chosen, Path(folder))
     except preemption.Preempted as stopped:
         print(stopped)
         sys.exit(preemption.EXIT_CODE)

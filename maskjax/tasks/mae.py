@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from maskjax import masking
 from maskjax.models.patches import grid_shape, patchify, unpatchify
 from maskjax.tasks import losses
-from maskjax.tasks.vit import build_model, check_choice, ratio_schedule
+from maskjax.tasks.options import check_choice, patch_rule, ratio_schedule
+from maskjax.tasks.vit import build_model
 from maskjax.typing import Array, Batch, Float, Int, Key, Params
 
 _FOLD_DROP_PATH = 1  # keeps drop path's draws apart from the masking rule's
@@ -244,32 +245,25 @@ def build(config: Any, data: Any) -> MaskedPatches:
     check_choice("loss.on", loss.on, ("masked", "all"))
     check_choice("loss.kind", loss.kind, losses.LOSS_KINDS)
     fills = ("drop",) if model.name == "mae" else ("token", "noise", "zero")
-    check_choice(f"mask.fill for model.name {model.name!r}", config.mask.fill, fills)
-    patch_size = tuple(model.patch_size)
+    check_choice(f"mask.fill (with model.name {model.name!r})", config.mask.fill, fills)
+    patch_size = _patch_size(model.patch_size)
     grid = grid_shape(data.shape, patch_size)
-    schedule = ratio_schedule(config.mask, config.total_steps)
+    schedule = ratio_schedule(config)
     length = math.prod(grid)
-    for count in (schedule.min_num_masked(length), schedule.max_num_masked(length)):
+    for ratio in (schedule.min_ratio, schedule.max_ratio):
+        count = masking.num_masked_from_ratio(length, ratio)
         if not 0 < count < length:
+            key = "mask.ratio" if ratio == config.mask.ratio else "mask.final_ratio"
             raise ValueError(
-                f"mask.ratio {config.mask.ratio} hides {count} of {length} patches: at least one "
-                "must be hidden and one visible; change the ratio or use smaller patches"
+                f"{key} {ratio} hides {count} of {length} patches: at least one must be hidden "
+                "and one visible; change the ratio or use smaller patches"
             )
     module, flops = build_model(config, grid, math.prod(patch_size) * data.shape[-1])
-    masking.make_rule(config.mask.rule)  # Refuses an unknown one before its options are looked up.
-    if "image" not in (modalities := masking.RULES[config.mask.rule].on):
-        raise ValueError(
-            f"mask.rule {config.mask.rule!r} is for {modalities}, not for "
-            f"patches: use one of {masking.rules_on('image')}"
-        )
-    options = dict(config.mask.get(config.mask.rule, {}))
-    if options.pop("follows", "step") == "key":
-        options["step"] = None
     task = MaskedPatches(
         model=module,
         shape=tuple(data.shape),
         patch_size=patch_size,
-        rule=masking.make_rule(config.mask.rule, **options),
+        rule=patch_rule(config.mask, grid, schedule.max_num_masked(length)),
         schedule=schedule,
         fill=config.mask.fill,
         target=loss.target,
@@ -281,6 +275,13 @@ def build(config: Any, data: Any) -> MaskedPatches:
     )
     jax.eval_shape(lambda: _try_out(task))  # what does not fit together shows here
     return task
+
+
+def _patch_size(sides: Any) -> tuple[int, ...]:
+    """Refuses sides that are no whole numbers."""
+    if not all(isinstance(side, int) for side in sides):
+        raise ValueError(f"model.patch_size {tuple(sides)} must hold whole numbers, such as 2,2")
+    return tuple(sides)
 
 
 def _try_out(task: MaskedPatches) -> Array:

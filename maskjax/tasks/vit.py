@@ -1,44 +1,17 @@
 """Vision transformers from a config: modules, sizes, what they cost."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from maskjax import masking
 from maskjax.models.mae import Decoder, Encoder, MaskedAutoencoder, SimMIM, position_kinds
 from maskjax.models.sizes import Size, decoder_sizes, encoder_sizes, transformer_flops
 from maskjax.models.transformer import Transformer
-
-
-def check_choice(name: str, value: str, known: Sequence[str]) -> None:
-    """Raises a ValueError that lists the known values where `value` is none of them."""
-    if value not in known:
-        raise ValueError(f"unknown {name} {value!r}: use one of {tuple(known)}")
-
-
-def ratio_schedule(mask: Any, total_steps: int) -> masking.Schedule:
-    """Makes the mask-ratio schedule of a config.
-
-    Args:
-        mask: `config.mask`; the ratio goes from `ratio` to `final_ratio`, or is drawn between.
-        total_steps: Steps that it takes to get there.
-
-    Returns:
-        The schedule.
-
-    Raises:
-        ValueError: an unknown schedule or a ratio outside (0, 1).
-    """
-    if mask.schedule == "constant":
-        return masking.make_schedule("constant", ratio=mask.ratio)
-    if mask.schedule == "uniform":
-        low, high = sorted((mask.ratio, mask.final_ratio))
-        return masking.make_schedule("uniform", low=low, high=high)
-    return masking.make_schedule(
-        mask.schedule, start=mask.ratio, end=mask.final_ratio, total_steps=total_steps
-    )
+from maskjax.tasks.options import check_choice, ratio_schedule
 
 
 def _size(model: Any, which: str, table: Mapping[str, Size]) -> Size:
@@ -91,6 +64,11 @@ def build_model(
     def transformer(size: Size, drop_path: float) -> Transformer:
         if model.attention == "cudnn":
             masking.attention.check_cudnn(dtype, size.width // size.num_heads)
+            if jax.default_backend() != "gpu":
+                raise ValueError(
+                    "model.attention 'cudnn' needs an NVIDIA GPU, and JAX has the backend "
+                    f"{jax.default_backend()!r}: use 'xla' or 'blockwise'"
+                )
         return Transformer(
             depth=size.depth,
             num_heads=size.num_heads,
@@ -107,7 +85,7 @@ def build_model(
             f"{size.depth} blocks (model.encoder.depth)"
         )
     encoder = Encoder(grid, size.width, transformer(size, model.drop_path), model.positions, dtype)
-    visible = length - ratio_schedule(config.mask, config.total_steps).min_num_masked(length)
+    visible = length - ratio_schedule(config).min_num_masked(length)
     encoded = visible if model.name == "mae" else length
     forward = transformer_flops(size, 1 + encoded) + 2 * encoded * patch_numbers * size.width
     if model.name == "simmim":

@@ -157,6 +157,7 @@ def test_the_attention_backend_is_passed_on_to_every_block(build, monkeypatch, n
         return query
 
     monkeypatch.setattr(jax.nn, "dot_product_attention", recorded)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     options = {"model.attention": name, "model.dtype": "bfloat16", "model.decoder.width": 16}
     task = build(**options)
     used.clear()

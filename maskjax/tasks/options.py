@@ -1,0 +1,96 @@
+"""From a config to its masking rule and schedule; errors name the key of the config to mend."""
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from maskjax import masking
+
+
+def check_choice(name: str, value: str, known: Sequence[str]) -> None:
+    """Raises a ValueError that lists the known values where `value` is none of them."""
+    if value not in known:
+        near = difflib.get_close_matches(value, known, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise ValueError(f"unknown {name} {value!r}{hint}: use one of {tuple(known)}")
+
+
+def ratio_schedule(config: Any) -> masking.Schedule:
+    """Makes the mask-ratio schedule of a config.
+
+    Args:
+        config: The whole config; the ratio goes from `mask.ratio` to `mask.final_ratio` in
+            `total_steps` steps, or is drawn between.
+
+    Returns:
+        The schedule.
+
+    Raises:
+        ValueError: an unknown schedule or a ratio outside (0, 1).
+    """
+    options = config.mask
+    check_choice("mask.schedule", options.schedule, tuple(masking.SCHEDULES))
+    for key in ("ratio", "final_ratio"):
+        if not 0 < options[key] < 1:
+            raise ValueError(
+                f"mask.{key} {options[key]} must lie strictly between 0 and 1, for example 0.75"
+            )
+    if options.schedule == "constant":
+        return masking.make_schedule("constant", ratio=options.ratio)
+    if options.schedule == "uniform":
+        low, high = sorted((options.ratio, options.final_ratio))
+        return masking.make_schedule("uniform", low=low, high=high)
+    return masking.make_schedule(
+        options.schedule,
+        start=options.ratio,
+        end=options.final_ratio,
+        total_steps=config.total_steps,
+    )
+
+
+def patch_rule(options: Any, grid: tuple[int, ...], num_masked: int) -> masking.Rule:
+    """Makes the rule of a config and tries it, so that errors name the section to mend.
+
+    Args:
+        options: `config.mask`; the section of the rule's name holds its options.
+        grid: Patches along each axis.
+        num_masked: How many of them are hidden.
+
+    Returns:
+        The rule.
+
+    Raises:
+        ValueError: a rule that is unknown or not for patches, or options that do not fit.
+    """
+    name = options.rule
+    missing = {
+        each: masking.missing_options(masking.make_rule(each), {})
+        for each in masking.rules_on("image")
+    }
+    trainable = [each for each in missing if not missing[each]]
+    if name not in masking.RULES:
+        check_choice("mask.rule", name, trainable)
+    if "image" not in (modalities := masking.RULES[name].on):
+        raise ValueError(
+            f"mask.rule {name!r} is for {modalities}, not for patches: use one of {trainable}"
+        )
+    if missing[name]:
+        raise ValueError(
+            f"mask.rule {name!r} needs {', '.join(missing[name])}, which a config cannot give: "
+            f"use one of {trainable}"
+        )
+    check_choice("mask.sliding.follows", options.sliding.follows, ("step", "key"))
+    given = dict(options.get(name, {}))
+    if given.pop("follows", "step") == "key":
+        given["step"] = None
+    try:
+        rule = masking.make_rule(name, **given)
+        step = {"step": jnp.int32(0)} if masking.needs_step(rule) else {}
+        keys = jax.random.split(jax.random.key(0), 1)
+        jax.eval_shape(lambda: masking.draw(rule, keys, grid, num_masked, **step))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"mask.rule {name!r} with mask.{name} {given}: {error}") from error
+    return rule

@@ -29,10 +29,11 @@ def get_config(variant: str = "") -> ConfigDict:
     """Builds the config of a variant."""
     name, is_smoke = _split_smoke(variant)
     if name not in VARIANTS:
-        near = difflib.get_close_matches(name, VARIANTS, n=1)
+        known = [*VARIANTS, "smoke", *(f"{known}_smoke" for known in VARIANTS)]
+        near = difflib.get_close_matches(variant, known, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise ValueError(
-            f"unknown variant {name!r}{hint}: use one of {sorted(VARIANTS)}, smoke or X_smoke"
+            f"unknown variant {variant!r}{hint}: use one of {sorted(VARIANTS)}, smoke or X_smoke"
         )
     config = base()
     VARIANTS[name](config)

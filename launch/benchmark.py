@@ -23,16 +23,20 @@ def main() -> None:
     """Time each batch size and print its row."""
     startup.prepare()
     config = _CONFIG.value
-    shape = tuple(map(int, _SHAPE.value)) if _SHAPE.value else benchmark.example_shape(config)
+    sizes = startup.whole_numbers("batch_sizes", _BATCH_SIZES.value or [str(config.batch_size)])
+    shape = tuple(startup.whole_numbers("shape", _SHAPE.value or []))
+    shape = shape or benchmark.example_shape(config)
+    benchmark.check(config, shape, sizes)
     if _MASKS.value:
-        size = int((_BATCH_SIZES.value or [config.batch_size])[0])
-        lines = mask_benchmark.report(config, shape, step_batch_size=size, repeats=_REPEATS.value)
+        lines = mask_benchmark.report(
+            config, shape, step_batch_size=sizes[0], repeats=_REPEATS.value
+        )
         for line in lines:
             print(line, flush=True)
         return
     peak = benchmark.matmul_peak(config.model.dtype)
     print(benchmark.header(peak))
-    for batch_size in map(int, _BATCH_SIZES.value or [config.batch_size]):
+    for batch_size in sizes:
         config.batch_size = batch_size
         timing = benchmark.time_step(config, shape, repeats=_REPEATS.value, peak=peak)
         print(benchmark.row(timing), flush=True)

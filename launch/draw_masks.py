@@ -26,6 +26,7 @@ def main() -> None:
     # Beside a training run on the same GPU, take only the memory that is needed.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     startup.prepare()
+    Path(_OUT.value).mkdir(parents=True, exist_ok=True)  # Whether it can be, shows before drawing.
     recording = Path(_AUDIO.value) if _AUDIO.value else None
     drawn = mask_sheets.sheets(_SHEETS.value, seed=_SEED.value, recording=recording)
     for name, figure in drawn:

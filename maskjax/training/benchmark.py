@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -78,6 +78,19 @@ def example_shape(config: Any) -> tuple[int, ...]:
     if config.data.size and config.data.channels:
         return (*config.data.size, config.data.channels)
     return data_layer.build(config.data, seed=config.seed, batch_size=config.batch_size).shape
+
+
+def check(config: Any, shape: tuple[int, ...], batch_sizes: Sequence[int]) -> None:
+    """Refuse what `time_step` would, for each batch size, before anything runs.
+
+    Raises:
+        ValueError: the config does not fit itself, the shape or the devices.
+    """
+    limits.check(config)
+    tasks.build(config, type("Shape", (), {"shape": shape})())
+    spread = parallel.Spread(config.num_devices)
+    for batch_size in batch_sizes:
+        spread.check_batch(batch_size, config.optimizer.accumulate_steps)
 
 
 def time_step(config: Any, shape: tuple[int, ...], *, repeats: int, peak: float) -> Timing:

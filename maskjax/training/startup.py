@@ -1,23 +1,37 @@
 """What every launcher does first and last: flags, the compilation cache, errors in one line."""
 
 import difflib
+import errno
 import importlib.util
 import os
 import re
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import jax
 from absl import app, flags, logging
+from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
 
 from maskjax.training import allocator, preemption
 
 USER_ERROR = 2
 _PACKAGE = str(Path(__file__).parents[1])
+_TO_MEND = {
+    errno.ENOENT: "give a path that exists",
+    errno.EACCES: "give a path that you may use",
+    errno.EPERM: "give a path that you may use",
+    errno.EROFS: "give a path that can be written",
+    errno.ENOTDIR: "a part of this path is a file; give another",
+    errno.EISDIR: "give the path of a file",
+    errno.EEXIST: "give another path",
+    errno.ENAMETOOLONG: "give a shorter path",
+    errno.ENOSPC: "free some space; the same command then goes on from the newest checkpoint",
+    errno.EDQUOT: "free some space; the same command then goes on from the newest checkpoint",
+}
 
 
 def default_workdir(config_path: str) -> str:
@@ -42,12 +56,25 @@ def prepare(*, multihost: bool = False) -> None:
 
     Args:
         multihost: join the other processes of a cluster that JAX knows how to find.
+
+    Raises:
+        ValueError: there is no such cluster, or JAX has no such devices as JAX_PLATFORMS asks for.
     """
     _enable_compilation_cache()
     if _will_run_on_cpu():
         allocator.keep_freed_memory()
     if multihost:
-        jax.distributed.initialize()
+        try:
+            jax.distributed.initialize()
+        except ValueError as error:
+            raise ValueError(
+                f"--multihost: JAX finds no cluster ({error}); start this under Slurm, Open MPI, "
+                "Kubernetes or on a TPU pod, or leave the flag out"
+            ) from error
+    try:
+        jax.devices()
+    except RuntimeError as error:
+        raise ValueError(f"JAX cannot start ({error}); set JAX_PLATFORMS=cpu or unset it") from None
 
 
 def _will_run_on_cpu() -> bool:
@@ -92,10 +119,11 @@ def guard(main: Callable[[], None]) -> None:
     except preemption.Preempted as stopped:
         print(stopped, flush=True)
         sys.exit(preemption.EXIT_CODE)
-    except (ValueError, FileNotFoundError, FloatingPointError) as error:
-        if not _is_for_the_user(error):
+    except Exception as error:
+        message = _message_for_the_user(error)
+        if message is None:
             raise
-        _fail(str(error))
+        _fail(message)
 
 
 def _fail(message: str) -> NoReturn:
@@ -103,11 +131,43 @@ def _fail(message: str) -> NoReturn:
     sys.exit(USER_ERROR)
 
 
-def _is_for_the_user(error: Exception) -> bool:
-    """Whether this package raised the error itself, and so wrote its message for the user."""
-    if isinstance(error, FileNotFoundError):
-        return True
-    return traceback.extract_tb(error.__traceback__)[-1].filename.startswith(_PACKAGE)
+def _message_for_the_user(error: Exception) -> str | None:
+    """What a user can act on: this package's own words, or a path or a memory that is too small."""
+    if isinstance(error, OSError) and error.errno in _TO_MEND:
+        what = f"{error.filename or 'a file'}: {error.strerror}"
+        return f"{what}; {_TO_MEND[error.errno]}"
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+        reason = (str(error).splitlines() or ["MemoryError"])[0]
+        return (
+            f"memory is too small ({reason}); lower batch_size or the model's size, or set "
+            "optimizer.accumulate_steps or model.remat=True"
+        )
+    is_ours = traceback.extract_tb(error.__traceback__)[-1].filename.startswith(_PACKAGE)
+    if isinstance(error, FileNotFoundError) or (
+        is_ours and isinstance(error, ValueError | FloatingPointError)
+    ):
+        return str(error)
+    return None
+
+
+def whole_numbers(flag: str, words: Sequence[str]) -> list[int]:
+    """Read a flag that lists numbers.
+
+    Args:
+        flag: its name, for the message.
+        words: what stands between the commas.
+
+    Raises:
+        ValueError: one is no whole number of at least 1.
+
+    Example:
+        >>> whole_numbers("batch_sizes", ["8", "16"])
+        [8, 16]
+    """
+    for word in words:
+        if not word.strip().isdecimal() or int(word) < 1:
+            raise ValueError(f"--{flag}: {word!r} must be a whole number of at least 1, as in 8,16")
+    return [int(word) for word in words]
 
 
 def _parse(argv: list[str]) -> list[str]:
@@ -117,16 +177,18 @@ def _parse(argv: list[str]) -> list[str]:
     try:
         return flags.FLAGS(argv)
     except flags.Error as error:
-        _fail(str(error))
+        missing = re.match(r"flag --(\w+)=None: ", str(error))
+        _fail(f"give --{missing[1]}=..." if missing else str(error))
 
 
 def _value_of(flag: str, argv: list[str]) -> str | None:
-    """Find the value of a flag that is not parsed yet: --flag=value or --flag value."""
+    """Find the last value of a flag that is not parsed yet: --flag=value or --flag value."""
+    found = None
     for here, after in zip(argv, [*argv[1:], None], strict=True):
         name, is_joined, value = here.lstrip("-").partition("=")
         if here.startswith("-") and name == flag:
-            return value if is_joined else after
-    return None
+            found = value if is_joined else after
+    return found
 
 
 def check_config(argv: list[str]) -> None:
@@ -143,18 +205,34 @@ def check_config(argv: list[str]) -> None:
         _fail("give a config: --config=configs/mae.py or --config=configs/mae.py:smoke")
     path = Path(config_path.partition(":")[0])
     if not path.is_file():
-        beside = path.parent if path.parent.is_dir() else Path("configs")
-        known = ", ".join(sorted(str(file) for file in beside.glob("*.py"))) or "none"
-        _fail(f"config file {path} does not exist; known: {known}")
-    try:
-        config = config_flags.ConfigFileFlagParser("config").parse(config_path)
-    except (ValueError, KeyError) as error:
-        _fail(_last_error_line(str(error)))
-    keys = _dotted_keys(config.to_dict() if config is not None else {})
+        _fail(f"config file {path} does not exist; {_known_configs(path)}")
+    keys = _dotted_keys(_load(config_path, path))
     for argument in argv:
         override = re.match(r"--?(?:no)?config\.([^=]+)", argument)
         if override and override[1] not in keys:
             _fail(f"unknown config key {override[1]!r}: {_nearest(override[1], keys)}")
+
+
+def _known_configs(path: Path) -> str:
+    """Name the config files beside a path that is none, the most similar one first."""
+    folder = next((it for it in (path, path.parent) if it.is_dir()), Path("configs"))
+    known = sorted(str(file) for file in folder.glob("*.py")) or ["none"]
+    near = difflib.get_close_matches(str(path), known, n=1)
+    return "".join(f"did you mean {name}? " for name in near) + f"known: {', '.join(known)}"
+
+
+def _load(config_path: str, path: Path) -> dict[str, Any]:
+    """Load a config as flags do, `path` without its variant; what it raises becomes one line."""
+    try:
+        config = config_flags.ConfigFileFlagParser("config").parse(config_path)
+        if not isinstance(config, ConfigDict):
+            _fail(f"{path}: get_config returns no ConfigDict but {type(config).__name__}")
+        return config.to_dict()
+    except ValueError as error:  # a variant that get_config refuses
+        _fail(_last_error_line(str(error)))
+    except Exception as error:  # whatever somebody's own file raises
+        kind = type(error).__name__
+        _fail(f"config file {path} cannot be loaded: {kind}: {_last_error_line(str(error))}")
 
 
 def _last_error_line(text: str) -> str:

@@ -131,7 +131,7 @@ def config_file(tmp_path):
             "'optimizer.learning_rate': did you mean 'optimizer.base_lr'?",
         ),
         (["--config={}:nope"], "unknown variant 'nope': known are default, smoke"),
-        (["--config", "{}.txt"], "does not exist; known: "),
+        (["--config", "{}.txt"], "does not exist; did you mean "),
         ([], "give a config"),
         (["--config"], "give a config"),
     ],

@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import re
+import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from maskjax.training.state import named_leaves
 from maskjax.typing import PyTree
 
 _STATE, _CHECKSUMS = "state", "checksums"
+_RETRY_SECONDS = 1.0
 
 
 def _checksums(tree: PyTree) -> dict[str, int]:
@@ -156,8 +158,9 @@ class Checkpoints(contextlib.AbstractContextManager):
     def restore(self, state: PyTree) -> PyTree:
         """Read the newest whole checkpoint.
 
-        A damaged one is named in a warning and, unless this is read-only, moved aside, so that its
-        step can be saved again.
+        One that cannot be read is read once more after a second, for file servers have their
+        moments. A damaged one is named in a warning and, unless this is read-only, moved aside, so
+        that its step can be saved again.
 
         Args:
             state: a state of the wanted structure, shapes, dtypes and placement.
@@ -169,6 +172,9 @@ class Checkpoints(contextlib.AbstractContextManager):
             ValueError: a checkpoint of another structure, shape or dtype.
         """
         for step in reversed(self.steps):
+            with contextlib.suppress(DamagedCheckpointError):
+                return self.restore_step(step, state)
+            time.sleep(_RETRY_SECONDS)
             try:
                 return self.restore_step(step, state)
             except DamagedCheckpointError as error:

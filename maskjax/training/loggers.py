@@ -39,11 +39,14 @@ def _json_number(value: Any) -> Any:
 class Progress:
     """A bar with loss, speed and time left on a terminal; plain lines elsewhere."""
 
-    def __init__(self, start: int, total: int, *, name: str, file: Any = None):
-        """Show `start` of `total` steps as done, on `file` or standard output."""
+    def __init__(
+        self, start: int, total: int, *, name: str, file: Any = None, is_shown: bool = True
+    ):
+        """Show `start` of `total` steps as done, on `file` or standard output, or nothing ever."""
         self._file = sys.stdout if file is None else file
+        self._is_shown = is_shown
         self._total, self._name = total, name
-        is_terminal = self._file.isatty()
+        is_terminal = is_shown and self._file.isatty()
         self._bar = (
             tqdm(total=total, initial=start, desc=name, unit="step", file=self._file)
             if is_terminal
@@ -67,7 +70,7 @@ class Progress:
         """Print a line without tearing the bar."""
         if self._bar is not None:
             self._bar.write(text, file=self._file)
-        else:
+        elif self._is_shown:
             print(text, file=self._file, flush=True)
 
     def close(self) -> None:
@@ -81,7 +84,7 @@ class Progress:
 
 
 class RunLog(contextlib.AbstractContextManager):
-    """Writes a run's numbers; in a run over several processes only the first one does.
+    """Writes and shows a run's numbers; in a run over several processes the first one alone does.
 
     Attributes:
         last: the last line of each split, "train" and "eval", from before a resumption too.
@@ -101,7 +104,7 @@ class RunLog(contextlib.AbstractContextManager):
         self.last = {line["split"]: line for line in kept}
         self._before = max((line.get("seconds", 0.0) for line in kept), default=0.0)
         self._began = time.perf_counter()
-        self.progress = Progress(start, total, name=workdir.name)
+        self.progress = Progress(start, total, name=workdir.name, is_shown=self._writes)
         if self._writes:
             write_atomically(workdir / METRICS, "".join(json.dumps(x) + "\n" for x in kept))
             self._file = (workdir / METRICS).open("a", encoding="utf-8")

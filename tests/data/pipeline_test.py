@@ -1,6 +1,9 @@
 """Batches as functions of (seed, step): over workers, processes, seeks and epochs; padding."""
 
 import itertools
+import multiprocessing
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -86,6 +89,20 @@ def test_workers_change_nothing(photos):
     workers.close()
     with pytest.raises(StopIteration):
         next(workers)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_workers_outlive_the_signals_that_a_process_group_gets(photos, number):
+    alone = photos()().train_batches()
+    workers = photos(num_workers=2)().train_batches()
+    _assert_same(next(alone), next(workers))
+    children = multiprocessing.active_children()
+    assert len(children) >= 2
+    for child in children:
+        os.kill(child.pid, number)
+    for _ in range(12):  # more than lay ready
+        _assert_same(next(alone), next(workers))
+    workers.close()
 
 
 @pytest.mark.parametrize("process_count", [2, 4])

@@ -4,7 +4,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from maskjax.training import checkpoint
 from maskjax.training.checkpoint import Checkpoints, DamagedCheckpointError
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch):
+    monkeypatch.setattr(checkpoint, "_RETRY_SECONDS", 0.0)
 
 
 def _state(value, shape=(40,), dtype=jnp.float32, name="w"):
@@ -118,6 +124,25 @@ def test_a_changed_bit_that_orbax_reads_without_complaint_is_noticed(tmp_path):
         pytest.raises(DamagedCheckpointError, match="w is not what was saved"),
     ):
         checkpoints.restore_step(1, state)
+
+
+@pytest.mark.parametrize("method", ["item_metadata", "restore"])
+def test_an_error_that_passes_is_no_damage(tmp_path, caplog, monkeypatch, method):
+    _save(tmp_path, [1, 2])
+    errors = [OSError(116, "Stale file handle")]
+    with Checkpoints(tmp_path) as checkpoints:
+        read = getattr(checkpoints._manager, method)
+
+        def fail_once(*args, **options):
+            if errors:
+                raise errors.pop()
+            return read(*args, **options)
+
+        monkeypatch.setattr(checkpoints._manager, method, fail_once)
+        assert int(checkpoints.restore(_state(0))["step"]) == 2
+        assert not errors
+        assert checkpoints.steps == [1, 2]
+    assert "is damaged" not in caplog.text
 
 
 def test_two_damaged_steps_and_one_damaged_twice(tmp_path, caplog):

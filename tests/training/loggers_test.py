@@ -69,6 +69,17 @@ def test_without_a_terminal_progress_is_plain_lines():
     assert file.getvalue() == line + "a word\n"
 
 
+def test_only_the_first_of_several_processes_shows_progress(tmp_path, monkeypatch, capsys):
+    for index in range(2):
+        monkeypatch.setattr(loggers.jax, "process_index", lambda index=index: index)
+        with loggers.RunLog(tmp_path, 0, 10) as log:
+            log.progress.update(5, NUMBERS)
+            log.progress.say(f"from process {index}")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition("step")[0] for line in lines[:-1]] == [f"{tmp_path.name}: "]
+    assert lines[-1] == "from process 0"
+
+
 def test_on_a_terminal_progress_is_a_bar():
     class Terminal(io.StringIO):
         def isatty(self):

@@ -35,8 +35,8 @@ def knn_accuracy(
     features, so neither does this function. `metric="euclidean"` counts a plain majority of the
     nearest rows as they are, the form in which k-NN tables of raw pixels are published.
 
-    A tie between classes goes to the smaller label. With fewer than k training examples all of
-    them vote. A label that training never shows counts as an error.
+    A tie between classes goes to the smaller label. Fewer than k training examples all vote.
+    A label that training never shows counts as an error.
 
     Args:
         train_features: Numbers, [N, D].
@@ -53,8 +53,8 @@ def knn_accuracy(
         The accuracy, in [0, 1].
 
     Raises:
-        ValueError: A split is empty or not finite, shapes do not fit, training shows one class
-            only, or an option is unknown or out of range.
+        ValueError: A split is empty or not finite, shapes do not fit, training shows one class, or
+            an option is unknown or out of range.
 
     >>> train = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
     >>> knn_accuracy(train, np.array([3, 3, 5]), train[1:], np.array([3, 5]), k=1)
@@ -63,29 +63,32 @@ def knn_accuracy(
     weighting = _checked_options(k, metric, weighting, temperature)
     train, classes, train_indices = checked_training_split(train_features, train_labels)
     queries, labels = checked_split("evaluation", features, labels)
-    checked_width(train, queries)
-    if metric == "cosine":
-        train, queries = _unit_length(train), _unit_length(queries)
-        half_squares = None
-    else:
-        # Distances do not change, but lose fewer float32 digits around the origin.
-        mean = train.mean(axis=0, dtype=np.float64).astype(np.float32)
-        train, queries = train - mean, queries - mean
-        half_squares = 0.5 * np.einsum("nd,nd->n", train, train)
-
+    train, queries, offsets = _prepared(train, queries, metric)
     num_correct = 0
     rows = max(1, _SCORES_PER_CHUNK // len(train))
     for start in range(0, len(queries), rows):
         scores = queries[start : start + rows] @ train.T  # [rows, N]
-        if half_squares is not None:
-            # |q - t|^2 = |q|^2 - 2 (q.t - |t|^2 / 2): the largest bracket is the nearest row.
-            scores -= half_squares[None, :]
+        scores -= offsets[None, :]
         neighbours, scores = _largest(scores, min(k, len(train)))
         weights = _vote_weights(scores, weighting, temperature)
         votes = _count_votes(train_indices[neighbours], weights, len(classes))
-        predicted = classes[votes.argmax(axis=1)]
-        num_correct += int((predicted == labels[start : start + rows]).sum())
+        is_correct = classes[votes.argmax(axis=1)] == labels[start : start + rows]
+        num_correct += int(is_correct.sum())
     return num_correct / len(queries)
+
+
+def _prepared(
+    train: Float[np.ndarray, "N D"], queries: Float[np.ndarray, "Q D"], metric: str
+) -> tuple[Float[np.ndarray, "N D"], Float[np.ndarray, "Q D"], Float[np.ndarray, "N"]]:
+    """Rows whose products less the offsets are larger the nearer the training row is."""
+    checked_width(train, queries)
+    if metric == "cosine":
+        return _unit_length(train), _unit_length(queries), np.zeros(len(train), np.float32)
+    # Distances do not change, but lose fewer float32 digits around the origin.
+    mean = train.mean(axis=0, dtype=np.float64).astype(np.float32)
+    train, queries = train - mean, queries - mean
+    # |q - t|^2 = |q|^2 - 2 (q.t - |t|^2 / 2): the largest bracket is the nearest row.
+    return train, queries, 0.5 * np.einsum("nd,nd->n", train, train)
 
 
 def _checked_options(k: int, metric: str, weighting: str | None, temperature: float) -> str:

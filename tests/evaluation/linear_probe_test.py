@@ -21,12 +21,17 @@ def clusters(seed, num_train=600, num_eval=400, width=10, num_classes=4, spread=
     return x[:num_train], labels[:num_train], x[num_train:], labels[num_train:]
 
 
+def scikit_learn(features, labels, l2):
+    """The model solved to a tight tolerance in float64, and its scaler."""
+    scaler = StandardScaler().fit(features.astype(float))
+    model = LogisticRegression(C=1 / (l2 * len(features)), tol=1e-8, max_iter=5000)
+    return scaler, model.fit(scaler.transform(features.astype(float)), labels)
+
+
 @pytest.mark.parametrize("l2", [1e-1, 1e-2, 1e-3])
 def test_weights_equal_scikit_learn(l2):
     train, train_labels, queries, labels = clusters(0)
-    scaler = StandardScaler().fit(train.astype(float))
-    model = LogisticRegression(C=1 / (l2 * len(train)), tol=1e-8, max_iter=5000)
-    model.fit(scaler.transform(train.astype(float)), train_labels)
+    scaler, model = scikit_learn(train, train_labels, l2)
     probe = fit_linear_probe(train, train_labels, l2=l2)
     assert probe.l2 == l2
     np.testing.assert_array_equal(probe.classes, model.classes_)
@@ -203,16 +208,41 @@ def test_errors_name_what_does_not_fit(change, message):
         linear_accuracy(**{**arguments, **change})
 
 
-def test_with_fewer_rows_than_numbers_the_scores_are_those_of_scikit_learn():
+def centred_scores(probe, queries):
+    scores = queries @ probe.weights + probe.bias[None]
+    return scores - scores.mean(axis=1, keepdims=True)
+
+
+def test_with_fewer_rows_than_numbers_the_scores_are_those_of_scikit_learn(monkeypatch):
+    # 60 rows in 300 numbers can be separated, which leaves the loss so flat that a gradient of
+    # 3e-4 stops 7e-6 above its minimum with scores up to .05 away. Float32 has no part in that:
+    # float64 throughout stops at the same scores to 1e-4. So the stop is tightened here.
     rng = np.random.default_rng(0)
     features, queries = rng.normal(size=(2, 60, 300)).astype(np.float32) + 2
     labels = features[:, :3].argmax(axis=1)
-    scaler = StandardScaler().fit(features.astype(float))
-    model = LogisticRegression(C=1 / (1e-2 * 60), tol=1e-8, max_iter=5000)
-    model.fit(scaler.transform(features.astype(float)), labels)
+    scaler, model = scikit_learn(features, labels, 1e-2)
     expected = model.decision_function(scaler.transform(queries.astype(float)))
-    probe = fit_linear_probe(features, labels, l2=1e-2)
-    scores = queries @ probe.weights + probe.bias[None]
-    scores, expected = (x - x.mean(axis=1, keepdims=True) for x in (scores, expected))
-    np.testing.assert_allclose(scores, expected, atol=0.1)
-    assert np.corrcoef(scores.ravel(), expected.ravel())[0, 1] > 0.9995
+    assert np.abs(expected).max() > 3
+    scores = centred_scores(fit_linear_probe(features, labels, l2=1e-2), queries)
+    np.testing.assert_allclose(scores, expected, atol=0.06)
+    monkeypatch.setattr(linear_probe, "_GRADIENT_TOLERANCE", 3e-6)
+    monkeypatch.setattr(linear_probe, "_LOSS_TOLERANCE", 0.0)
+    scores = centred_scores(fit_linear_probe(features, labels, l2=1e-2), queries)
+    np.testing.assert_allclose(scores, expected, atol=3e-3)
+
+
+@pytest.mark.parametrize("width", [50, 300])
+def test_small_differences_beside_a_large_common_part_are_not_lost(width):
+    # The labels lie along axes whose variance is 1e-7 of the first one's.
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(60, width))
+    labels = features[:, :3].argmax(axis=1)
+    features = (features + 300 * rng.normal(size=(60, 1))).astype(np.float32)
+    scaler, model = scikit_learn(features, labels, 1e-5)
+    x = scaler.transform(features.astype(float))
+    expected = model.score(x, labels)
+    assert expected > 0.9
+    probe = fit_linear_probe(features, labels, l2=1e-5)
+    assert np.mean(probe.predict(features) == labels) == pytest.approx(expected, abs=1 / 60)
+    weights = probe.weights * scaler.scale_[:, None]
+    np.testing.assert_allclose(weights, model.coef_.T, atol=0.01 * np.abs(model.coef_).max())

@@ -63,17 +63,17 @@ def knn_accuracy(
     weighting = _checked_options(k, metric, weighting, temperature)
     train, classes, train_indices = checked_training_split(train_features, train_labels)
     queries, labels = checked_split("evaluation", features, labels)
+    checked_width(train, queries)
     train, queries, offsets = _prepared(train, queries, metric)
-    num_correct = 0
-    rows = max(1, _SCORES_PER_CHUNK // len(train))
+    num_correct, rows = 0, max(1, _SCORES_PER_CHUNK // len(train))
     for start in range(0, len(queries), rows):
         scores = queries[start : start + rows] @ train.T  # [rows, N]
         scores -= offsets[None, :]
         neighbours, scores = _largest(scores, min(k, len(train)))
         weights = _vote_weights(scores, weighting, temperature)
         votes = _count_votes(train_indices[neighbours], weights, len(classes))
-        is_correct = classes[votes.argmax(axis=1)] == labels[start : start + rows]
-        num_correct += int(is_correct.sum())
+        predicted = classes[votes.argmax(axis=1)]
+        num_correct += int((predicted == labels[start : start + rows]).sum())
     return num_correct / len(queries)
 
 
@@ -81,7 +81,6 @@ def _prepared(
     train: Float[np.ndarray, "N D"], queries: Float[np.ndarray, "Q D"], metric: str
 ) -> tuple[Float[np.ndarray, "N D"], Float[np.ndarray, "Q D"], Float[np.ndarray, "N"]]:
     """Rows whose products less the offsets are larger the nearer the training row is."""
-    checked_width(train, queries)
     if metric == "cosine":
         return _unit_length(train), _unit_length(queries), np.zeros(len(train), np.float32)
     # Distances do not change, but lose fewer float32 digits around the origin.

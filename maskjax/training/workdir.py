@@ -153,11 +153,6 @@ def check(config: Any, workdir: str | Path) -> Path:
             f"workdir {workdir} belongs to a run of another config: {', '.join(pairs)}; "
             "choose another --workdir, or the same values to resume it"
         )
-    if earlier.get("versions") != _versions():
-        logging.warning(
-            "%s was begun with %s: from here on its numbers may differ in the last digits.",
-            workdir, earlier.get("versions"),
-        )  # fmt: skip
     return workdir
 
 
@@ -169,12 +164,35 @@ def _has_results(workdir: Path) -> bool:
 
 
 def claim(config: Any, workdir: Path) -> None:
-    """Make a run's folder and write what is to be run, and on what, into its config.json."""
-    if jax.process_index() == 0:
-        workdir.mkdir(parents=True, exist_ok=True)
-        plain = _plain(config)
-        record = {"config": plain, "seeds": {"seed": plain["seed"]}, **describe_environment()}
-        write_atomically(workdir / CONFIG, json.dumps(record, indent=2) + "\n")
+    """Make a run's folder and write what is to be run, and on what, into its config.json.
+
+    Where a run goes on, what it was begun on stays, and what it goes on on is added to "resumed"; a
+    warning names what changed since the last start.
+
+    Args:
+        config: the whole config.
+        workdir: the folder, checked.
+    """
+    if jax.process_index() != 0:
+        return
+    workdir.mkdir(parents=True, exist_ok=True)
+    plain, now = _plain(config), describe_environment()
+    record = {"config": plain, "seeds": {"seed": plain["seed"]}, **now, "resumed": []}
+    if _has_results(workdir):
+        first = json.loads((workdir / CONFIG).read_text())
+        starts = [first, *first.get("resumed", [])]
+        _warn_of_changes(workdir, starts[-1], now)
+        record = {**first, "config": plain, "resumed": [*starts[1:], now]}
+    write_atomically(workdir / CONFIG, json.dumps(record, indent=2) + "\n")
+
+
+def _warn_of_changes(workdir: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Say in one line what a resumed run depends on that is not as it was at the last start."""
+    old, new = _flatten(before), _flatten(now)
+    changed = [name for name in new if name != "command" and old.get(name) != new[name]]
+    if changed:
+        pairs = ", ".join(f"{name} ({old.get(name)} then, {new[name]} now)" for name in changed)
+        logging.warning("%s goes on, but its numbers may change: %s", workdir, pairs)
 
 
 def read_summary(workdir: str | Path) -> dict[str, Any] | None:

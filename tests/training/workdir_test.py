@@ -26,8 +26,9 @@ def _config(**overrides):
 
 
 @pytest.fixture
-def begun(tmp_path):
-    """A folder with a run that wrote a line."""
+def begun(tmp_path, monkeypatch):
+    """A folder with a run that wrote a line; of a fixed revision, for others may commit."""
+    monkeypatch.setattr(workdir, "git_revision", lambda: "0" * 40)
     workdir.claim(_config(), tmp_path)
     (tmp_path / workdir.METRICS).write_text('{"step": 1, "split": "train"}\n')
     return tmp_path
@@ -51,6 +52,42 @@ def test_git_revision_is_that_of_the_checkout():
     if done.returncode != 0 or revision is None:
         pytest.skip("not a checkout")
     assert revision.removesuffix("-dirty") == done.stdout.strip()
+
+
+def test_there_is_no_git_revision_outside_a_checkout_or_without_git(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(workdir, "__file__", str(tmp_path / "workdir.py"))
+        assert workdir.git_revision() is None
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert workdir.git_revision() is None
+
+
+def test_a_resume_keeps_the_first_record_and_adds_its_own(begun, monkeypatch, caplog):
+    first = json.loads((begun / workdir.CONFIG).read_text())
+    workdir.claim(_config(log_every_steps=1), begun)
+    assert not caplog.records
+    changed = {**first["versions"], "jax": "99.0", "numpy": "98.0"}
+    monkeypatch.setattr(workdir, "_versions", lambda: changed)
+    workdir.claim(_config(log_every_steps=1), begun)
+    (warning,) = caplog.messages
+    assert f"versions.jax ({first['versions']['jax']} then, 99.0 now), versions.numpy (" in warning
+    assert "flax" not in warning
+    assert "\n" not in warning
+    workdir.claim(_config(log_every_steps=1), begun)  # the same as the last time
+    assert len(caplog.records) == 1
+    record = json.loads((begun / workdir.CONFIG).read_text())
+    resumed = [start["versions"]["jax"] for start in record.pop("resumed")]
+    assert resumed == [first["versions"]["jax"], "99.0", "99.0"]
+    assert record.pop("config")["log_every_steps"] == 1
+    assert record.items() <= first.items()
+
+
+def test_a_folder_that_another_config_may_take_forgets_the_first(tmp_path):
+    workdir.claim(_config(), tmp_path)
+    workdir.claim(_config(seed=2), tmp_path)
+    record = json.loads((tmp_path / workdir.CONFIG).read_text())
+    assert record["seeds"] == {"seed": 2}
+    assert record["resumed"] == []
 
 
 def test_the_same_config_may_go_on(begun):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from maskjax import masking
 from maskjax.masking import text
+from maskjax.masking.text import words
 
 L = 16
 properties = settings(max_examples=40, deadline=None, derandomize=True)
@@ -100,6 +101,56 @@ def test_whole_word_is_the_greedy_choice_of_bert(case):
     assert drawn[hidden].all()
     split = [word for word in _words(ids)[1] if 0 < drawn[word].sum() < len(word)]
     assert len(split) <= 1
+
+
+@functools.partial(jax.jit, static_argnames="length")
+def _whole_words(key, budget, word_ids, length):
+    return masking.whole_word(key, (length,), budget, word_ids=word_ids) >= 1
+
+
+@given(st.integers(0, 160), st.integers(0, 2**20), st.booleans())
+@settings(max_examples=30, deadline=None, derandomize=True)
+def test_words_of_every_size_are_taken_as_by_the_loop(budget, seed, backwards):
+    """Words of 1, 2, ... 16 tokens and many of one."""
+    sizes = [*range(1, 17), *[1] * 24][:: -1 if backwards else 1]
+    word_ids = np.repeat(np.arange(len(sizes)), sizes)
+    length = word_ids.size
+    key = jax.random.key(seed)
+    noise = np.asarray(jax.random.uniform(key, (length,)))
+    runs = [list(run) for _, run in itertools.groupby(range(length), key=lambda i: word_ids[i])]
+    hidden = []
+    for word in sorted(runs, key=lambda word: -noise[word[0]]):
+        if len(hidden) + len(word) <= budget:
+            hidden += word
+    taken = _whole_words(key, budget, jnp.asarray(word_ids), length)
+    assert np.flatnonzero(taken).tolist() == sorted(hidden)
+
+
+def test_whole_word_takes_a_round_for_each_power_of_two_and_not_for_each_size():
+    """In turn 1, 64, 1, 63, ...: each of the large ones exceeds by one what is left."""
+    large = np.arange(64, 1, -1)
+    sizes = np.stack([np.ones_like(large), large], axis=1).reshape(-1).astype(np.int32)
+    sizes, rounds = np.pad(sizes, (0, 2 * int(sizes.sum()) - sizes.size)), []
+    count = lambda _: rounds.append(1)  # noqa: E731
+
+    def counted(condition, body, state):
+        def step(state):
+            jax.debug.callback(count, 0)
+            return body(state)
+
+        return loop(condition, step, state)
+
+    loop = jax.lax.while_loop
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax.lax, "while_loop", counted)
+        taken = np.asarray(words._take_what_fits(jnp.asarray(sizes), 64))
+    jax.effects_barrier()
+    left, expected = 64, []
+    for size in sizes:
+        expected.append(0 < size <= left)
+        left -= size if expected[-1] else 0
+    np.testing.assert_array_equal(taken, expected)
+    assert 1 <= len(rounds) <= 7
 
 
 def test_whole_word_hides_every_word_equally_often_where_all_are_of_one_length():
@@ -372,13 +423,3 @@ def test_ratios_and_bounds_out_of_range_are_refused(count):
         count(jnp.array([4]), 1.5, max_length=8)
     with pytest.raises(ValueError, match="max_length 0 must be at least 1"):
         count(jnp.array([4]), 0.5, max_length=0)
-
-
-@pytest.mark.parametrize("name", ["whole_word", "spans", "t5_spans", "token_probabilities"])
-def test_text_rules_work_where_64_bit_numbers_are_enabled(name):
-    with jax.enable_x64(True):
-        values = {"word_ids": jnp.arange(8) // 2, "probabilities": jnp.full(8, 0.5)}
-        runtime = {key: value for key, value in values.items() if key in RUNTIME[name]}
-        rule = jax.jit(lambda key, count: masking.make_rule(name)(key, (8,), count, **runtime))
-        scores = rule(jax.random.key(0), 3)
-        assert masking.cut_counts(scores, jnp.asarray(3)).sum() == 3

@@ -66,23 +66,38 @@ def whole_word(
 def _take_what_fits(sizes: Int[Array, "L"], budget: int | Int[Array, ""]) -> Bool[Array, "L"]:
     """Takes sizes in turn where they fit into what is left of the budget; 0 is not taken.
 
-    A round takes all up to the first that does not fit. What is then left is less than that size,
-    so there are no more rounds than different sizes: a few, for words.
+    A round starts with at least a power of two left, the `unit`, and less than two of it. It takes
+    smaller sizes as they come, up to the first size of at least the unit that fits, or to the one
+    with which less than the unit is left. Either way less than the unit is left, so there are no
+    more than log2(L) rounds of O(L), whatever the sizes; for words about as many as log2 of the
+    largest, since all up to the first that does not fit are taken beforehand.
     """
+    places = jnp.arange(sizes.size, dtype=jnp.int32)
+    budget = jnp.clip(jnp.asarray(budget, jnp.int32), 0, sizes.size)
 
-    def that_fit(state):
-        is_taken, left = state
-        return ~is_taken & (sizes > 0) & (sizes <= left)
+    def may_fit(state):
+        _, left, start = state
+        return (places >= start) & (sizes > 0) & (sizes <= left)
 
     def take(state):
-        is_taken, left = state
-        fits = that_fit(state)
-        fits &= jnp.cumsum(jnp.where(fits, sizes, 0)) <= left
-        left -= jnp.sum(jnp.where(fits, sizes, 0), dtype=jnp.int32)
-        return is_taken | fits, left
+        is_taken, left, start = state
+        unit = 1 << (31 - jax.lax.clz(jnp.maximum(left, 1)))
+        is_small = sizes < unit
+        smaller = jnp.where(is_small & (places >= start), sizes, 0)
+        after = left - jnp.cumsum(smaller, dtype=jnp.int32)
+        is_end = (places >= start) & jnp.where(is_small, after < unit, sizes <= after)
+        end = jnp.where(is_end.any(), jnp.argmax(is_end).astype(jnp.int32), sizes.size)
+        new = (places >= start) & (is_small | (places == end)) & (places <= end) & (sizes > 0)
+        return is_taken | new, left - _total(sizes, new), end + 1
 
-    start = (jnp.zeros(sizes.shape, bool), jnp.asarray(budget, jnp.int32))
-    return jax.lax.while_loop(lambda state: that_fit(state).any(), take, start)[0]
+    is_first = jnp.cumsum(sizes, dtype=jnp.int32) <= budget
+    left = budget - _total(sizes, is_first)
+    state = (is_first & (sizes > 0), left, jnp.sum(is_first, dtype=jnp.int32))
+    return jax.lax.while_loop(lambda state: may_fit(state).any(), take, state)[0]
+
+
+def _total(sizes: Int[Array, "L"], is_taken: Bool[Array, "L"]) -> Int[Array, ""]:
+    return jnp.sum(jnp.where(is_taken, sizes, 0), dtype=jnp.int32)
 
 
 def unit_ids(

@@ -24,9 +24,10 @@ from maskjax.masking import (
 )
 from maskjax.masking.adaptive import hard_patches
 from maskjax.masking.audio import runs, spec_augment, time_frequency, wav2vec_spans
-from maskjax.masking.block_rules import block, inverse_block
+from maskjax.masking.block_rules import block, inverse_block, sliding_block
 from maskjax.masking.core import (
     Masking,
+    Slots,
     cut,
     cut_chosen,
     cut_counts,
@@ -81,15 +82,16 @@ from maskjax.masking.text import spans, t5_spans, token_probabilities, whole_wor
 
 __all__ = [
     "MODALITIES", "RULES", "SCHEDULES", "ContextTargets", "Masking", "RegisteredRule", "Rule",
-    "Schedule", "accepted_options", "adaptive", "attention", "attention_guided", "audio", "block",
-    "chooses", "cloze", "constant", "context_and_targets", "cosine", "cut", "cut_chosen",
-    "cut_counts", "cut_slots", "draw", "draw_chosen", "draw_counts", "draw_slots", "example_keys",
-    "fill_noise", "fill_token", "fill_zero", "frequency", "frequency_band", "grid", "grid_length",
-    "hard_patches", "heads", "hierarchical", "inverse_block", "keep", "linear", "magnitude",
-    "make_rule", "make_schedule", "mask_last", "missing_options", "movement", "multi_block",
-    "needs_step", "num_masked_from_lengths", "num_masked_from_ratio",
-    "num_masked_from_traced_ratio", "parameters", "random", "region", "regions", "register",
-    "restore", "rules_on", "runs", "saliency", "score", "sequences", "sliding", "spans",
-    "spec_augment", "t5_spans", "text", "time_frequency", "token_probabilities", "tube",
-    "uniform", "unmasking", "wav2vec_spans", "weight_blocks", "weighted", "whole_word",
+    "Schedule", "Slots", "accepted_options", "adaptive", "attention", "attention_guided",
+    "audio", "block", "chooses", "cloze", "constant", "context_and_targets", "cosine", "cut",
+    "cut_chosen", "cut_counts", "cut_slots", "draw", "draw_chosen", "draw_counts",
+    "draw_slots", "example_keys", "fill_noise", "fill_token", "fill_zero", "frequency",
+    "frequency_band", "grid", "grid_length", "hard_patches", "heads", "hierarchical",
+    "inverse_block", "keep", "linear", "magnitude", "make_rule", "make_schedule", "mask_last",
+    "missing_options", "movement", "multi_block", "needs_step", "num_masked_from_lengths",
+    "num_masked_from_ratio", "num_masked_from_traced_ratio", "parameters", "random", "region",
+    "regions", "register", "restore", "rules_on", "runs", "saliency", "score", "sequences",
+    "sliding", "sliding_block", "spans", "spec_augment", "t5_spans", "text", "time_frequency",
+    "token_probabilities", "tube", "uniform", "unmasking", "wav2vec_spans", "weight_blocks",
+    "weighted", "whole_word",
 ]  # fmt: skip

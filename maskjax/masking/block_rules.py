@@ -1,4 +1,4 @@
-"""Rules that hide, or keep, randomly placed boxes of a grid of any rank."""
+"""Rules that hide, or keep, boxes of a grid of any rank: randomly placed, or sliding."""
 
 import math
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from maskjax.masking.core import grid_length
-from maskjax.masking.grid_rules import every_axis
+from maskjax.masking.grid_rules import every_axis, window_start
 from maskjax.masking.registry import register
 from maskjax.typing import Array, Bool, Float, Int, Key
 
@@ -152,3 +152,60 @@ def _box_shape(volume: Float[Array, ""], log_ratios: Float[Array, "_"]) -> Int[A
     log_sides = jnp.append(jnp.cumsum(log_ratios[::-1])[::-1], 0.0)
     log_sides = log_sides - log_sides.mean() + jnp.log(volume) / (log_ratios.size + 1)
     return jnp.round(jnp.exp(log_sides)).astype(jnp.int32)
+
+
+@register("sliding_block", on=("image", "weights"))
+def sliding_block(
+    key: Key[Array, ""],
+    grid: tuple[int, ...],
+    num_masked: int | Int[Array, ""],
+    *,
+    step: int | Int[Array, ""] | None = None,
+    stride: int = 1,
+    block: int | tuple[int, ...] | None = None,
+) -> Float[Array, "L"]:
+    """Hides one rectangle that moves over the grid and wraps around at its ends.
+
+    The rectangle has the proportions of `block`, and its very sides where `num_masked` is their
+    product; another count hides the smaller rectangle inside, or the larger one around, whose last
+    layer is filled in raster order. Its first corner is `step * stride` in raster order, the same
+    for all examples, or uniform from the key where there is no step: `sliding` moves a window in
+    the order of positions instead.
+
+    A position is hidden in the same share of the steps as any other where the corner visits all
+    positions equally often, as it does in every L successive steps where `stride` and L have no
+    common divisor.
+
+    Args:
+        key: draws the corner where step is None.
+        grid: positions along each axis, such as the shape of a weight; fewer than 2^20 in all.
+        num_masked: not used.
+        step: training step.
+        stride: positions that the corner moves in a step; the length of the last axis moves it by
+            whole rows.
+        block: sides of the rectangle, one for all axes or one per axis, at least 1; None for the
+            proportions of the grid.
+
+    Returns:
+        Minus the place of each position in the order in which the rectangle grows.
+
+    Raises:
+        ValueError: a block below 1 or not one per axis, or too many positions.
+
+    Examples:
+        >>> scores = sliding_block(jax.random.key(0), (3, 4), 4, step=6, block=(2, 2))
+        >>> (scores > -4).reshape(3, 4).astype(int).tolist()  # from row 1, column 2
+        [[0, 0, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]
+    """
+    sides = grid if block is None else (block,) * len(grid) if isinstance(block, int) else block
+    if len(sides) != len(grid) or min(sides) < 1:
+        raise ValueError(f"block {block} for grid {grid}: give one of at least 1, or one per axis")
+    start = window_start(key, grid, step, stride)
+    # How many times `block` the smallest rectangle from the corner is that holds a position, times
+    # the product of its sides to stay in whole numbers; a stable sort leaves each layer in order.
+    volume = math.prod(sides)
+    reach = [(i + 1) * (volume // side) for i, side in zip(np.indices(grid), sides)]
+    rank = np.empty(math.prod(grid), np.float32)
+    rank[np.argsort(np.max(reach, axis=0).reshape(-1), kind="stable")] = np.arange(rank.size)
+    corner = jnp.stack(jnp.unravel_index(start, grid))
+    return -jnp.roll(jnp.asarray(rank.reshape(grid)), corner, tuple(range(len(grid)))).reshape(-1)

@@ -26,6 +26,19 @@ class Masking(NamedTuple):
     ids_restore: Int[Array, "*b L"]
 
 
+class Slots(NamedTuple):
+    """Rows that hide different counts, with static slots for an encoder of visible positions.
+
+    Attributes:
+        masking: `is_masked` by the row's own count; `ids_keep` lists the K slots, as many as a row
+            of the smallest count keeps.
+        is_visible: False for a slot whose position is hidden; the encoder must not attend to it.
+    """
+
+    masking: Masking
+    is_visible: Bool[Array, "*b K"]
+
+
 def grid_length(grid: tuple[int, ...]) -> int:
     """The number of positions of a grid.
 
@@ -119,7 +132,7 @@ def cut_chosen(scores: Float[Array, "*b L"]) -> Bool[Array, "*b L"]:
 
 def cut_slots(
     scores: Float[Array, "*b L"], num_masked: Int[Array, "*b"], min_num_masked: int
-) -> tuple[Masking, Bool[Array, "*b K"]]:
+) -> Slots:
     """A traced count per row, with static slots for an encoder that runs on visible positions.
 
     `cut` at the smallest count that can occur gives K = L - min_num_masked slots; `cut_counts` at
@@ -131,8 +144,7 @@ def cut_slots(
         min_num_masked: static, from 0 to L, for example `Schedule.min_num_masked`.
 
     Returns:
-        masking: `is_masked` by the row's own count; `ids_keep` lists the K slots.
-        is_visible: False for a slot whose position is hidden; the encoder must not attend to it.
+        The Slots.
 
     Raises:
         ValueError: `min_num_masked` outside 0 ... L.
@@ -148,7 +160,7 @@ def cut_slots(
     masking = cut(scores, min_num_masked)
     is_masked = cut_counts(scores, jnp.maximum(num_masked, min_num_masked))
     is_visible = ~jnp.take_along_axis(is_masked, masking.ids_keep, axis=-1)
-    return masking._replace(is_masked=is_masked), is_visible
+    return Slots(masking._replace(is_masked=is_masked), is_visible)
 
 
 def keep(x: Shaped[Array, "B L *d"], ids_keep: Int[Array, "B K"]) -> Shaped[Array, "B K *d"]:

@@ -7,7 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from maskjax.masking.core import Masking, cut, cut_chosen, cut_counts, cut_slots, grid_length
+from maskjax.masking.core import (
+    Masking,
+    Slots,
+    cut,
+    cut_chosen,
+    cut_counts,
+    cut_slots,
+    grid_length,
+)
 from maskjax.masking.counts import check_num_masked
 from maskjax.masking.registry import (
     Rule,
@@ -143,7 +151,7 @@ def draw_slots(
     num_masked: Int[Array, "B"],
     min_num_masked: int,
     **runtime: Any,
-) -> tuple[Masking, Bool[Array, "B K"]]:
+) -> Slots:
     """Masks for a batch whose examples hide different, traced counts (a mask-ratio schedule).
 
     Args:
@@ -155,7 +163,7 @@ def draw_slots(
         **runtime: as for `score`.
 
     Returns:
-        As `cut_slots`: the Masking with K = L - min_num_masked slots, and which are visible.
+        The Slots, K = L - min_num_masked of them in a row.
 
     Raises:
         ValueError: as `score` and `cut_slots`.

@@ -140,15 +140,22 @@ def sliding(
     length = grid_length(grid)
     if not -len(grid) <= axis < len(grid):
         raise ValueError(f"axis {axis} is not one of the {len(grid)} of grid {grid}")
-    if length >= 2**20:
-        raise ValueError(f"grid {grid} has {length} positions; sliding takes fewer than {2**20}")
+    start = window_start(key, grid, step, stride)
     sides = np.moveaxis(np.empty(grid, bool), axis, 0).shape
     order = jnp.moveaxis(jnp.arange(length).reshape(sides), 0, axis).reshape(-1)
-    if step is None:
-        start = jax.random.randint(key, (), 0, length)
-    else:
-        start = _product_modulo(step, stride, length)
     return (-((order - start) % length)).astype(jnp.float32)
+
+
+def window_start(
+    key: Key[Array, ""], grid: tuple[int, ...], step: int | Int[Array, ""] | None, stride: int
+) -> Int[Array, ""]:
+    """Where a window starts: `step * stride`, wrapped around, or uniform where step is None."""
+    length = grid_length(grid)
+    if length >= 2**20:
+        raise ValueError(f"grid {grid} has {length} positions; sliding takes fewer than {2**20}")
+    if step is None:
+        return jax.random.randint(key, (), 0, length)
+    return _product_modulo(step, stride, length)
 
 
 def _product_modulo(step: int | Array, stride: int, length: int) -> Array:

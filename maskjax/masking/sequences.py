@@ -101,7 +101,7 @@ def mask_last(
 
 
 class ClozeExamples(NamedTuple):
-    """Training examples of each history, N of them.
+    """Training examples of each history, several of each.
 
     Attributes:
         inputs: the items, with the mask item where hidden.
@@ -110,10 +110,10 @@ class ClozeExamples(NamedTuple):
         loss_weights: 1 where hidden, 0 elsewhere: the loss is over these and no others.
     """
 
-    inputs: Shaped[Array, "B N L"]
-    targets: Shaped[Array, "B N L"]
-    is_masked: Bool[Array, "B N L"]
-    loss_weights: Float[Array, "B N L"]
+    inputs: Shaped[Array, "B examples L"]
+    targets: Shaped[Array, "B examples L"]
+    is_masked: Bool[Array, "B examples L"]
+    loss_weights: Float[Array, "B examples L"]
 
 
 def cloze_examples(
@@ -140,7 +140,7 @@ def cloze_examples(
         num_copies: differently hidden copies of each history, at least 0.
 
     Returns:
-        N = num_copies + 1 examples a history; the one with the last item hidden comes last.
+        num_copies + 1 examples a history; the one with the last item hidden comes last.
 
     Raises:
         ValueError: a probability outside [0, 1], or `num_copies` below 0.
@@ -180,9 +180,9 @@ class HistoryWindows(NamedTuple):
         starts: the first position of each window.
     """
 
-    ids: Int[Array, "B N W"]
-    is_valid: Bool[Array, "B N W"]
-    starts: Int[Array, "B N"]
+    ids: Int[Array, "B windows places"]
+    is_valid: Bool[Array, "B windows places"]
+    starts: Int[Array, "B windows"]
 
 
 def history_windows(is_valid: Bool[Array, "B L"], *, length: int, stride: int) -> HistoryWindows:
@@ -195,11 +195,11 @@ def history_windows(is_valid: Bool[Array, "B L"], *, length: int, stride: int) -
 
     Args:
         is_valid: False for padding; the real items of a row are consecutive.
-        length: W, places of a window, at least 1.
-        stride: positions between windows, from 1 to W, so that no item falls between two.
+        length: places of a window, at least 1.
+        stride: positions between windows, from 1 to length, so that no item falls between two.
 
     Returns:
-        N = 1 + ceil((L - W) / stride) windows a row, or 1 where L <= W. A shorter history has
+        1 + ceil((L - length) / stride) windows a row, or 1 where L <= length. A shorter history has
         fewer; the others are invalid everywhere. A history shorter than a window fills it from the
         left.
 
@@ -226,9 +226,23 @@ def history_windows(is_valid: Bool[Array, "B L"], *, length: int, stride: int) -
     return HistoryWindows(jnp.where(shows, places + first[..., None], 0), shows, starts + first)
 
 
+class NextItem(NamedTuple):
+    """Histories with a mask item where the next item would be.
+
+    Attributes:
+        inputs: the items and the mask item.
+        is_valid: False for padding.
+        is_masked: True for the mask item alone.
+    """
+
+    inputs: Int[Array, "B L"]
+    is_valid: Bool[Array, "B L"]
+    is_masked: Bool[Array, "B L"]
+
+
 def append_mask_item(
     items: Int[Array, "B L"], is_valid: Bool[Array, "B L"], *, mask_token_id: int | Int[Array, ""]
-) -> tuple[Int[Array, "B L"], Bool[Array, "B L"], Bool[Array, "B L"]]:
+) -> NextItem:
     """What a model is given to predict the next item: the history with a mask item at its end.
 
     Sun et al. 2019 (BERT4Rec, section 3.6, "test"). Behind the last item where there is room;
@@ -241,9 +255,7 @@ def append_mask_item(
         mask_token_id: the mask item, not the id of an item.
 
     Returns:
-        items: with the mask item.
-        is_valid: True for it too.
-        is_masked: True for it alone.
+        The NextItem.
 
     Examples:
         >>> items = jnp.array([[5, 6, 0], [0, 5, 6], [4, 5, 6]])
@@ -257,4 +269,4 @@ def append_mask_item(
     moved = jnp.where(has_room, items, jnp.roll(items, -1, axis=1))
     was_valid = jnp.where(has_room, is_valid, jnp.roll(is_valid, -1, axis=1))
     inputs = fill_token(moved, is_masked, jnp.asarray(mask_token_id))
-    return inputs, was_valid | is_masked, is_masked
+    return NextItem(inputs, was_valid | is_masked, is_masked)

@@ -352,7 +352,7 @@ def test_a_static_budget_gives_the_scores_of_a_traced_one(name):
 @pytest.mark.parametrize(
     ("name", "options", "count", "message"),
     [
-        ("wav2vec_spans", {}, 31, r"num_masked 31 must be from 0 to the 30 positions of grid"),
+        ("wav2vec_spans", {}, 31, r"num_masked 31 must be from 0 to the 30 positions"),
         ("wav2vec_spans", {"span_length": 0}, 3, "span_length 0 must be at least 1 frame"),
         ("wav2vec_spans", {"min_spans": -1}, 3, "min_spans -1 at least 0"),
         ("runs", {"run_length": 0}, 3, "run_length 0 must be at least 1 frame"),

@@ -2,11 +2,14 @@
 
 import functools
 import math
+from fractions import Fraction
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from maskjax import masking
 
@@ -146,3 +149,63 @@ def test_axes_of_length_one_do_not_stop_blocks():
     flat = masking.block(jax.random.key(1), (8, 8), 30, min_area=4)
     for grid in [(1, 8, 8), (8, 1, 8), (8, 8, 1)]:
         np.testing.assert_array_equal(masking.block(jax.random.key(1), grid, 30, min_area=4), flat)
+
+
+# A rectangle that slides.
+
+SHAPES = [
+    ((6, 5), (2, 3), 1), ((6, 5), (4, 1), 5), ((6, 5), None, 7), ((6, 5), (9, 2), 1),
+    ((7,), 3, 2), ((2, 3, 4), (1, 2, 2), 1),
+]  # fmt: skip
+
+
+@functools.cache
+def _sliding(grid, block, stride):
+    def draw(step, count):
+        rule = masking.make_rule("sliding_block", block=block, stride=stride, step=step)
+        return masking.cut_counts(rule(jax.random.key(0), grid, count), count)
+
+    return jax.jit(draw)
+
+
+def slow_rectangle(grid, block, corner, count):
+    """Flags of the first `count` positions as the rectangle grows from the corner, wrapping."""
+    sides = grid if block is None else (block,) * len(grid) if isinstance(block, int) else block
+
+    def reach(at):  # how many blocks it takes to get there, and its place from the corner
+        offset = [(i - c) % n for i, c, n in zip(at, corner, grid)]
+        return max(Fraction(o + 1, side) for o, side in zip(offset, sides)), offset
+
+    is_masked = np.zeros(grid, bool)
+    for at in sorted(np.ndindex(grid), key=reach)[:count]:
+        is_masked[at] = True
+    return is_masked
+
+
+@given(st.sampled_from(SHAPES), st.integers(0, 2**31 - 1), st.integers(0, 30))
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_a_sliding_rectangle_grows_from_the_corner_that_the_step_gives(shape, step, count):
+    grid, block, stride = shape
+    length = math.prod(grid)
+    corner = np.unravel_index(step * stride % length, grid)
+    drawn = _sliding(*shape)(jnp.int32(step), jnp.int32(count)).reshape(grid)
+    np.testing.assert_array_equal(drawn, slow_rectangle(grid, block, corner, min(count, length)))
+
+
+@pytest.mark.parametrize(("height", "width"), [(2, 3), (4, 1)])
+def test_a_sliding_rectangle_has_its_sides_at_its_area_and_comes_everywhere(height, width):
+    grid = (6, 5)
+    draw = _sliding(grid, (height, width), 1)
+    hidden = np.stack([draw(step, height * width).reshape(grid) for step in range(30)])
+    for step in range(30):
+        top, left = divmod(step, grid[1])
+        rows, columns = (top + np.arange(height)) % 6, (left + np.arange(width)) % 5
+        assert hidden[step][np.ix_(rows, columns)].all()
+        assert hidden[step].sum() == height * width
+    assert (hidden.sum(axis=0) == height * width).all()  # each position as often as any other
+
+
+@pytest.mark.parametrize("block", [0, (2, 0), (2,), (2, 2, 2)])
+def test_a_sliding_rectangle_that_does_not_fit_is_refused(block):
+    with pytest.raises(ValueError, match=r"for grid \(4, 4\): give one of at least 1, or one per"):
+        masking.sliding_block(jax.random.key(0), (4, 4), 2, step=0, block=block)

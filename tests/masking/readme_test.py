@@ -28,6 +28,23 @@ def test_every_row_has_an_example():
     assert len(ROWS) > 50
 
 
+@pytest.fixture
+def compiled(monkeypatch):
+    """Drawing under jit: to compile each operation of a rule by itself takes seconds."""
+    for name in ("score", "draw", "draw_counts", "draw_slots", "draw_chosen"):
+        monkeypatch.setattr(masking, name, _under_jit(getattr(masking, name)))
+
+
+def _under_jit(draw):
+    def drawing(rule, keys, grid, *counts, **runtime):
+        return jax.jit(lambda keys, runtime: draw(rule, keys, grid, *counts, **runtime))(
+            keys, runtime
+        )
+
+    return drawing
+
+
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("example", EXAMPLES, ids=[row.split("`")[1] for row in ROWS])
 def test_the_example_is_true(example):
     names = {"jax": jax, "jnp": jnp, "masking": masking}

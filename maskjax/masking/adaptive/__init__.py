@@ -24,8 +24,9 @@ hides the largest, infinity is uniform. Whatever the state holds, the cut hides 
 
 from maskjax.masking.adaptive import amlm, labels, running, token_frequencies
 from maskjax.masking.adaptive.hard import hard_patches, hard_share
-from maskjax.masking.adaptive.search import best_of
+from maskjax.masking.adaptive.search import BestOf, best_of
 
 __all__ = [
-    "amlm", "best_of", "hard_patches", "hard_share", "labels", "running", "token_frequencies",
+    "BestOf", "amlm", "best_of", "hard_patches", "hard_share", "labels", "running",
+    "token_frequencies",
 ]  # fmt: skip

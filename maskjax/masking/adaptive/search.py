@@ -1,7 +1,7 @@
 """A search over candidate masks by a metric of one's own."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,18 @@ from maskjax.typing import Array, Bool, Float, Int, Key
 Metric = Callable[[Bool[Array, "B L"]], Float[Array, "B"]]
 
 
+class BestOf(NamedTuple):
+    """The best of several candidates of each example.
+
+    Attributes:
+        scores: of the candidate that the metric values most, among equals the first.
+        values: what the metric gives it.
+    """
+
+    scores: Float[Array, "B L"]
+    values: Float[Array, "B"]
+
+
 def best_of(
     rule: Rule,
     keys: Key[Array, "B"],
@@ -23,7 +35,7 @@ def best_of(
     *,
     num_candidates: int,
     **runtime: Any,
-) -> tuple[Float[Array, "B L"], Float[Array, "B"]]:
+) -> BestOf:
     """The scores of each example's best mask out of several drawn by a rule.
 
     Candidate c of an example comes from the rule with fold_in(key, c), its mask from the cut at
@@ -43,7 +55,7 @@ def best_of(
         **runtime: as for `score`.
 
     Returns:
-        The scores of each example's best candidate, among equals the first, and its value.
+        The BestOf.
 
     Raises:
         ValueError: `num_candidates` below 1, a metric of another shape, or as `score`.
@@ -67,7 +79,7 @@ def best_of(
         values = metric(cut_counts(scores, counts))
         if values.shape != counts.shape:
             raise ValueError(f"metric of shape {values.shape} for {len(keys)} examples; one each")
-        return scores, values
+        return BestOf(scores, values)
 
     def compare(best, number):
         return _better(best, candidate(number)), None
@@ -75,10 +87,8 @@ def best_of(
     return jax.lax.scan(compare, candidate(0), jnp.arange(1, num_candidates))[0]
 
 
-def _better(
-    best: tuple[Float[Array, "B L"], Float[Array, "B"]],
-    new: tuple[Float[Array, "B L"], Float[Array, "B"]],
-) -> tuple[Float[Array, "B L"], Float[Array, "B"]]:
+def _better(best: BestOf, new: BestOf) -> BestOf:
     """The better of two candidates of each example; the first where they are equal."""
-    is_better = (new[1] > best[1]) | (jnp.isnan(best[1]) & ~jnp.isnan(new[1]))
-    return jnp.where(is_better[:, None], new[0], best[0]), jnp.where(is_better, new[1], best[1])
+    is_better = (new.values > best.values) | (jnp.isnan(best.values) & ~jnp.isnan(new.values))
+    scores = jnp.where(is_better[:, None], new.scores, best.scores)
+    return BestOf(scores, jnp.where(is_better, new.values, best.values))

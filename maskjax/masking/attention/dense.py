@@ -51,16 +51,16 @@ def cudnn(
     check_cudnn(query.dtype, query.shape[3])
     num_queries, num_keys = query.shape[1], key.shape[1]
     flags, bias = _opened(attention_mask, bias, num_queries, num_keys)
-    inputs, padded_flags = (query, key, value), flags
+    padded_flags = flags
     if flags is not None:
-        inputs = tuple(_even(x, (1,)) for x in inputs)
+        query, key, value = (_even(x, (1,)) for x in (query, key, value))
         full = (*flags.shape[:2], num_queries, num_keys)
         padded_flags = _even(jnp.broadcast_to(flags, full), (2, 3))
     if bias is not None:
         full = (*bias.shape[:2], num_queries, num_keys)
         bias = _even(jnp.broadcast_to(bias, full).astype(query.dtype), (2, 3))
     out = jax.nn.dot_product_attention(
-        *inputs, bias, padded_flags, scale=scale, implementation="cudnn"
+        query, key, value, bias, padded_flags, scale=scale, implementation="cudnn"
     )
     return _zero_blind(out[:, :num_queries], flags)
 

@@ -8,8 +8,14 @@ inputs = corrupt_tokens(tokens, is_masked, keys, mask_token_id=103, vocab_size=3
 
 from maskjax.masking.text.corruption import corrupt_tokens, dynamic_keys, static_keys
 from maskjax.masking.text.counts import spanbert_num_masked, t5_num_masked
-from maskjax.masking.text.diffusion import diffusion_ratio, diffusion_weights, token_probabilities
+from maskjax.masking.text.diffusion import (
+    DiffusionWeights,
+    diffusion_ratio,
+    diffusion_weights,
+    token_probabilities,
+)
 from maskjax.masking.text.span_corruption import (
+    RestoredSpans,
     SpanCorruption,
     restore_spans,
     span_corruption,
@@ -19,7 +25,8 @@ from maskjax.masking.text.spans import spans, t5_spans
 from maskjax.masking.text.words import run_ids, whole_word
 
 __all__ = [
-    "SpanCorruption", "corrupt_tokens", "diffusion_ratio", "diffusion_weights", "dynamic_keys",
-    "restore_spans", "run_ids", "span_corruption", "span_corruption_lengths", "spanbert_num_masked",
-    "spans", "static_keys", "t5_num_masked", "t5_spans", "token_probabilities", "whole_word",
+    "DiffusionWeights", "RestoredSpans", "SpanCorruption", "corrupt_tokens", "diffusion_ratio",
+    "diffusion_weights", "dynamic_keys", "restore_spans", "run_ids", "span_corruption",
+    "span_corruption_lengths", "spanbert_num_masked", "spans", "static_keys", "t5_num_masked",
+    "t5_spans", "token_probabilities", "whole_word",
 ]  # fmt: skip

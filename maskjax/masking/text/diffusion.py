@@ -1,5 +1,7 @@
 """Independent draws per token, and masked diffusion: its ratio and the weights of its loss."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
@@ -95,12 +97,24 @@ def diffusion_ratio(
     return (1 - eps) * t + eps
 
 
+class DiffusionWeights(NamedTuple):
+    """The weights of masked diffusion's loss, and their expected sum.
+
+    Attributes:
+        loss_weights: 1 / p where hidden, 0 elsewhere.
+        weight_sum: number of candidates: what to divide the weighted sum of the batch by.
+    """
+
+    loss_weights: Float[Array, "B L"]
+    weight_sum: Float[Array, ""]
+
+
 def diffusion_weights(
     is_masked: Bool[Array, "B L"],
     ratio: Float[Array, "B"],
     *,
     is_candidate: Bool[Array, "B L"] | None = None,
-) -> tuple[Float[Array, "B L"], Float[Array, ""]]:
+) -> DiffusionWeights:
     """The weights of masked diffusion's loss, and what to divide the weighted sum by.
 
     Nie et al. 2025 (LLaDA, equation 3 and the released training code): cross-entropy at hidden
@@ -114,8 +128,7 @@ def diffusion_weights(
         is_candidate: positions that could have been hidden (no padding, no prompt); None for all.
 
     Returns:
-        loss_weights: 1 / p where hidden, 0 elsewhere.
-        weight_sum: number of candidates, which is the expected sum of loss_weights.
+        The DiffusionWeights.
 
     Examples:
         >>> is_masked, ratio = jnp.array([[True, False], [True, True]]), jnp.array([0.25, 0.5])
@@ -126,4 +139,4 @@ def diffusion_weights(
     if is_candidate is None:
         is_candidate = jnp.ones_like(is_masked)
     weights = jnp.where(is_masked & is_candidate, 1 / ratio[:, None], 0.0)
-    return weights, is_candidate.sum(dtype=ratio.dtype)
+    return DiffusionWeights(weights, is_candidate.sum(dtype=ratio.dtype))

@@ -21,10 +21,22 @@ class SpanCorruption(NamedTuple):
         targets_lengths: the same for the targets.
     """
 
-    inputs: Int[Array, "B I"]
-    targets: Int[Array, "B T"]
+    inputs: Int[Array, "B inputs"]
+    targets: Int[Array, "B targets"]
     inputs_lengths: Int[Array, "B"]
     targets_lengths: Int[Array, "B"]
+
+
+class RestoredSpans(NamedTuple):
+    """Texts with their spans in place again.
+
+    Attributes:
+        tokens: the text, then padding.
+        lengths: tokens of each text; more than L where it was cut.
+    """
+
+    tokens: Int[Array, "B L"]
+    lengths: Int[Array, "B"]
 
 
 def span_corruption(
@@ -53,8 +65,8 @@ def span_corruption(
     Args:
         tokens: ids of the text; none of them a sentinel, EOS or padding.
         is_masked: True = hidden.
-        inputs_length: I, static.
-        targets_length: T, static.
+        inputs_length: slots of the inputs, static.
+        targets_length: slots of the targets, static.
         first_sentinel_id: sentinel of the first span; the k-th is `first_sentinel_id - k`. T5:
             vocab_size - 1.
         num_sentinels: how many there are.
@@ -100,15 +112,15 @@ def span_corruption(
 
 
 def restore_spans(
-    inputs: Int[Array, "B I"],
-    targets: Int[Array, "B T"],
+    inputs: Int[Array, "B inputs"],
+    targets: Int[Array, "B targets"],
     *,
     length: int,
     first_sentinel_id: int,
     num_sentinels: int = 100,
     eos_id: int | None = 1,
     pad_id: int = 0,
-) -> tuple[Int[Array, "B L"], Int[Array, "B"]]:
+) -> RestoredSpans:
     """Rebuilds the text: puts the tokens that follow a sentinel in the targets in its place.
 
     The inverse of `span_corruption`, exact where that did not cut. Also for predicted targets: a
@@ -125,8 +137,7 @@ def restore_spans(
         pad_id: as for `span_corruption`; fills up the rows.
 
     Returns:
-        tokens: the text.
-        lengths: tokens of each text, before it was cut.
+        The RestoredSpans.
 
     Raises:
         ValueError: a length below 1, or sentinels below 0 or among which EOS or padding are.
@@ -169,7 +180,7 @@ def restore_spans(
         return values, places < inputs.size
 
     values, is_kept = jax.vmap(merge)(inputs, targets)
-    return _pack(values, is_kept, length, None, pad_id)
+    return RestoredSpans(*_pack(values, is_kept, length, None, pad_id))
 
 
 def span_corruption_lengths(
@@ -233,8 +244,8 @@ def _check_sentinels(
 
 
 def _pack(
-    values: Int[Array, "B N"],
-    is_kept: Bool[Array, "B N"],
+    values: Int[Array, "B slots"],
+    is_kept: Bool[Array, "B slots"],
     length: int,
     eos_id: int | None,
     pad_id: int,

@@ -30,11 +30,11 @@ class ContextTargets(NamedTuple):
     """
 
     is_context: Bool[Array, "*b L"]
-    is_target: Bool[Array, "*b T L"]
+    is_target: Bool[Array, "*b targets L"]
     ids_context: Int[Array, "*b K"]
     is_valid_context: Bool[Array, "*b K"]
-    ids_target: Int[Array, "*b T S"]
-    is_valid_target: Bool[Array, "*b T S"]
+    ids_target: Int[Array, "*b targets slots"]
+    is_valid_target: Bool[Array, "*b targets slots"]
 
 
 @register("multi_block", chooses=True)
@@ -112,7 +112,7 @@ def context_and_targets(
         key: places the blocks; vmap over one key per example.
         grid: positions along each axis; those of length 1 are left out of the blocks' shapes.
         size_key: draws the blocks' sizes; None = `key`, so that examples differ in size.
-        num_targets: T, at least 1.
+        num_targets: at least 1.
         target_scale: range of a target's share of all positions, within (0, 1].
         target_aspect: range of the ratio of adjacent sides, the first over the second; above 0.
         context_scale: range of the context block's share of all positions, within (0, 1].
@@ -186,7 +186,7 @@ def _boxes(
     target_scale: Range,
     target_aspect: Range,
     context_scale: Range,
-) -> tuple[Bool[Array, "T L"], Bool[Array, "L"]]:
+) -> tuple[Bool[Array, "targets L"], Bool[Array, "L"]]:
     """Inside which target, and whether inside the context block."""
     axes = _long_axes(grid)
     corners = jax.random.uniform(jax.random.fold_in(key, 1), (num_targets + 1, len(axes)))
@@ -252,7 +252,7 @@ def _volume_bounds(axes: tuple[int, ...], scale: Range, aspect: Range) -> tuple[
 
 def _slots(
     flags: Bool[Array, "*b L"], num_slots: int
-) -> tuple[Int[Array, "*b S"], Bool[Array, "*b S"]]:
+) -> tuple[Int[Array, "*b slots"], Bool[Array, "*b slots"]]:
     """The flagged positions in raster order, padded with others; and which slots hold one."""
     ids = jnp.argsort(~flags, axis=-1, stable=True)[..., :num_slots]
     count = flags.sum(axis=-1, keepdims=True)

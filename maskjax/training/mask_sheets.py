@@ -62,7 +62,7 @@ def sheets(
         yield name, SHEETS[name](keys, sound)
 
 
-def _image(keys: Key[Array, "S"], sound: samples.Sound) -> Figure:
+def _image(keys: Key[Array, "B"], sound: samples.Sound) -> Figure:
     del sound
     image = samples.photograph((224, 320))
     hidden = _image_masks(keys, image, (14, 20))
@@ -78,8 +78,8 @@ def _image(keys: Key[Array, "S"], sound: samples.Sound) -> Figure:
 
 
 def _image_masks(
-    keys: Key[Array, "S"], image: Float[np.ndarray, "H W C"], grid: tuple[int, int]
-) -> dict[str, Bool[np.ndarray, "S *grid"] | str]:
+    keys: Key[Array, "B"], image: Float[np.ndarray, "H W C"], grid: tuple[int, int]
+) -> dict[str, Bool[np.ndarray, "B *grid"] | str]:
     """Masks on patches, of which three fifths are hidden."""
     length = grid[0] * grid[1]
     runtime = picture_runtime(image, grid, len(keys)) | {"step": steps(len(keys), length)}
@@ -89,7 +89,7 @@ def _image_masks(
     )
 
 
-def _text(keys: Key[Array, "S"], sound: samples.Sound) -> Figure:
+def _text(keys: Key[Array, "B"], sound: samples.Sound) -> Figure:
     del sound
     text = samples.sentence()
     return figures.token_sheet(
@@ -102,8 +102,8 @@ def _text(keys: Key[Array, "S"], sound: samples.Sound) -> Figure:
 
 
 def _text_masks(
-    keys: Key[Array, "S"], text: samples.Text
-) -> dict[str, Bool[np.ndarray, "S L"] | str]:
+    keys: Key[Array, "B"], text: samples.Text
+) -> dict[str, Bool[np.ndarray, "B L"] | str]:
     """Masks on tokens, of which five are hidden."""
     is_word = text.word_ids >= 0
     letters = np.array([len(piece.strip("#")) for piece in text.pieces], np.float32)
@@ -120,7 +120,7 @@ def _text_masks(
     return rule_masks(masking.rules_on("text"), keys, (len(is_word),), 5, runtime, by_choice=True)
 
 
-def _sequence(keys: Key[Array, "S"], sound: samples.Sound) -> Figure:
+def _sequence(keys: Key[Array, "B"], sound: samples.Sound) -> Figure:
     del sound
     history = samples.history()
     authors = [author for author in _AUTHORS if author]
@@ -139,8 +139,8 @@ def _sequence(keys: Key[Array, "S"], sound: samples.Sound) -> Figure:
 
 
 def _sequence_masks(
-    keys: Key[Array, "S"], history: samples.History
-) -> dict[str, Bool[np.ndarray, "S L"] | str]:
+    keys: Key[Array, "B"], history: samples.History
+) -> dict[str, Bool[np.ndarray, "B L"] | str]:
     """Masks on items, of which five are hidden."""
     count = {kind: history.kinds.count(kind) for kind in history.kinds}
     rarity = np.array([1 / count[kind] for kind in history.kinds], np.float32)
@@ -156,7 +156,7 @@ def _sequence_masks(
     return rule_masks(masking.rules_on("sequence"), keys, rarity.shape, 5, runtime, by_choice=True)
 
 
-def _audio(keys: Key[Array, "S"], sound: samples.Sound) -> Figure:
+def _audio(keys: Key[Array, "B"], sound: samples.Sound) -> Figure:
     keys = keys[:1]
     loudness = samples.spectrogram(sound)  # [frames, bands]
     side = _AUDIO_PATCH
@@ -184,8 +184,8 @@ def _audio(keys: Key[Array, "S"], sound: samples.Sound) -> Figure:
 
 
 def _sound_masks(
-    keys: Key[Array, "S"], loudness: Float[np.ndarray, "*grid"]
-) -> dict[str, Bool[np.ndarray, "S *grid"] | str]:
+    keys: Key[Array, "B"], loudness: Float[np.ndarray, "*grid"]
+) -> dict[str, Bool[np.ndarray, "B *grid"] | str]:
     """Masks on frames, or on patches of frames and bands; about two fifths are hidden."""
     power = (loudness.reshape(-1) - loudness.min() + 1).astype(np.float32)
     runtime = repeated(
@@ -219,7 +219,7 @@ def _spread(
     return np.concatenate(pixels) if pixels else None
 
 
-def _weights(keys: Key[Array, "S"], sound: samples.Sound) -> Figure:
+def _weights(keys: Key[Array, "B"], sound: samples.Sound) -> Figure:
     del sound
     keys, layer = keys[:1], samples.trained_layer()
     runtime = repeated(
@@ -242,7 +242,7 @@ def _weights(keys: Key[Array, "S"], sound: samples.Sound) -> Figure:
     )
 
 
-SHEETS: dict[str, Callable[[Key[Array, "S"], samples.Sound], Figure]] = {
+SHEETS: dict[str, Callable[[Key[Array, "B"], samples.Sound], Figure]] = {
     "image": _image,
     "text": _text,
     "audio": _audio,

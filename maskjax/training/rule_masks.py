@@ -15,14 +15,14 @@ from maskjax.typing import Array, Bool, Float, Key
 
 def rule_masks(
     names: Sequence[str],
-    keys: Key[Array, "S"],
+    keys: Key[Array, "B"],
     grid: tuple[int, ...],
     num_masked: int,
     runtime: Mapping[str, Any],
     *,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     by_choice: bool = False,
-) -> dict[str, Bool[np.ndarray, "S *grid"] | str]:
+) -> dict[str, Bool[np.ndarray, "B *grid"] | str]:
     """Draw masks of each rule, with those of the runtime arguments that it takes.
 
     Args:
@@ -77,12 +77,12 @@ def arguments_of(
 
 def _draw(
     rule: masking.Rule,
-    keys: Key[Array, "S"],
+    keys: Key[Array, "B"],
     grid: tuple[int, ...],
     num_masked: int,
     by_choice: bool,
     given: Mapping[str, Array],
-) -> Bool[Array, "S L"]:
+) -> Bool[Array, "B L"]:
     if by_choice and masking.chooses(rule):
         return masking.draw_chosen(rule, keys, grid, num_masked, **given)
     return masking.draw(rule, keys, grid, num_masked, **given).is_masked

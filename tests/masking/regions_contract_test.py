@@ -83,24 +83,39 @@ def test_images_of_any_size(size):
     is_inside = np.random.RandomState(1).rand(4, *size) < [[[0.5]], [[0.2]], [[0.0]], [[1.0]]]
     region = jnp.asarray(is_inside)
     num_pixels = is_inside[0].size
-    runs = regions.to_runs(region, num_pixels + 1)
-    assert not runs.is_truncated.any()
-    np.testing.assert_array_equal(regions.from_runs(runs.counts, size), region)
+    elements = ("square", "cross", "disk")
+
+    @jax.jit
+    def everything(region):
+        runs = regions.to_runs(region, num_pixels + 1)
+        whole = jnp.tile(jnp.array([0, 0, size[1], size[0]]), (4, 1))
+        # Far beyond the image: all of it, unless there is nothing.
+        grown = [regions.dilate(region, 9, element=e, iterations=2) for e in elements]
+        return {
+            "is_truncated": runs.is_truncated,
+            "same": [
+                regions.from_runs(runs.counts, size),
+                regions.crop_region(region, whole, size),
+            ],
+            "boxes": regions.from_boxes(size, regions.to_boxes(region)),
+            "grown": grown,
+            "shrunk": [regions.erode(region, 9, element=e) for e in elements],
+            "iou": regions.boundary_iou(region, region, distance=1),
+            "coverage": regions.patch_coverage(region, size)[:, 0],
+        }
+
+    found = everything(region)
+    assert not found["is_truncated"].any()
+    for same in found["same"]:
+        np.testing.assert_array_equal(same, is_inside)
     for one in is_inside:
         np.testing.assert_array_equal(regions.from_coco(regions.to_coco(one)), one)
-    boxes = regions.from_boxes(size, regions.to_boxes(region))
-    assert not (is_inside & ~np.asarray(boxes)).any()
-    whole = jnp.tile(jnp.array([0, 0, size[1], size[0]]), (4, 1))
-    np.testing.assert_array_equal(regions.crop_region(region, whole, size), region)
-    for element in ("square", "cross", "disk"):
-        # Far beyond the image: all of it, unless there is nothing.
-        grown = regions.dilate(region, 9, element=element, iterations=2)
+    assert not (is_inside & ~np.asarray(found["boxes"])).any()
+    for grown, shrunk in zip(found["grown"], found["shrunk"]):
         np.testing.assert_array_equal(grown.all(axis=(1, 2)), is_inside.any(axis=(1, 2)))
-        assert not regions.erode(region, 9, element=element).any()
-    np.testing.assert_array_equal(regions.boundary_iou(region, region, distance=1), np.ones(4))
-    np.testing.assert_array_equal(
-        regions.patch_coverage(region, size)[:, 0], is_inside.mean(axis=(1, 2), dtype=np.float32)
-    )
+        assert not shrunk.any()
+    np.testing.assert_array_equal(found["iou"], np.ones(4))
+    np.testing.assert_array_equal(found["coverage"], is_inside.mean(axis=(1, 2), dtype=np.float32))
 
 
 def test_every_function_of_the_package_is_exported_and_explained():
@@ -147,9 +162,9 @@ def test_what_is_no_region_is_refused(name):
         ("difference", (GOOD, OTHER), "region 0 (4, 6), region 1 (4, 5)"),
         ("boundary_iou", (GOOD, OTHER), "different shapes"),
         ("boundary_f", (GOOD, OTHER), "different shapes"),
-        ("pairwise_iou", (GOOD, GOOD), "give [*b, N, H, W] and [*b, M, H, W]"),
+        ("pairwise_iou", (GOOD, GOOD), "give [*b, predicted, H, W] and [*b, target, H, W]"),
         ("pairwise_iou", (GOOD[None], OTHER[None]), "predicted of shape (1, 4, 6) and target of"),
-        ("pairwise_box_iou", (FOUR, FOUR), "give [*b, N, 4] and [*b, M, 4]"),
+        ("pairwise_box_iou", (FOUR, FOUR), "give [*b, predicted, 4] and [*b, target, 4]"),
         ("pairwise_box_iou", (FOUR[None], THREE[None]), "target of shape (1, 3): the last axis"),
         ("fill", (COLOR, OTHER), "image of shape (4, 6, 3) for a region of shape (4, 5)"),
         ("keep", (FLOAT, GOOD), "image of shape (4, 6) for a region of shape (4, 6)"),

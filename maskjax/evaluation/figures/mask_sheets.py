@@ -41,7 +41,7 @@ def picture_sheet(
     """Draw what was made of a picture in several ways.
 
     Args:
-        pictures: For each name its pictures, floats in [0, 1] [S, H, W, 3], all of one size; or a
+        pictures: For each name its pictures, floats in [0, 1] [B, H, W, 3], all of one size; or a
             text that says why there are none.
         counts: What to write beside a name.
         side: The longer side of a picture in inches.
@@ -57,7 +57,7 @@ def picture_sheet(
     drawn = {name: np.asarray(x) for name, x in pictures.items() if not isinstance(x, str)}
     sizes = {x.shape[1:] for x in drawn.values()}
     if len(sizes) != 1 or any(x.ndim != 4 or x.shape[-1] != 3 for x in drawn.values()):
-        raise ValueError(f"pictures must be [S, H, W, 3] of one size, got {sorted(sizes)}")
+        raise ValueError(f"pictures must be [B, H, W, 3] of one size, got {sorted(sizes)}")
     blocks = {}
     for name, x in pictures.items():
         if isinstance(x, str):
@@ -82,7 +82,7 @@ def token_sheet(
 
     Args:
         tokens: A short text for each position.
-        hidden: For each rule's name its masks, bool [S, L], True is hidden; or a text that says why
+        hidden: For each rule's name its masks, bool [B, L], True is hidden; or a text that says why
             there are none.
         is_real: False for special tokens and padding, which have no box.
         colors: A colour for each position; the boxes are white otherwise.
@@ -93,7 +93,7 @@ def token_sheet(
         The figure: a block of S lines a rule.
 
     Raises:
-        ValueError: There is no rule, or masks are not bool [S, L].
+        ValueError: There is no rule, or masks are not bool [B, L].
     """
     is_real = np.ones(len(tokens), bool) if is_real is None else is_real
     tints = [_mixed(color, "white", _TINT) for color in colors or ["white"] * len(tokens)]
@@ -124,7 +124,7 @@ def token_sheet(
 
 
 def matrix_sheet(
-    matrix: Float[np.ndarray, "R C"],
+    matrix: Float[np.ndarray, "rows columns"],
     hidden: Mapping[str, AnyArray | str],
     *,
     colormap: str = "viridis",
@@ -138,7 +138,7 @@ def matrix_sheet(
 
     Args:
         matrix: The numbers; the first row is drawn on top.
-        hidden: For each rule's name its masks, bool [S, R, C], True is hidden; or a text that says
+        hidden: For each rule's name its masks, bool [B, rows, columns], True is hidden; or a text
             why there are none.
         colormap: Of matplotlib.
         limits: The numbers of its first and last colour; those of the matrix otherwise.
@@ -151,12 +151,12 @@ def matrix_sheet(
         The figure: a block of S tiles a rule.
 
     Raises:
-        ValueError: There is no rule, or masks are not bool [S, R, C].
+        ValueError: There is no rule, or masks are not bool [B, rows, columns].
     """
     low, high = limits or (float(matrix.min()), float(matrix.max()))
     rgb = colormaps[colormap]((matrix - low) / max(high - low, 1e-12))[..., :3]
 
-    def draw(axes: Axes, is_masked: Bool[np.ndarray, "R C"]) -> None:
+    def draw(axes: Axes, is_masked: Bool[np.ndarray, "rows columns"]) -> None:
         show_image(axes, veiled(rgb, is_masked))
         axes.set_aspect("auto")
 
@@ -172,7 +172,7 @@ def matrix_sheet(
 
 def _checked(
     hidden: Mapping[str, AnyArray | str], shape: tuple[int, ...]
-) -> dict[str, Bool[np.ndarray, "S ..."] | str]:
+) -> dict[str, Bool[np.ndarray, "B ..."] | str]:
     """The masks as NumPy flags of this shape, once they are."""
     if not hidden:
         raise ValueError("there is no masking rule to draw")
@@ -187,7 +187,7 @@ def _checked(
     return checked
 
 
-def _real_count(is_masked: Bool[np.ndarray, "S L"], is_real: Bool[np.ndarray, "L"]) -> str:
+def _real_count(is_masked: Bool[np.ndarray, "B L"], is_real: Bool[np.ndarray, "L"]) -> str:
     """Counts among real positions, unless others are hidden, which must be seen then."""
     return hidden_count(is_masked if is_masked[:, ~is_real].any() else is_masked[:, is_real])
 

@@ -32,7 +32,7 @@ def rule_sheet(
 
     Args:
         image: Floats in [0, 1], [H, W, C].
-        hidden: For each rule's name its masks, bool [S, gh, gw] or, for one, [gh, gw], True is
+        hidden: For each rule's name its masks, bool [B, gh, gw] or, for one, [gh, gw], True is
             hidden; or a text that says why there are none.
         patch_size: The height and width of a patch; H = gh * height and W = gw * width.
         notes: What the reader must know.
@@ -68,7 +68,7 @@ def rule_sheet(
 
 def _checked(
     name: str, flags: AnyArray, picture: np.ndarray, patch_size: tuple[int, int]
-) -> Bool[np.ndarray, "S gh gw"]:
+) -> Bool[np.ndarray, "B gh gw"]:
     """Return a rule's masks with the axis of samples, once they fit the picture."""
     is_masked = np.asarray(flags)
     if is_masked.dtype != bool:

@@ -150,7 +150,7 @@ def _draw_problem(axes: Axes, problem: str, width: float) -> None:
         spine.set_linestyle((0, (4, 3)))
 
 
-def hidden_count(is_masked: Bool[np.ndarray, "S *grid"]) -> str:
+def hidden_count(is_masked: Bool[np.ndarray, "B *grid"]) -> str:
     """Say how many positions are hidden in each sample: numbers, or shares of very many."""
     counts = is_masked.reshape(len(is_masked), -1).sum(axis=1)
     length = is_masked[0].size

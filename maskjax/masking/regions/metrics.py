@@ -102,13 +102,16 @@ def dice(
 
 
 def pairwise_iou(
-    predicted: Bool[Array, "*b N H W"], target: Bool[Array, "*b M H W"], *, empty: float = 1.0
-) -> Float[Array, "*b N M"]:
-    """Intersection over union of each of N regions with each of M.
+    predicted: Bool[Array, "*b predicted H W"],
+    target: Bool[Array, "*b target H W"],
+    *,
+    empty: float = 1.0,
+) -> Float[Array, "*b predicted target"]:
+    """Intersection over union of each predicted region with each target.
 
     Args:
-        predicted: N regions.
-        target: M regions of the same size; counts are exact below 2^24 pixels.
+        predicted: regions.
+        target: regions of the same size; counts are exact below 2^24 pixels.
         empty: the value for two empty regions; 0 where both may be padding.
 
     Returns:
@@ -128,7 +131,7 @@ def pairwise_iou(
     if min(predicted.ndim, target.ndim) < 3 or shapes[0] != shapes[1]:
         raise ValueError(
             f"predicted of shape {predicted.shape} and target of shape {target.shape}: give "
-            f"[*b, N, H, W] and [*b, M, H, W]"
+            f"[*b, predicted, H, W] and [*b, target, H, W]"
         )
     flat = [x.reshape(*x.shape[:-2], -1).astype(jnp.float32) for x in (predicted, target)]
     intersection = jnp.einsum("...nl,...ml->...nm", *flat)  # 0 and 1: exact in any precision
@@ -137,13 +140,16 @@ def pairwise_iou(
 
 
 def pairwise_box_iou(
-    predicted: Num[Array, "*b N 4"], target: Num[Array, "*b M 4"], *, empty: float = 1.0
-) -> Float[Array, "*b N M"]:
-    """Intersection over union of each of N boxes with each of M, by area.
+    predicted: Num[Array, "*b predicted 4"],
+    target: Num[Array, "*b target 4"],
+    *,
+    empty: float = 1.0,
+) -> Float[Array, "*b predicted target"]:
+    """Intersection over union of each predicted box with each target, by area.
 
     Args:
         predicted: x_min, y_min, x_max, y_max, the latter one past the last pixel (`to_boxes`).
-        target: M boxes of the same form.
+        target: boxes of the same form.
         empty: the value for two boxes without area; 0 where both may be padding.
 
     Returns:
@@ -162,7 +168,7 @@ def pairwise_box_iou(
     if min(predicted.ndim, target.ndim) < 2 or predicted.shape[:-2] != target.shape[:-2]:
         raise ValueError(
             f"predicted of shape {predicted.shape} and target of shape {target.shape}: give "
-            f"[*b, N, 4] and [*b, M, 4]"
+            f"[*b, predicted, 4] and [*b, target, 4]"
         )
     first = predicted.astype(jnp.float32)[..., :, None, :]
     second = target.astype(jnp.float32)[..., None, :, :]

@@ -23,7 +23,7 @@ class Runs(NamedTuple):
         is_truncated: True where that is more than there is room for: the region is not all there.
     """
 
-    counts: Int[Array, "*b R"]
+    counts: Int[Array, "*b runs"]
     num_runs: Int[Array, "*b"]
     is_truncated: Bool[Array, "*b"]
 
@@ -33,11 +33,11 @@ def to_runs(is_inside: Bool[Array, "*b H W"], max_runs: int) -> Runs:
 
     Args:
         is_inside: True = inside.
-        max_runs: R, static, at least 1: room for so many runs. H * W + 1 is always enough; a region
+        max_runs: static, at least 1: room for so many runs. H * W + 1 is always enough; a region
             without holes or bays needs 2 H + 1.
 
     Returns:
-        The Runs; where they are truncated, the first R runs.
+        The Runs; where they are truncated, the first `max_runs`.
 
     Raises:
         ValueError: not regions, or `max_runs` below 1.
@@ -63,7 +63,7 @@ def to_runs(is_inside: Bool[Array, "*b H W"], max_runs: int) -> Runs:
 
 
 def from_runs(
-    counts: Num[Array, "*b R"], size: tuple[int, int]
+    counts: Num[Array, "*b runs"], size: tuple[int, int]
 ) -> Bool[Array, "*b height width"]:  # fmt: skip
     """The region of each row of run lengths.
 
@@ -87,7 +87,7 @@ def from_runs(
     check_size(size)
     num_pixels = size[0] * size[1]
     if counts.ndim < 1 or counts.shape[-1] < 1:
-        raise ValueError(f"counts of shape {counts.shape}: give at least one run, [*b, R]")
+        raise ValueError(f"counts of shape {counts.shape}: give at least one run, [*b, runs]")
     if not jnp.issubdtype(counts.dtype, jnp.integer):
         raise ValueError(f"counts of dtype {counts.dtype}: give whole numbers")
     if not isinstance(counts, Tracer):

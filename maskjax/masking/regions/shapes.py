@@ -78,7 +78,7 @@ def ellipse(
 
 def polygon(
     size: tuple[int, int],
-    vertices: Num[Array, "*b V 2"],
+    vertices: Num[Array, "*b vertices 2"],
     num_vertices: int | Int[Array, "..."] | None = None,
 ) -> Bool[Array, "*b height width"]:
     """The pixels inside a closed polygon, by the even-odd rule.
@@ -91,9 +91,9 @@ def polygon(
     Args:
         size: static (height, width) of the image in pixels.
         vertices: x, y of each corner in order, either way round; the last is joined to the first.
-        num_vertices: how many of the V are corners, the others being padding of any value: one
-            count for all, or one per polygon. Traced counts beyond 0 ... V act like its ends. None:
-            all.
+        num_vertices: how many of them are corners, the others being padding of any value: one
+            count for all, or one per polygon. Traced counts below 0 act like 0, and those above
+            their number like it. None: all.
 
     Returns:
         True where a pixel's centre is inside. A centre on an edge counts where the inside lies to
@@ -102,7 +102,7 @@ def polygon(
 
     Raises:
         ValueError: a size below 1, fewer than 3 vertices, not two numbers each, or a static count
-            outside 0 ... V.
+            outside 0 and their number.
 
     Examples:
         >>> triangle = jnp.array([[0, 0], [4, 0], [0, 4]])
@@ -112,7 +112,7 @@ def polygon(
     check_size(size)
     check_last("vertices", vertices, 2)
     if vertices.ndim < 2 or vertices.shape[-2] < 3:
-        raise ValueError(f"vertices of shape {vertices.shape}: give at least 3, [*b, V, 2]")
+        raise ValueError(f"vertices of shape {vertices.shape}: give at least 3, [*b, vertices, 2]")
     *leading, length, _ = vertices.shape
     if num_vertices is None:
         num_vertices = length
@@ -132,8 +132,8 @@ def polygon(
     x, y = _centers(size, len(leading) + 1)
     # The crossing lies to the right of x: (x - x_top) / dx < (y - y_top) / dy, without division.
     step = bottom - top
-    left_side = (x - top[..., 0]) * step[..., 1]  # [*b, V, width]
-    right_side = (y - top[..., 1]) * step[..., 0]  # [*b, V, height]
+    left_side = (x - top[..., 0]) * step[..., 1]  # [*b, vertices, width]
+    right_side = (y - top[..., 1]) * step[..., 0]  # [*b, vertices, height]
     is_spanned = (top[..., 1] <= y) & (y < bottom[..., 1]) & (place < counts)[..., None]
     right_side = jnp.where(is_spanned, right_side, -jnp.inf)
     is_crossed = left_side[..., None, :] < right_side[..., :, None]

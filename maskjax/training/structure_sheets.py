@@ -1,6 +1,7 @@
 """Sheets of masks that need a picture of their own: attention, regions, frequencies."""
 
 import functools
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,7 +23,7 @@ _GRID = (6, 8)
 _SIZE = (120, 160)
 
 
-def attention(keys: Key[Array, "S"]) -> Figure:
+def attention(keys: Key[Array, "B"]) -> Figure:
     """Draw every registered attention mask on the attention between patches of a photograph."""
     scores = _similarity(samples.photograph((96, 128)))
     length, (rows, columns) = len(scores), _GRID
@@ -65,7 +66,8 @@ def _attention_mask(name: str, length: int, runtime: Mapping[str, Any]) -> np.nd
     """The flags [N, Q, K] of all examples and heads, or why there are none."""
     constructor = attention_masks.ATTENTION[name]
     try:
-        dense = constructor(**arguments_of(constructor, runtime)).dense(length, length)
+        given = arguments_of(constructor, runtime)
+        dense = jax.jit(lambda: constructor(**given).dense(length, length))()
     except ValueError as error:
         return str(error)
     return np.asarray(dense).reshape(-1, length, length)
@@ -81,46 +83,56 @@ def _similarity(image: Float[np.ndarray, "H W 3"]) -> Float[np.ndarray, "L L"]:
 
 def regions() -> Figure:
     """Draw what the functions of `masking.regions` make of a photograph."""
-    image = jnp.asarray(samples.photograph(_SIZE))
+    image = samples.photograph(_SIZE)
+    shown, pictures = _of_photograph(jnp.asarray(image))
+    veils = {name: veiled(image, np.asarray(x)) for name, x in shown.items()}
+    inside = {name: f"{np.asarray(x).mean():.0%} inside" for name, x in shown.items()}
+    return figures.picture_sheet(
+        {name: np.asarray(picture)[None] for name, picture in (veils | pictures).items()},
+        counts=inside,
+        side=2.0,
+        num_columns=5,
+        notes=["Veiled: inside the region."],
+    )
+
+
+@jax.jit  # as one program: operation by operation it takes many times as long to compile
+def _of_photograph(
+    image: Float[Array, "H W 3"],
+) -> tuple[OrderedDict[str, Array], OrderedDict[str, Array]]:
+    """Regions of a picture, and what other functions make of it, in the order of the sheet."""
     grey = image.mean(axis=-1)
     point = functools.partial(jnp.array, dtype=jnp.float32)
     disk = region_masks.ellipse(_SIZE, point([78, 66]), point([52, 34]), 0.3)
     bright = region_masks.threshold(grey, region_masks.otsu_level(grey))
     boxes = point([[20, 20, 70, 60], [50, 48, 132, 104]])
     covered = region_masks.covered_patches(bright, 10).reshape(12, 16)
-    shown = {
-        "rectangle": region_masks.rectangle(_SIZE, point([78, 62]), point([90, 52]), 0.3),
-        "ellipse": disk,
-        "polygon": region_masks.polygon(_SIZE, _star(point([78, 60]), 56)),
-        "from_boxes": region_masks.from_boxes(_SIZE, boxes).any(axis=0),
-        "threshold": region_masks.threshold(grey, 0.6),
-        "otsu_level": bright,
-        "union": region_masks.union(disk, bright),
-        "intersection": region_masks.intersection(disk, bright),
-        "difference": region_masks.difference(disk, bright),
-        "covered_patches": covered.repeat(10, axis=0).repeat(10, axis=1),
-        "dilate": region_masks.dilate(bright, 4, element="disk"),
-        "erode": region_masks.erode(bright, 2),
-        "opening": region_masks.opening(bright, 2),
-        "closing": region_masks.closing(bright, 3),
-        "border": region_masks.border(disk, 3, side="both"),
-    }
-    weights = region_masks.weights(disk, inside=1.0, outside=0.3)
-    pictures = {name: veiled(np.asarray(image), np.asarray(x)) for name, x in shown.items()} | {
-        "keep": region_masks.keep(image, disk, 1.0),
-        "fill": region_masks.fill(image, disk, image.mean(axis=(0, 1))),
-        "blend": region_masks.blend(image, disk, point([0.0, 0.45, 0.7]), alpha=0.6),
-        "weights": jnp.broadcast_to(weights[..., None], image.shape),
-        "crop": region_masks.crop(image, region_masks.to_boxes(disk), _SIZE),
-    }
-    inside = {name: f"{np.asarray(x).mean():.0%} inside" for name, x in shown.items()}
-    return figures.picture_sheet(
-        {name: np.asarray(picture)[None] for name, picture in pictures.items()},
-        counts=inside,
-        side=2.0,
-        num_columns=5,
-        notes=["Veiled: inside the region."],
+    shown = OrderedDict(
+        rectangle=region_masks.rectangle(_SIZE, point([78, 62]), point([90, 52]), 0.3),
+        ellipse=disk,
+        polygon=region_masks.polygon(_SIZE, _star(point([78, 60]), 56)),
+        from_boxes=region_masks.from_boxes(_SIZE, boxes).any(axis=0),
+        threshold=region_masks.threshold(grey, 0.6),
+        otsu_level=bright,
+        union=region_masks.union(disk, bright),
+        intersection=region_masks.intersection(disk, bright),
+        difference=region_masks.difference(disk, bright),
+        covered_patches=covered.repeat(10, axis=0).repeat(10, axis=1),
+        dilate=region_masks.dilate(bright, 4, element="disk"),
+        erode=region_masks.erode(bright, 2),
+        opening=region_masks.opening(bright, 2),
+        closing=region_masks.closing(bright, 3),
+        border=region_masks.border(disk, 3, side="both"),
     )
+    weights = region_masks.weights(disk, inside=1.0, outside=0.3)
+    pictures = OrderedDict(
+        keep=region_masks.keep(image, disk, 1.0),
+        fill=region_masks.fill(image, disk, image.mean(axis=(0, 1))),
+        blend=region_masks.blend(image, disk, point([0.0, 0.45, 0.7]), alpha=0.6),
+        weights=jnp.broadcast_to(weights[..., None], image.shape),
+        crop=region_masks.crop(image, region_masks.to_boxes(disk), _SIZE),
+    )
+    return shown, pictures
 
 
 def _star(center: Float[Array, "2"], radius: int | float) -> Float[Array, "10 2"]:
@@ -130,7 +142,7 @@ def _star(center: Float[Array, "2"], radius: int | float) -> Float[Array, "10 2"
     return center[None] + length[:, None] * jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=1)
 
 
-def frequency(keys: Key[Array, "S"]) -> Figure:
+def frequency(keys: Key[Array, "B"]) -> Figure:
     """Draw what each rule for frequencies leaves of a photograph, and of its spectrum."""
     image = samples.photograph((128, 128))
     grid = image.shape[:2]

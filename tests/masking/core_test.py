@@ -99,10 +99,15 @@ def test_what_cannot_be_hidden_is_dropped_but_not_flagged_when_the_count_is_too_
 rows = st.lists(st.sampled_from([-INF, -1.0, 0.0, 0.5, 2.0]), min_size=8, max_size=8)
 
 
+# To compile them whole takes less time than each of their operations alone.
+_keep, _restore, _cut_counts = map(jax.jit, (masking.keep, masking.restore, masking.cut_counts))
+_cut_slots = jax.jit(masking.cut_slots, static_argnums=2)
+
+
 @settings(max_examples=50, deadline=None, derandomize=True)
 @given(rows=st.tuples(rows, rows, rows), counts=st.tuples(*[st.integers(0, 9)] * 3))
 def test_cut_counts_hides_each_rows_highest(rows, counts):
-    is_masked = masking.cut_counts(jnp.array(rows, jnp.float32), jnp.array(counts))
+    is_masked = _cut_counts(jnp.array(rows, jnp.float32), jnp.array(counts))
     for row, count, hidden in zip(rows, counts, np.asarray(is_masked)):
         allowed = [i for i in range(8) if row[i] > -INF]
         highest = sorted(allowed, key=lambda i: (row[i], i))[max(0, len(allowed) - count) :]
@@ -114,7 +119,7 @@ def test_cut_counts_hides_each_rows_highest(rows, counts):
 def test_slots_hold_every_visible_position_first(row, counts):
     """A ratio that changes: static slots by the smallest count, is_visible by the row's own."""
     scores = jnp.array([row, row[::-1]], jnp.float32)
-    masking_, is_visible = masking.cut_slots(scores, jnp.array(counts), 3)
+    masking_, is_visible = _cut_slots(scores, jnp.array(counts), 3)
     assert masking_.ids_keep.shape == (2, 5)
     for b in range(2):
         in_slots = np.asarray(masking_.ids_keep[b])[np.asarray(is_visible[b])]
@@ -129,7 +134,7 @@ def test_slots_hold_every_visible_position_first(row, counts):
 
 def test_slots_equal_cut_where_the_count_is_the_smallest():
     scores = jax.random.uniform(jax.random.key(0), (2, 8))
-    masking_, is_visible = masking.cut_slots(scores, jnp.array([5, 2]), 5)
+    masking_, is_visible = _cut_slots(scores, jnp.array([5, 2]), 5)
     assert is_visible.all()  # a count below the smallest is raised to it
     chex.assert_trees_all_equal(masking_, masking.cut(scores, 5))
 
@@ -137,18 +142,18 @@ def test_slots_equal_cut_where_the_count_is_the_smallest():
 def test_restoring_slots_shows_the_encoder_only_what_is_visible():
     x = jnp.arange(16.0).reshape(2, 8) + 1
     scores = jax.random.uniform(jax.random.key(0), (2, 8))
-    masking_, is_visible = masking.cut_slots(scores, jnp.array([3, 6]), 3)
-    slots = jnp.where(is_visible, masking.keep(x, masking_.ids_keep), 0.0)
-    back = masking.restore(slots, jnp.float32(0), masking_.ids_restore)
+    masking_, is_visible = _cut_slots(scores, jnp.array([3, 6]), 3)
+    slots = jnp.where(is_visible, _keep(x, masking_.ids_keep), 0.0)
+    back = _restore(slots, jnp.float32(0), masking_.ids_restore)
     np.testing.assert_array_equal(back, np.where(masking_.is_masked, 0, x))
 
 
 def test_keep_and_restore_carry_any_trailing_axes_and_the_encoders_dtype():
     drawn = _cut([[3, 1, 2], [1, 2, 3]], 2)
     x = jnp.arange(2 * 3 * 2 * 2, dtype=jnp.bfloat16).reshape(2, 3, 2, 2)
-    visible = masking.keep(x, drawn.ids_keep)
+    visible = _keep(x, drawn.ids_keep)
     np.testing.assert_array_equal(visible[:, 0], np.stack([x[0, 1], x[1, 0]]))
-    back = masking.restore(visible, jnp.zeros((2, 2), jnp.float32), drawn.ids_restore)
+    back = _restore(visible, jnp.zeros((2, 2), jnp.float32), drawn.ids_restore)
     assert back.dtype == jnp.bfloat16
     np.testing.assert_array_equal(back[0, 1], x[0, 1])
     assert not back[0, 0].any()
@@ -157,20 +162,20 @@ def test_keep_and_restore_carry_any_trailing_axes_and_the_encoders_dtype():
 def test_restore_places_a_fill_per_dropped_position():
     drawn = _cut([[3, 1, 2]], 2)
     fill = jnp.array([[[20.0], [30.0]]])  # for positions 2 and 0, in the order of ids_masked
-    back = masking.restore(jnp.array([[[1.0]]]), fill, drawn.ids_restore)
+    back = _restore(jnp.array([[[1.0]]]), fill, drawn.ids_restore)
     assert back[0, :, 0].tolist() == [30.0, 1.0, 20.0]
 
 
 def test_hidden_positions_get_no_gradient_through_keep():
     drawn = _cut([[3, 1, 2, 0]], 2)
-    gradient = jax.grad(lambda x: masking.keep(x, drawn.ids_keep).sum())(jnp.ones((1, 4, 1)))
+    gradient = jax.grad(lambda x: _keep(x, drawn.ids_keep).sum())(jnp.ones((1, 4, 1)))
     assert gradient[0, :, 0].tolist() == [0, 1, 0, 1]
 
 
 def test_gradient_of_restore_reaches_each_source_once():
     drawn = _cut([[3, 1, 2, 0]], 2)
     weights = jnp.array([[10.0, 20.0, 30.0, 40.0]])
-    restored = lambda x, token: (masking.restore(x, token, drawn.ids_restore) * weights).sum()  # noqa: E731
+    restored = lambda x, token: (_restore(x, token, drawn.ids_restore) * weights).sum()  # noqa: E731
     visible, token = jax.grad(restored, argnums=(0, 1))(jnp.ones((1, 2)), jnp.ones(()))
     assert visible.tolist() == [[40.0, 20.0]]  # ids_keep is [3, 1]
     assert token.item() == 40.0  # positions 0 and 2

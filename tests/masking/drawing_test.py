@@ -151,6 +151,9 @@ def test_rules_work_where_64_bit_numbers_are_enabled(name):
         pool |= {name: rng.rand(3, 24) for name in ("probabilities", "coverage")}
         needed = masking.missing_options(rule, {}) + ["step"] * masking.needs_step(rule)
         runtime = {name: jnp.asarray(pool[name]) for name in needed}
-        drawn, _ = masking.draw_slots(rule, KEYS, (2, 3, 4), counts, 4, **runtime)
+        draw = jax.jit(
+            lambda runtime: masking.draw_slots(rule, KEYS, (2, 3, 4), counts, 4, **runtime)
+        )
+        drawn = draw(runtime).masking
         assert drawn.is_masked.sum(axis=1).tolist() == counts.tolist()
         assert 4 <= int(schedule.num_masked(24, 5, KEYS[0])) <= 20

@@ -53,7 +53,7 @@ def test_a_head_whose_output_the_model_ignores_is_the_first_to_go():
         out = attention.attend(example, example, example, attention.causal())[None]
         return (heads.scale_heads(out, head_weights) * kernel[None, None]).sum() ** 2
 
-    measured = heads.importance(loss, (H,), x)
+    measured = jax.jit(lambda x: heads.importance(loss, (H,), x))(x)
     assert measured[2] == 0
     assert heads.cut_heads(measured, 1).tolist() == [True, True, False, True]
 
@@ -61,8 +61,13 @@ def test_a_head_whose_output_the_model_ignores_is_the_first_to_go():
 def test_a_head_that_is_cut_gives_zeros_by_its_weight_and_by_its_mask():
     x = jnp.float32(np.random.RandomState(2).randn(2, 3, H, 8))
     head_masks = jnp.array([True, False, False, True])
-    scaled = heads.scale_heads(attention.attend(x, x, x), head_masks.astype(x.dtype))
-    masked = attention.attend(x, x, x, attention.kept_heads(head_masks=head_masks))
+
+    @jax.jit
+    def both(x, head_masks):
+        scaled = heads.scale_heads(attention.attend(x, x, x), head_masks.astype(x.dtype))
+        return scaled, attention.attend(x, x, x, attention.kept_heads(head_masks=head_masks))
+
+    scaled, masked = both(x, head_masks)
     np.testing.assert_array_equal(scaled, masked)
     np.testing.assert_array_equal(masked.any(axis=(0, 1, 3)), head_masks)
 

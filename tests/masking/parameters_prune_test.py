@@ -1,5 +1,6 @@
 """Parameter trees: what is eligible, the three cuts, and masks that hold whatever trains."""
 
+import functools
 import inspect
 
 import jax
@@ -60,7 +61,15 @@ def test_patterns_are_found_anywhere_in_a_path():
     assert flags == {"layers": [{"w": False}, {"w": True}]}
 
 
+@functools.cache
+def _scoring(rule):
+    score = functools.partial(parameters.score_leaves, masking.make_rule(rule), KEY)
+    return jax.jit(lambda params, trees: score(params, EVERY_HALF, **trees))
+
+
 def _score(rule, params, sparsities=EVERY_HALF, **trees):
+    if sparsities is EVERY_HALF:
+        return _scoring(rule)(params, trees)
     return parameters.score_leaves(masking.make_rule(rule), KEY, params, sparsities, **trees)
 
 
@@ -84,7 +93,8 @@ def test_scores_of_leaves_are_those_of_the_rule_and_none_elsewhere(rule):
         arrays = {name: _by_path(tree)[path].reshape(shape) for name, tree in arrays.items()}
         taken = inspect.signature(function).parameters
         arrays = {name: jnp.asarray(array) for name, array in arrays.items() if name in taken}
-        np.testing.assert_array_equal(leaf.reshape(-1), function(KEY, shape, 0, **arrays))
+        expected = jax.jit(functools.partial(function, KEY, shape, 0))(**arrays)
+        np.testing.assert_array_equal(leaf.reshape(-1), expected)
 
 
 def test_random_scores_of_leaves_differ_and_follow_the_key():
@@ -134,6 +144,7 @@ def slow_cut(scores, sparsities, globally):
 
 
 CUT_LEAVES, CUT_GLOBALLY = jax.jit(parameters.cut_leaves), jax.jit(parameters.cut_globally)
+N_OF_M = jax.jit(parameters.cut_n_of_m, static_argnums=(1, 2), static_argnames="axis")
 SHARE = st.floats(0, 1, exclude_max=True, width=32)
 
 
@@ -160,9 +171,9 @@ def test_cuts_are_those_of_a_walk_down_the_scores(seed, shares):
 def test_static_sparsities_cut_as_traced_ones_do():
     scores = _score("magnitude", _random(0))
     sparsities = jax.tree.map(jnp.float32, EVERY_HALF)
-    static = parameters.cut_leaves(scores, EVERY_HALF)
+    static = jax.jit(lambda scores: parameters.cut_leaves(scores, EVERY_HALF))(scores)
     jax.tree.map(np.testing.assert_array_equal, static, CUT_LEAVES(scores, sparsities))
-    static = parameters.cut_globally(scores, 0.7)
+    static = jax.jit(lambda scores: parameters.cut_globally(scores, 0.7))(scores)
     jax.tree.map(np.testing.assert_array_equal, static, CUT_GLOBALLY(scores, jnp.float32(0.7)))
 
 
@@ -198,7 +209,7 @@ def test_n_of_m_keeps_the_lowest_scores_of_every_group(seed, pattern):
     scores = {
         name: leaf["kernel"] for name, leaf in _random(seed, levels=3).items() if "Dense" in name
     }
-    param_masks = parameters.cut_n_of_m(scores, num_kept, group)
+    param_masks = N_OF_M(scores, num_kept, group)
     for name, kept in param_masks.items():
         for column in range(kept.shape[1]):
             for start in range(0, kept.shape[0], group):
@@ -210,14 +221,14 @@ def test_n_of_m_keeps_the_lowest_scores_of_every_group(seed, pattern):
 
 def test_n_of_m_along_another_axis_is_that_of_the_transpose():
     scores = _random(0)["Dense_0"]["kernel"]
-    across = parameters.cut_n_of_m(scores, 1, 3, axis=1)
-    np.testing.assert_array_equal(across, parameters.cut_n_of_m(scores.T, 1, 3).T)
+    across = N_OF_M(scores, 1, 3, axis=1)
+    np.testing.assert_array_equal(across, N_OF_M(scores.T, 1, 3).T)
     assert (np.asarray(across).reshape(4, 2, 3).sum(axis=2) == 1).all()
 
 
 def _masked():
     params = _random(0)
-    return params, parameters.cut_leaves(_score("magnitude", params), EVERY_HALF)
+    return params, CUT_LEAVES(_score("magnitude", params), jax.tree.map(jnp.float32, EVERY_HALF))
 
 
 def test_apply_zeroes_what_is_hidden_and_leaves_the_rest_and_other_leaves_alone():
@@ -273,7 +284,7 @@ def test_movement_accumulates_minus_weight_times_gradient():
     moved, expected = jax.tree.map(jnp.zeros_like, _random(0)), 0
     for seed in range(3):
         params, gradients = _random(seed), _random(seed + 10)
-        moved = parameters.accumulate_movement(moved, params, gradients)
+        moved = jax.jit(parameters.accumulate_movement)(moved, params, gradients)
         expected = expected - _by_path(params)[PRUNED[0]] * _by_path(gradients)[PRUNED[0]]
     np.testing.assert_allclose(_by_path(moved)[PRUNED[0]], expected, rtol=1e-5, atol=1e-6)
 

@@ -81,10 +81,12 @@ def test_boxes_overlap_by_area_not_by_pixels():
 def test_empty_regions_agree_unless_told_otherwise():
     nothing, everything = jnp.zeros(SIZE, bool), jnp.ones(SIZE, bool)
     for score in (regions.iou, regions.dice):
+        score = jax.jit(score, static_argnames="empty")
         assert score(nothing, nothing) == 1
         assert score(nothing, nothing, empty=0.0) == 0
         assert score(nothing, everything) == 0
     for score in (regions.boundary_iou, regions.boundary_f):
+        score = jax.jit(score, static_argnames=("distance", "empty"))
         assert score(nothing, nothing, distance=1) == 1
         assert score(nothing, nothing, distance=1, empty=0.0) == 0
         assert score(nothing, everything, distance=1) == 0

@@ -37,6 +37,14 @@ def _fit(ids, length):
     return [*ids[: length - 1], ids[-1]] if len(ids) > length else ids + [0] * (length - len(ids))
 
 
+# To compile them whole takes less time than each of their operations alone.
+_STATIC = ("first_sentinel_id", "num_sentinels", "eos_id", "pad_id")
+_corrupt = jax.jit(
+    text.span_corruption, static_argnames=(*_STATIC, "inputs_length", "targets_length")
+)
+_restore = jax.jit(text.restore_spans, static_argnames=(*_STATIC, "length"))
+
+
 @functools.cache
 def _functions(inputs_length, targets_length):
     lengths = {"inputs_length": inputs_length, "targets_length": targets_length}
@@ -75,7 +83,7 @@ def test_the_figure_of_the_paper():
     ids = {word: 100 + i for i, word in enumerate(words)} | {"<X>": 32099, "<Y>": 32098, "</s>": 1}
     tokens = jnp.array([[ids[word] for word in words]])
     is_masked = jnp.array([[word in ("for", "inviting", "last") for word in words]])
-    corrupted = text.span_corruption(
+    corrupted = _corrupt(
         tokens, is_masked, inputs_length=11, targets_length=6, first_sentinel_id=32099
     )
     expected = "Thank you <X> me to your party <Y> week . </s>"
@@ -87,15 +95,13 @@ def test_the_figure_of_the_paper():
 def test_without_eos_rows_end_in_padding_alone():
     is_masked = [0, 1, 1, 0, 1, 0, 0, 0, 0, 0, 0, 1]
     tokens, lengths = np.arange(10, 10 + L), {"inputs_length": 12, "targets_length": 9}
-    corrupted = text.span_corruption(
+    corrupted = _corrupt(
         jnp.asarray(tokens)[None], jnp.array([is_masked], bool), eos_id=None, **lengths, **IDS
     )
     inputs, targets = _corrupt_slowly(tokens.tolist(), is_masked, [True] * L, eos=())
     assert corrupted.inputs[0].tolist() == [*inputs, 0]
     assert corrupted.targets[0].tolist() == [*targets, 0, 0]
-    restored, _ = text.restore_spans(
-        corrupted.inputs, corrupted.targets, length=L, eos_id=None, **IDS
-    )
+    restored, _ = _restore(corrupted.inputs, corrupted.targets, length=L, eos_id=None, **IDS)
     assert restored[0].tolist() == tokens.tolist()
 
 
@@ -123,7 +129,7 @@ def test_predicted_targets_need_not_fit(inputs, targets, expected):
 
 def test_a_text_that_is_restored_into_too_few_slots_is_cut_and_its_length_tells():
     inputs, targets = jnp.array([[11, 99, 14, 1]]), jnp.array([[99, 12, 13, 1]])
-    restored, lengths = text.restore_spans(inputs, targets, length=2, **IDS)
+    restored, lengths = _restore(inputs, targets, length=2, **IDS)
     assert (restored.tolist(), lengths.tolist()) == ([[11, 12]], [4])
 
 
@@ -181,7 +187,7 @@ def test_what_does_not_fit_is_refused(options, message):
     options = {"inputs_length": 9, "targets_length": 9, **IDS, **options}
     tokens = jnp.array([[10, 11]])
     with pytest.raises(ValueError, match=message):
-        text.span_corruption(tokens, tokens > 10, **options)
+        _corrupt(tokens, tokens > 10, **options)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Self-attention: how its products are drawn, and that its implementations agree."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -13,8 +15,9 @@ def test_blockwise_equals_xla_forward_and_backward():
     x = jax.random.normal(jax.random.key(0), (2, 5, 12))
     attention_mask = jax.random.bernoulli(jax.random.key(1), 0.4, (2, 1, 5, 5))
     attention_mask = attention_mask.at[0, 0, 2].set(False)
-    params = SelfAttention(3).init(jax.random.key(2), x)
+    params = jax.jit(SelfAttention(3).init)(jax.random.key(2), x)
 
+    @functools.partial(jax.jit, static_argnums=2)
     def loss(params, x, implementation):
         module = SelfAttention(3, implementation=implementation)
         out = module.apply(params, x, attention_mask)

@@ -1,5 +1,7 @@
 """The masked autoencoder's parts: what hidden patches cannot influence, and what is built."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -32,8 +34,14 @@ def hidden():
     return masking.cut(jax.random.uniform(jax.random.key(1), (B, L)), 9)
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def init(model, patches, hidden):
     return model.init(jax.random.key(2), patches, hidden)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def apply(model, params, *arguments, **options):
+    return model.apply(params, *arguments, **options)
 
 
 def test_prediction_does_not_depend_on_hidden_patches(patches, hidden):
@@ -41,7 +49,7 @@ def test_prediction_does_not_depend_on_hidden_patches(patches, hidden):
     params = init(model, patches, hidden)
     other = jnp.where(hidden.is_masked[..., None], 100.0, patches)
     np.testing.assert_array_equal(
-        model.apply(params, patches, hidden), model.apply(params, other, hidden)
+        apply(model, params, patches, hidden), apply(model, params, other, hidden)
     )
 
 
@@ -50,14 +58,14 @@ def test_simmim_does_not_depend_on_hidden_patches(patches, hidden):
     params = init(model, patches, hidden)
     other = jnp.where(hidden.is_masked[..., None], 100.0, patches)
     np.testing.assert_array_equal(
-        model.apply(params, patches, hidden), model.apply(params, other, hidden)
+        apply(model, params, patches, hidden), apply(model, params, other, hidden)
     )
 
 
 def test_prediction_depends_on_every_visible_patch(patches, hidden):
     model = mae()
     params = init(model, patches, hidden)
-    gradient = jax.grad(lambda x: (model.apply(params, x, hidden) ** 2).sum())(patches)
+    gradient = jax.grad(lambda x: (apply(model, params, x, hidden) ** 2).sum())(patches)
     touched = np.abs(gradient).max(-1) > 0
     np.testing.assert_array_equal(touched, ~np.asarray(hidden.is_masked))
 
@@ -70,8 +78,8 @@ def test_order_of_kept_positions_does_not_matter(patches, hidden):
     ids_restore = jnp.argsort(jnp.concatenate([ids_keep, hidden.ids_masked], axis=1), axis=1)
     reordered = hidden._replace(ids_keep=ids_keep, ids_restore=ids_restore)
     np.testing.assert_allclose(
-        model.apply(params, patches, hidden),
-        model.apply(params, patches, reordered),
+        apply(model, params, patches, hidden),
+        apply(model, params, patches, reordered),
         atol=2e-6,
     )
 
@@ -85,8 +93,8 @@ def test_slots_that_are_not_visible_change_nothing(patches):
     slots, is_visible = masking.cut_slots(scores, jnp.array([9, 9]), 5)
     assert slots.ids_keep.shape == (B, 7)
     np.testing.assert_allclose(
-        model.apply(params, patches, slots, is_visible=is_visible),
-        model.apply(params, patches, exact),
+        apply(model, params, patches, slots, is_visible=is_visible),
+        apply(model, params, patches, exact),
         atol=2e-6,
     )
 
@@ -95,8 +103,12 @@ def test_encode_of_everything_equals_keeping_everything(patches, hidden):
     model = mae()
     params = init(model, patches, hidden)
     everything = jnp.broadcast_to(jnp.arange(L), (B, L))
-    tokens = model.apply(params, patches, method="encode")
-    kept = model.apply(params, patches, method=lambda m, x: m.encoder(x, ids_keep=everything))
+    tokens = jax.jit(lambda params: model.apply(params, patches, method="encode"))(params)
+    kept = jax.jit(
+        lambda params: model.apply(
+            params, patches, method=lambda m, x: m.encoder(x, ids_keep=everything)
+        )
+    )(params)
     assert tokens.shape == (B, 1 + L, 16)
     np.testing.assert_allclose(tokens, kept, atol=1e-6)
 
@@ -116,7 +128,7 @@ def test_remat_changes_no_number(patches, hidden):
     params = init(plain, patches, hidden)
 
     def loss(model):
-        return jax.value_and_grad(lambda p: (model.apply(p, patches, hidden) ** 2).sum())(params)
+        return jax.value_and_grad(lambda p: (apply(model, p, patches, hidden) ** 2).sum())(params)
 
     chex.assert_trees_all_close(loss(plain), loss(remat), rtol=1e-5, atol=1e-5)
 
@@ -124,10 +136,10 @@ def test_remat_changes_no_number(patches, hidden):
 def test_drop_path_acts_only_when_keys_are_given(patches, hidden):
     model = mae(drop_path_rate=0.9)
     params = init(model, patches, hidden)
-    quiet = model.apply(params, patches, hidden)
-    np.testing.assert_array_equal(quiet, mae().apply(params, patches, hidden))
+    quiet = apply(model, params, patches, hidden)
+    np.testing.assert_array_equal(quiet, apply(mae(), params, patches, hidden))
     keys = jax.random.split(jax.random.key(5), B)
-    assert np.abs(model.apply(params, patches, hidden, drop_keys=keys) - quiet).max() > 1e-3
+    assert np.abs(apply(model, params, patches, hidden, drop_keys=keys) - quiet).max() > 1e-3
 
 
 def test_bfloat16_keeps_parameters_and_predictions_in_float32(patches, hidden):
@@ -137,11 +149,12 @@ def test_bfloat16_keeps_parameters_and_predictions_in_float32(patches, hidden):
     )
     params = init(model, patches, hidden)
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}
-    out = model.apply(params, patches, hidden)
+    out = apply(model, params, patches, hidden)
     assert out.dtype == jnp.float32
     full = MaskedAutoencoder(
         Encoder(GRID, 16, Transformer(1, 2)), Decoder(GRID, 8, P, Transformer(1, 2))
-    ).apply(params, patches, hidden)
+    )
+    full = apply(full, params, patches, hidden)
     np.testing.assert_allclose(out, full, atol=0.1)
     assert np.abs(out - full).max() > 0  # it did compute in bfloat16
 

@@ -16,9 +16,14 @@ from maskjax.typing import Array, Batch, Float, Int, Key, PyTree
 _INIT, _EVAL = 2**32 - 1, 2**32 - 2
 
 
+def _root(seed: int) -> Key[Array, ""]:
+    """Key of a run: threefry whatever JAX is set to, whose numbers no device or vmap changes."""
+    return jax.random.key(seed, impl="threefry2x32")
+
+
 def init_key(seed: int) -> Key[Array, ""]:
     """Key of the parameters' initial values."""
-    return jax.random.fold_in(jax.random.key(seed), _INIT)
+    return jax.random.fold_in(_root(seed), _INIT)
 
 
 def train_keys(seed: int, step: Int[Array, ""], index: Int[Array, "B"]) -> Key[Array, "B"]:
@@ -29,7 +34,7 @@ def train_keys(seed: int, step: Int[Array, ""], index: Int[Array, "B"]) -> Key[A
         step: steps done before this one.
         index: place of each example in the global batch, whichever device holds it.
     """
-    return masking.example_keys(jax.random.key(seed), step, index)
+    return masking.example_keys(_root(seed), step, index)
 
 
 def eval_keys(seed: int, index: Int[Array, "B"]) -> Key[Array, "B"]:
@@ -39,7 +44,7 @@ def eval_keys(seed: int, index: Int[Array, "B"]) -> Key[Array, "B"]:
         seed: the run's.
         index: place of each example in its split.
     """
-    return masking.example_keys(jax.random.fold_in(jax.random.key(seed), _EVAL), 0, index)
+    return masking.example_keys(jax.random.fold_in(_root(seed), _EVAL), 0, index)
 
 
 def _micro_batches(tree: PyTree, count: int) -> PyTree:

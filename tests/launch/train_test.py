@@ -24,26 +24,35 @@ def get_config(variant="default"):
 """
 
 
-def _launch(name, *arguments):
+def _launch(name, *arguments, **environment):
     return subprocess.run(
         [sys.executable, str(ROOT / "launch" / f"{name}.py"), *arguments],
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
-        env=dict(os.environ, XLA_FLAGS=""),
+        env=dict(os.environ, XLA_FLAGS="", **environment),
     )
 
 
-def _train(*arguments):
-    return _launch("train", *arguments)
+def _train(*arguments, **environment):
+    return _launch("train", *arguments, **environment)
 
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory):
     """The smoke run of the main config: its folder and what it printed."""
-    folder = tmp_path_factory.mktemp("smoke") / "run"
-    done = _train(SMOKE, f"--workdir={folder}", "--config.figures.num_examples=0")
+    place = tmp_path_factory.mktemp("smoke")
+    folder = place / "run"
+    # A TensorFlow that could be imported, and a note of all that was.
+    (place / "tensorflow.py").write_text("")
+    (place / "sitecustomize.py").write_text(
+        "import atexit, pathlib, sys\n"
+        f"note = pathlib.Path({str(place / 'modules')!r})\n"
+        "atexit.register(lambda: note.write_text(' '.join(sys.modules)))\n"
+    )
+    arguments = (SMOKE, f"--workdir={folder}", "--config.figures.num_examples=0")
+    done = _train(*arguments, PYTHONPATH=str(place))
     assert done.returncode == 0, done.stderr
     return folder, done.stdout
 
@@ -56,6 +65,12 @@ def test_the_main_config_trains_evaluates_and_saves(smoke):
     assert {"knn_accuracy", "linear_accuracy_pixels"} <= summary.keys()
     assert "step 6/6" in printed
     assert report.report(summary, folder) in printed
+
+
+def test_a_whole_run_imports_no_tensorflow(smoke):
+    imported = (smoke[0].parent / "modules").read_text().split()
+    assert {"jax", "grain", "maskjax.training.evaluate"} <= set(imported)
+    assert "tensorflow" not in imported
 
 
 def test_a_finished_run_prints_its_result_again(smoke):

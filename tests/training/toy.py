@@ -188,6 +188,16 @@ def free_port():
         return free.getsockname()[1]
 
 
+def wait_for(condition, process):
+    """Wait until a condition holds while a process runs."""
+    for _ in range(600):
+        if condition():
+            return
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.1)
+    raise AssertionError("the run did not get there")
+
+
 class _Scripted:
     """Data that is slow, and deadly; see the top of this file."""
 

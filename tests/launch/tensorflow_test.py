@@ -27,7 +27,7 @@ def test_training_never_imports_tensorflow(tmp_path):
         text=True,
         timeout=300,
         check=False,
-        env=dict(os.environ, XLA_FLAGS="", PYTHONPATH=str(tmp_path)),
+        env=dict(os.environ, XLA_FLAGS="", PYTHONPATH=os.pathsep.join([str(tmp_path), str(ROOT)])),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert not found.exists(), found.read_text()

@@ -130,6 +130,41 @@ def test_a_stop_before_the_final_evaluation_skips_it(toy, tmp_path, straight, mo
     assert summary["eval_loss"] == straight[1]["eval_loss"]
 
 
+def test_processes_of_a_cluster_stop_at_one_place_and_resume(toy, tmp_path):
+    def start(**options):
+        port = toy.free_port()
+        options |= {"port": port, "processes": 2, "config": {**EVALUATED, "num_devices": 0}}
+        return [
+            subprocess.Popen(
+                [sys.executable, str(SCRIPT), str(tmp_path), json.dumps({**options, "process": i})],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=dict(os.environ, XLA_FLAGS="", JAX_PLATFORMS="cpu"),
+            )
+            for i in range(2)
+        ]
+
+    def ends(processes):
+        return [(*process.communicate(timeout=120), process.returncode) for process in processes]
+
+    processes = start(slow_from=5)
+    saved = tmp_path / workdir.CHECKPOINTS / "4"
+    toy.wait_for(lambda: saved.is_dir(), processes[0])
+    processes[1].send_signal(signal.SIGINT)
+    (first, errors, code), (second, _, other_code) = ends(processes)
+    assert (code, other_code) == (preemption.EXIT_CODE,) * 2, errors
+    assert first.splitlines()[-1] == second.splitlines()[-1]  # it names the step
+    assert "which is saved" in second
+    assert "step 4/12" in first
+    assert "step 4/12" not in second
+    (first, errors, code), (second, _, other_code) = ends(start())
+    assert (code, other_code) == (0, 0), errors
+    first, second = (json.loads(out.splitlines()[-1]) for out in (first, second))
+    assert first["params_sha256"] == second["params_sha256"]
+    assert [x["step"] for x in toy.lines(tmp_path) if x["split"] == "eval"] == [4, 8, 12]
+
+
 @pytest.fixture
 def drawn(monkeypatch):
     """Replace drawing by a list of the steps that were drawn."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from maskjax.data import idx
 from maskjax.data.settings import Settings
-from maskjax.data.sources import Record, Source, Splits, register
+from maskjax.data.sources import Record, Source, Splits, refuse_argument, register
 from maskjax.typing import Int, Shaped
 
 
@@ -98,6 +98,17 @@ def with_channels(
     return inputs
 
 
+def _refuse_unclear(inputs: np.ndarray, name: str) -> None:
+    """Raise where only `data.size` could tell a grey picture from a signal of many channels."""
+    sides = inputs.shape[1:]
+    if len(set(sides)) > 1 and sides[-1] > 4:
+        size = ",".join(map(str, sides))
+        raise ValueError(
+            f"{name} has shape {inputs.shape}; set data.size={size} if these are all spatial axes,"
+            f" or data.size={size.rpartition(',')[0]} if the last holds the channels"
+        )
+
+
 def check_labels(labels: np.ndarray, count: int, name: str) -> Int[np.ndarray, "N"]:
     """Return labels as int32 [N], or raise a ValueError that names `name` and what is wrong."""
     labels = labels.reshape(-1) if labels.shape[1:] in ((), (1,)) else labels
@@ -149,7 +160,8 @@ def make_splits(
 @register("digits")
 def digits(argument: str, settings: Settings) -> Splits:
     """Load scikit-learn's 1797 handwritten digits: 8x8x1, 17 grey levels, 10 classes."""
-    del argument, settings
+    del settings
+    refuse_argument("digits", argument)
     from sklearn.datasets import load_digits  # slow to import, and only this source needs it
 
     pixels, labels = load_digits(return_X_y=True)
@@ -162,6 +174,7 @@ def array(argument: str, settings: Settings) -> Splits:
     """Load an .npz file of x_train, y_train, x_test, y_test, or of x and y; each y is optional.
 
     x is [N, *spatial] or [N, *spatial, C] (see `with_channels`) of any real dtype, y integers [N].
+    Where the last of unequal axes has more than 4 entries, `data.size` must tell which it is.
     """
     path = pathlib.Path(argument).expanduser()
     if not argument or not path.is_file():
@@ -185,6 +198,8 @@ def array(argument: str, settings: Settings) -> Splits:
             " or x_train (and y_train, x_test, y_test)"
         )
     train = (arrays[prefix], arrays.get(prefix.replace("x", "y", 1)))
+    if not settings.size:
+        _refuse_unclear(train[0], f"data source 'array:{argument}': {prefix}")
     test = (arrays["x_test"], arrays.get("y_test")) if "x_test" in arrays else None
     return make_splits(train, test, f"data source 'array:{argument}'", len(settings.size))
 

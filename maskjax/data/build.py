@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from maskjax.data import pipeline
-from maskjax.data.images import EncodedImage
+from maskjax.data.images import MAX_CHANNELS, EncodedImage
 from maskjax.data.pipeline import Collate, Loader
 from maskjax.data.settings import Config, Settings
+from maskjax.data.shapes import shape_of
 from maskjax.data.sources import Source, Splits, hold_out, open_splits, take
 from maskjax.data.statistics import statistics
 from maskjax.data.transforms import Transform, to_unit
@@ -134,9 +135,9 @@ class Data:
         Raises:
             FileNotFoundError: there is no such file.
             UndecodableError: it is no image.
-            ValueError: examples of this data are no images.
+            ValueError: examples of this data are no images, or of more channels than image files.
         """
-        if len(self.shape) != 3:
+        if len(self.shape) != 3 or self.shape[-1] > MAX_CHANNELS:
             raise ValueError(f"{path}: images do not fit this data, of shape {self.shape}")
         if not os.path.isfile(path):
             raise FileNotFoundError(f"{path}: no such file; give the path of an image")
@@ -195,33 +196,10 @@ def build(
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed={seed} must be at least 0 and below 2**32")
     _check_batch_size(batch_size, process_count)
-    splits = _open(settings)
-    if settings.limit:
-        splits = splits._replace(train=take(splits.train, settings.limit))
-    if len(splits.train) < batch_size:
-        raise ValueError(
-            f"data source {settings.source!r} has {len(splits.train)} training examples, fewer than"
-            f" batch_size={batch_size}; lower batch_size"
-        )
-    shape = _example_shape(splits.train, settings, settings.source)
-    if splits.eval is not None:
-        name = settings.eval_source or settings.source
-        eval_shape = _example_shape(splits.eval, settings, name)
-        if eval_shape != shape:
-            raise ValueError(
-                f"evaluation examples from {name!r} have shape {eval_shape}, training examples"
-                f" {shape}; set data.size (and data.channels)"
-            )
-    plain = Loader(
-        splits.train,
-        Transform(shape[:-1], settings.channels, value_range=splits.train.value_range),
-        shape,
-        settings.bad_files,
-    )
+    splits = _open(settings, batch_size)
+    shape = shape_of(splits, settings)
+    plain, augmented = _loaders(splits.train, shape, settings)
     mean, std = statistics(plain, settings)
-    augmented = dataclasses.replace(
-        plain.transform, crop_scale=settings.crop_scale, flip=settings.flip
-    )
     return Data(
         shape=shape,
         num_classes=splits.train.num_classes,
@@ -230,7 +208,7 @@ def build(
         mean=mean,
         std=std,
         class_names=splits.train.class_names,
-        _train=dataclasses.replace(plain, transform=augmented),
+        _train=augmented,
         _eval=None if splits.eval is None else dataclasses.replace(plain, source=splits.eval),
         _seed=seed,
         _batch_size=batch_size,
@@ -240,6 +218,14 @@ def build(
     )
 
 
+def _loaders(source: Source, shape: tuple[int, ...], settings: Settings) -> tuple[Loader, Loader]:
+    """Read a source without augmentation, and with it."""
+    transform = Transform(shape[:-1], settings.channels, value_range=source.value_range)
+    plain = Loader(source, transform, shape, settings.bad_files)
+    random = dataclasses.replace(transform, crop_scale=settings.crop_scale, flip=settings.flip)
+    return plain, dataclasses.replace(plain, transform=random)
+
+
 def _check_batch_size(batch_size: int, process_count: int):
     if batch_size < 1 or batch_size % process_count:
         raise ValueError(
@@ -247,7 +233,23 @@ def _check_batch_size(batch_size: int, process_count: int):
         )
 
 
-def _open(settings: Settings) -> Splits:
+def _open(settings: Settings, batch_size: int) -> Splits:
+    """Open the sources, keep as many training examples as wanted, and see that these fill a batch.
+
+    The first epoch of fewer would have examples twice in a batch.
+    """
+    splits = _open_both(settings)
+    if settings.limit:
+        splits = splits._replace(train=take(splits.train, settings.limit))
+    if len(splits.train) < batch_size:
+        raise ValueError(
+            f"data source {settings.source!r} has {len(splits.train)} training examples, fewer than"
+            f" batch_size={batch_size}; lower batch_size"
+        )
+    return splits
+
+
+def _open_both(settings: Settings) -> Splits:
     """Open the training and evaluation sources and settle which examples are whose."""
     splits = open_splits(settings.source, settings)
     if not settings.eval_source:
@@ -263,36 +265,3 @@ def _open(settings: Settings) -> Splits:
             f" {settings.source!r}; give both the same class folders"
         )
     return Splits(splits.train, evaluation)
-
-
-def _example_shape(source: Source, settings: Settings, name: str) -> tuple[int, ...]:
-    """Return the shape after the transforms, or raise where settings and data do not fit."""
-    spatial, stored_channels = source.shape[:-1], source.shape[-1]
-    if settings.size and len(settings.size) != len(spatial):
-        raise ValueError(
-            f"data.size={settings.size} has {len(settings.size)} lengths, but {name!r} has"
-            f" {len(spatial)} spatial axes"
-        )
-    size = settings.size or tuple(side for side in spatial if side is not None)
-    if len(size) < len(spatial):
-        raise ValueError(
-            f"data source {name!r} has examples of different sizes; set data.size to one length"
-            " for each spatial axis"
-        )
-    channels = settings.channels or stored_channels
-    if channels is None:
-        raise ValueError(
-            f"data source {name!r} has examples with different numbers of channels; set"
-            " data.channels to 1 or 3"
-        )
-    if len(spatial) != 2 and (settings.has_crop or settings.flip):
-        raise ValueError(
-            f"data.crop_scale and data.flip are for images, but {name!r} has {len(spatial)} spatial"
-            " axes; leave them at (1, 1) and False"
-        )
-    if channels != stored_channels and stored_channels is not None and stored_channels > 4:
-        raise ValueError(
-            f"data.channels={channels} cannot be had from the {stored_channels} channels of"
-            f" {name!r}; set it to 0"
-        )
-    return (*size, channels)

@@ -14,7 +14,7 @@ from maskjax.data.sources import Record, Source, Splits, register
 from maskjax.typing import Int
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-EVAL_FOLDERS = ("val", "test", "eval")
+EVAL_FOLDERS = ("val", "validation", "valid", "test", "eval")
 
 # Where sizes and channels are configured, headers only serve to find bad files early: enough of
 # them are opened to notice a broken copy, not all of a million.
@@ -60,16 +60,23 @@ class FolderSource(Source):
 def folder(argument: str, settings: Settings) -> Splits:
     """Open image files (JPEG, PNG, WebP) under DIR, in one of these layouts.
 
-    DIR/train/CLASS/x.jpg with DIR/val, DIR/test or DIR/eval (the first that is there);
-    DIR/CLASS/x.jpg; or images directly in DIR (or in DIR/train, DIR/val), which then have no
-    classes. Files may lie deeper below CLASS. Names that begin with a dot are passed over.
+    DIR/train/CLASS/x.jpg with DIR/val, DIR/validation, DIR/valid, DIR/test or DIR/eval (the first
+    that is there); DIR/CLASS/x.jpg; or images directly in DIR (or in DIR/train, DIR/val), which
+    then have no classes. Files may lie deeper below CLASS. Names that begin with a dot are passed
+    over.
     """
     root = pathlib.Path(argument).expanduser()
     name = f"data source 'folder:{argument}'"
     if not argument or not root.is_dir():
         raise FileNotFoundError(f"{name}: no such folder; give the path of a folder of images")
     if not (root / "train").is_dir():
-        return Splits(_open(root, name, None, settings))
+        source = _open(root, name, None, settings)
+        if source.class_names and set(source.class_names) <= {*EVAL_FOLDERS, "training"}:
+            raise ValueError(
+                f"{name}: {root} holds {', '.join(source.class_names)} but no train; name the"
+                " folder of training images train"
+            )
+        return Splits(source)
     train = _open(root / "train", name, None, settings)
     for part in EVAL_FOLDERS:
         if (root / part).is_dir():

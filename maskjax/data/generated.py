@@ -3,7 +3,7 @@
 import numpy as np
 
 from maskjax.data.settings import Settings
-from maskjax.data.sources import Record, Source, Splits, register
+from maskjax.data.sources import Record, Source, Splits, refuse_argument, register
 from maskjax.typing import Float, Int
 
 WAVEFORMS = ("sine", "square", "triangle", "sawtooth", "pulse")
@@ -61,7 +61,7 @@ class PhotoCrops(Source):
 @register("photos")
 def photos(argument: str, settings: Settings) -> Splits:
     """Cut crops from scikit-learn's two photographs: 8192 to train on, 512 of parts kept apart."""
-    del argument
+    refuse_argument("photos", argument)
     if len(settings.size) not in (0, 2):
         raise ValueError(f"data.size={settings.size} must be (height, width) for 'photos'")
     from sklearn.datasets import load_sample_images  # slow to import

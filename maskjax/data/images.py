@@ -28,6 +28,7 @@ _UPRIGHT = {
 }
 _CHANNELS = {"1": 1, "L": 1, "I": 1, "F": 1, "LA": 2, "La": 2, "RGBA": 4, "RGBa": 4}
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+MAX_CHANNELS = max(_MODES)
 # What PIL's decoders raise for bytes that are not the image they claim to be.
 _DECODE_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error,

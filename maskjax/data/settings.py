@@ -2,9 +2,11 @@
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 from ml_collections import ConfigDict
 
 Config = ConfigDict | Mapping[str, Any]
@@ -16,6 +18,18 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ";"
     return f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}"
+
+
+def _numbers(name: str, values: Any) -> tuple[int, ...] | tuple[float, ...]:
+    """Read a setting that holds numbers, whole ones where it is the size."""
+    if not isinstance(values, (tuple, list)):
+        raise ValueError(f"data.{name}={values!r} must be a tuple")
+    kind = "whole" if name == "size" else "finite"
+    for value in values:
+        is_number = isinstance(value, int | float | np.number) and math.isfinite(value)
+        if not is_number or (name == "size" and value != int(value)):
+            raise ValueError(f"data.{name}={tuple(values)} must hold {kind} numbers, or be ()")
+    return tuple(int(value) if name == "size" else float(value) for value in values)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +48,7 @@ class Settings:
         flip: whether each training image is mirrored left to right with probability 1/2.
         mean: per channel, of values scaled to [0, 1]; () computes it from a fixed sample of the
             training split. One number serves all channels.
-        std: like `mean`; must be positive.
+        std: like `mean`; above 0 and at most 1.
         channels: 0 as stored, 1 grey, 3 RGB.
         num_workers: processes that prepare training batches; 0 prepares them in this process.
         eval_fraction: share held out in [0, 1) where the source has no evaluation split.
@@ -78,10 +92,7 @@ class Settings:
                 raise ValueError(unknown_name("key in config.data", name, fields))
         for name in ("size", "crop_scale", "mean", "std"):
             if name in values:
-                if not isinstance(values[name], (tuple, list)):
-                    raise ValueError(f"data.{name}={values[name]!r} must be a tuple")
-                number = int if name == "size" else float
-                values[name] = tuple(number(value) for value in values[name])
+                values[name] = _numbers(name, values[name])
         if "eval_fraction" in values:
             values["eval_fraction"] = float(values["eval_fraction"])
         return cls(**values)
@@ -97,8 +108,11 @@ class Settings:
                 f"data.crop_scale={scale} must be (low, high) with 0 < low <= high <= 1;"
                 " (1, 1) switches random crops off"
             )
-        if any(value <= 0 for value in self.std):
-            raise ValueError(f"data.std={self.std} must be positive")
+        unit = "of values scaled to [0, 1]; divide those of pixels up to 255 by 255"
+        if any(not 0 <= value <= 1 for value in self.mean):
+            raise ValueError(f"data.mean={self.mean} must be in [0, 1]: it is {unit}")
+        if any(not 0 < value <= 1 for value in self.std):
+            raise ValueError(f"data.std={self.std} must be above 0 and at most 1: it is {unit}")
         if self.channels not in (0, 1, 3):
             raise ValueError(f"data.channels={self.channels} must be 0 (as stored), 1 or 3")
         if not 0 <= self.eval_fraction < 1:

@@ -98,6 +98,14 @@ def open_splits(name: str, settings: Settings) -> Splits:
     return SOURCES[kind](argument, settings)
 
 
+def refuse_argument(name: str, argument: str) -> None:
+    """Raise a ValueError where something follows the name of a source that takes nothing."""
+    if argument:
+        raise ValueError(
+            f"data source '{name}:{argument}': nothing follows the name; set it to {name!r}"
+        )
+
+
 class Subset(Source):
     """The examples of a source at given indices."""
 

@@ -18,12 +18,14 @@ def npz(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("shape", "expected"),
-    [((6, 9), (9, 1)), ((6, 9, 2), (9, 2)), ((6, 5, 7), (5, 7, 1)), ((6, 3, 5, 7), (3, 5, 7, 1)),
-     ((6, 3, 5, 7, 2), (3, 5, 7, 2))],
+    ("shape", "size", "expected"),
+    [((6, 9), (), (9, 1)), ((6, 9, 2), (), (9, 2)), ((6, 5, 5), (), (5, 5, 1)),
+     ((6, 5, 7), (5, 7), (5, 7, 1)), ((6, 5, 7), (5,), (5, 7)),
+     ((6, 3, 5, 7), (3, 5, 7), (3, 5, 7, 1)), ((6, 3, 5, 7, 2), (), (3, 5, 7, 2))],
 )  # fmt: skip
-def test_any_rank(npz, shape, expected):
-    built = npz(x=np.random.default_rng(0).random(shape), config={"eval_fraction": 0.5})
+def test_any_rank(npz, shape, size, expected):
+    config = {"eval_fraction": 0.5, "size": size}
+    built = npz(x=np.random.default_rng(0).random(shape), config=config)
     assert built.shape == expected
     assert built.num_classes is None
     assert (built.num_train, built.num_eval) == (3, 3)
@@ -68,6 +70,8 @@ def test_column_of_labels_and_whole_floats_are_labels(npz):
         ({"x": np.array(["a", "b"])[:, None]}, "give real numbers"),
         ({"x": np.zeros(4)}, r"shape \(4,\); it must be \[N"),
         ({"x": np.zeros((0, 3, 3))}, "not empty"),
+        ({"x": np.zeros((2, 100, 12))}, "set data.size=100,12 if .* or data.size=100 if the last"),
+        ({"x": np.zeros((2, 8, 8, 12))}, "set data.size=8,8,12 if .* or data.size=8,8 if the last"),
         ({"x": np.array([[1.0, np.nan], [0, 1]])}, "not finite"),
         ({"x": np.array([[1.0, np.inf], [0, 1]])}, "not finite"),
     ],

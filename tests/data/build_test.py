@@ -68,6 +68,8 @@ def test_grey_and_colour_are_converted():
     ("config", "message"),
     [
         ({"source": "dgits"}, "'dgits'; did you mean 'digits'"),
+        ({"source": "digits:8"}, "'digits:8': nothing follows the name; set it to 'digits'"),
+        ({"source": "photos:x", "size": (8, 8)}, "'photos:x': nothing follows the name"),
         ({"source": "digits", "eval_source": "mnist"}, "unknown data source 'mnist'"),
         ({"source": "digits", "limit": 3}, "3 training examples, fewer than batch_size=4"),
         ({"source": "digits", "size": (8,)}, "1 lengths, but 'digits' has 2 spatial axes"),
@@ -96,3 +98,10 @@ def test_batch_that_the_processes_do_not_divide_is_refused():
         _build(source="digits", build={"process_count": 3})
     with pytest.raises(ValueError, match="batch size 0"):
         _build(source="digits", batch_size=0)
+
+
+def test_images_of_ones_own_do_not_fit_more_channels_than_files_have(tmp_path):
+    np.savez(tmp_path / "x.npz", x=np.zeros((10, 4, 4, 5), np.uint8))
+    built = _build(source=f"array:{tmp_path}/x.npz", size=(4, 4))
+    with pytest.raises(ValueError, match=r"own.png: images do not fit this data, .* \(4, 4, 5\)"):
+        built.read_image("own.png")

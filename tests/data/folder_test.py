@@ -32,7 +32,7 @@ def test_classes_are_the_sorted_folder_names(image_folder):
     np.testing.assert_array_equal(splits.train.labels(), [0, 0, 1])
 
 
-@pytest.mark.parametrize("part", ["val", "test", "eval"])
+@pytest.mark.parametrize("part", ["val", "validation", "valid", "test", "eval"])
 def test_split_folders_share_the_training_classes(image_folder, part):
     root = image_folder({"train/a/0.png": _SIZE, "train/b/1.png": _SIZE, f"{part}/b/2.png": _SIZE})
     built = _build(root)
@@ -98,6 +98,9 @@ def test_ambiguous_layouts_are_refused(image_folder):
         _build(root)
     root = image_folder({"train/a/0.png": _SIZE, "val/c/1.png": _SIZE}, name="other")
     with pytest.raises(ValueError, match=r"class folders that training lacks \(c\)"):
+        _build(root)
+    root = image_folder({"training/a/0.png": _SIZE, "validation/a/1.png": _SIZE}, name="third")
+    with pytest.raises(ValueError, match=r"holds training, validation but no train; name"):
         _build(root)
 
 

@@ -1,0 +1,64 @@
+"""The shape of an example: what a source stores, and what the settings make of it."""
+
+from maskjax.data.images import MAX_CHANNELS
+from maskjax.data.settings import Settings
+from maskjax.data.sources import Source, Splits
+
+
+def shape_of(splits: Splits, settings: Settings) -> tuple[int, ...]:
+    """Return the shape (*spatial, C) that all examples have after the transforms.
+
+    Args:
+        splits: the opened sources.
+        settings: size, channels and augmentation are looked at.
+
+    Raises:
+        ValueError: settings and data do not fit, or training and evaluation examples differ.
+    """
+    shape = _example_shape(splits.train, settings, settings.source)
+    if splits.eval is not None:
+        name = settings.eval_source or settings.source
+        eval_shape = _example_shape(splits.eval, settings, name)
+        if eval_shape != shape:
+            raise ValueError(
+                f"evaluation examples from {name!r} have shape {eval_shape}, training examples"
+                f" {shape}; set data.size (and data.channels)"
+            )
+    return shape
+
+
+def _example_shape(source: Source, settings: Settings, name: str) -> tuple[int, ...]:
+    """Return the shape after the transforms, or raise where settings and data do not fit."""
+    spatial, stored_channels = source.shape[:-1], source.shape[-1]
+    if settings.size and len(settings.size) != len(spatial):
+        raise ValueError(
+            f"data.size={settings.size} has {len(settings.size)} lengths, but {name!r} has"
+            f" {len(spatial)} spatial axes"
+        )
+    size = settings.size or tuple(side for side in spatial if side is not None)
+    if len(size) < len(spatial):
+        raise ValueError(
+            f"data source {name!r} has examples of different sizes; set data.size to one length"
+            " for each spatial axis"
+        )
+    channels = settings.channels or stored_channels
+    if channels is None:
+        raise ValueError(
+            f"data source {name!r} has examples with different numbers of channels; set"
+            " data.channels to 1 or 3"
+        )
+    if len(spatial) != 2 and (settings.has_crop or settings.flip):
+        raise ValueError(
+            f"data.crop_scale and data.flip are for images, but {name!r} has {len(spatial)} spatial"
+            " axes; leave them at (1, 1) and False"
+        )
+    if (
+        channels != stored_channels
+        and stored_channels is not None
+        and stored_channels > MAX_CHANNELS
+    ):
+        raise ValueError(
+            f"data.channels={channels} cannot be had from the {stored_channels} channels of"
+            f" {name!r}; set it to 0"
+        )
+    return (*size, channels)

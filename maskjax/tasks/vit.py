@@ -34,6 +34,17 @@ def _size(model: Any, which: str, table: Mapping[str, Size]) -> Size:
     return size
 
 
+def _check_options(model: Any) -> None:
+    """Refuses options of `config.model` that are unknown or out of range."""
+    check_choice("model.dtype", model.dtype, ("float32", "bfloat16"))
+    check_choice("model.positions", model.positions, position_kinds)
+    check_choice("model.attention", model.attention, masking.attention.IMPLEMENTATIONS)
+    if model.attention == "cudnn" and model.dtype != "bfloat16":
+        raise ValueError("model.attention 'cudnn' needs model.dtype 'bfloat16'")
+    if not 0 <= model.drop_path < 1:
+        raise ValueError(f"model.drop_path {model.drop_path} must be at least 0 and below 1")
+
+
 def build_model(
     config: Any, grid: tuple[int, ...], patch_numbers: int
 ) -> tuple[MaskedAutoencoder | SimMIM, float]:
@@ -52,13 +63,7 @@ def build_model(
         ValueError: a size, dtype, backend or rate that does not fit.
     """
     model, length = config.model, math.prod(grid)
-    check_choice("model.dtype", model.dtype, ("float32", "bfloat16"))
-    check_choice("model.positions", model.positions, position_kinds)
-    check_choice("model.attention", model.attention, masking.attention.IMPLEMENTATIONS)
-    if model.attention == "cudnn" and model.dtype != "bfloat16":
-        raise ValueError("model.attention 'cudnn' needs model.dtype 'bfloat16'")
-    if not 0 <= model.drop_path < 1:
-        raise ValueError(f"model.drop_path {model.drop_path} must be at least 0 and below 1")
+    _check_options(model)
     dtype = jnp.dtype(model.dtype)
 
     def transformer(size: Size, drop_path: float) -> Transformer:

@@ -11,13 +11,13 @@ TEXTS = mask_benchmark.Texts(batch_size=4, length=12, size=Size(8, 1, 2), vocabu
 
 @pytest.fixture
 def lines(load_config, monkeypatch):
-    """The report of two rules on images and all on texts, and one rule more that cannot run."""
+    """The report of three rules on images and three on texts, and one rule more that cannot run."""
 
     @masking.register("of_another_world")
     def of_another_world(key, grid, num_masked, *, unknown_to_all):
         return unknown_to_all
 
-    images = ["hierarchical", "of_another_world", "sliding"]
+    images = ["hierarchical", "of_another_world", "random", "sliding"]  # "random": the config's
     rules_on = masking.rules_on
     monkeypatch.setattr(
         masking, "rules_on", lambda on: images if on == "image" else rules_on(on)[:3]
@@ -35,7 +35,7 @@ def lines(load_config, monkeypatch):
 
 def test_every_rule_has_a_row_and_what_cannot_run_says_why(lines):
     rows = {line.split()[0]: line.split()[1:] for line in lines if line and line[0].islower()}
-    for name in ("hierarchical", "sliding", *masking.rules_on("text")[:3]):
+    for name in ("hierarchical", "random", "sliding", *masking.rules_on("text")[:3]):
         milliseconds, share = float(rows[name][0]), float(rows[name][1].rstrip("%"))
         assert milliseconds > 0
         assert share > 0

@@ -80,6 +80,7 @@ def base() -> ConfigDict:
     config.mask.inverse_block = ConfigDict({"min_area": 16, "max_aspect": 1 / 0.3})
     config.mask.grid = ConfigDict({"stride": 2})
     config.mask.sliding = ConfigDict({"stride": 1, "axis": -1, "follows": "step"})  # or "key"
+    config.mask.sliding_block = ConfigDict({"stride": 1, "block": 1, "follows": "step"})  # a square
     config.mask.hierarchical = ConfigDict({"coarse": 2})  # patches along a side of a cell
     config.mask.multi_block = ConfigDict(
         {"num_targets": 4, "target_scale": (0.15, 0.2), "target_aspect": (0.75, 1.5),

@@ -82,9 +82,10 @@ def patch_rule(options: Any, grid: tuple[int, ...], num_masked: int) -> masking.
             f"mask.rule {name!r} needs {', '.join(missing[name])}, which a config cannot give: "
             f"use one of {trainable}"
         )
-    check_choice("mask.sliding.follows", options.sliding.follows, ("step", "key"))
     given = dict(options.get(name, {}))
-    if given.pop("follows", "step") == "key":
+    follows = given.pop("follows", "step")
+    check_choice(f"mask.{name}.follows", follows, ("step", "key"))
+    if follows == "key":
         given["step"] = None
     try:
         rule = masking.make_rule(name, **given)

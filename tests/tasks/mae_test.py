@@ -190,11 +190,12 @@ def test_norm_pix_predictions_get_back_the_true_patch_s_mean_and_scale(load_conf
     np.testing.assert_allclose(drawn, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_sliding_window_can_follow_the_key_instead_of_the_step(load_config):
-    by_step = build(load_config, **{"mask.rule": "sliding"})
+@pytest.mark.parametrize("rule", ["sliding", "sliding_block"])
+def test_a_sliding_window_can_follow_the_key_instead_of_the_step(load_config, rule):
+    by_step = build(load_config, **{"mask.rule": rule})
     drawn = by_step.draw_masks(keys_of(8), jnp.int32(3))[0].is_masked
     assert (drawn == drawn[:1]).all()
-    by_key = build(load_config, **{"mask.rule": "sliding", "mask.sliding.follows": "key"})
+    by_key = build(load_config, **{"mask.rule": rule, f"mask.{rule}.follows": "key"})
     assert (by_key.draw_masks(keys_of(8), jnp.int32(3))[0].is_masked != drawn).any()
 
 
@@ -235,6 +236,8 @@ BAD = [
     ({"model.patch_size": (1, 1)}, "norm_pix needs at least 2 numbers in a patch"),
     ({"model.size": "XL"}, "unknown model.size 'XL'"),
     ({"model.encoder.width": 0}, "model.encoder has width 0"),
+    ({"model.encoder.depth": 10**5}, "has width 16 and depth 100000: .* at most 65536 and 1024"),
+    ({"model.decoder.width": 10**9}, "model.decoder has width 1000000000 and depth 1"),
     ({"model.encoder.heads": 3}, "model.encoder.width 16 is not a multiple of its 3 heads"),
     ({"model.dtype": "float16"}, "unknown model.dtype 'float16'"),
     ({"model.feature_blocks": 9}, "feature_blocks 9 must be from 1 to the encoder's 2"),
@@ -250,7 +253,10 @@ BAD = [
     ({"mask.rule": "ratio"}, "unknown mask.rule 'ratio'"),  # as are other keys of the section
     ({"mask.rule": "schedule"}, "unknown mask.rule 'schedule'"),
     ({"mask.rule": "weighted"}, r"'weighted' needs log_weights, which .* use one of \['block', "),
-    ({"mask.sliding.follows": "keyy"}, r"mask.sliding.follows 'keyy' \(did you mean 'key'\?\)"),
+    (
+        {"mask.rule": "sliding", "mask.sliding.follows": "keyy"},
+        r"mask.sliding.follows 'keyy' \(did you mean 'key'\?\)",
+    ),
     (
         {"mask.rule": "grid", "mask.grid.stride": 0},
         "mask.rule 'grid' with mask.grid {'stride': 0}: stride 0 for grid",

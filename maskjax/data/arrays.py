@@ -11,6 +11,8 @@ from maskjax.data.settings import Settings
 from maskjax.data.sources import Record, Source, Splits, refuse_argument, register
 from maskjax.typing import Int, Shaped
 
+MAX_CLASSES = 2**20
+
 
 class ArraySource(Source):
     """Examples that lie in one array, the classes in another.
@@ -122,6 +124,10 @@ def check_labels(labels: np.ndarray, count: int, name: str) -> Int[np.ndarray, "
         raise ValueError(f"{name} has dtype {labels.dtype}; labels must be integers from 0")
     if labels.min() < 0:
         raise ValueError(f"{name} holds {labels.min()}; labels must be integers from 0")
+    if labels.max() >= MAX_CLASSES:
+        raise ValueError(
+            f"{name} holds {labels.max()}; number the classes from 0, below {MAX_CLASSES}"
+        )
     return labels.astype(np.int32)
 
 

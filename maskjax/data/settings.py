@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
+MAX_WORKERS = 512  # each is a process of some 100 MB
+MAX_POSITIONS = 2**31  # of one example; they are counted in int32
+
 Config = ConfigDict | Mapping[str, Any]
 
 
@@ -50,7 +53,8 @@ class Settings:
             training split. One number serves all channels.
         std: like `mean`; above 0 and at most 1.
         channels: 0 as stored, 1 grey, 3 RGB.
-        num_workers: processes that prepare training batches; 0 prepares them in this process.
+        num_workers: processes that prepare training batches, at most 512; 0 prepares them in this
+            process.
         eval_fraction: share held out in [0, 1) where the source has no evaluation split.
         bad_files: "error" refuses undecodable images, "skip" leaves them out and logs them.
         limit: number of training examples to keep, a fixed subset for all seeds; 0 keeps all.
@@ -119,6 +123,13 @@ class Settings:
             raise ValueError(f"data.eval_fraction={self.eval_fraction} must be in [0, 1)")
         if self.bad_files not in ("error", "skip"):
             raise ValueError(f"data.bad_files={self.bad_files!r} must be 'error' or 'skip'")
+        if self.num_workers > MAX_WORKERS:
+            raise ValueError(f"data.num_workers={self.num_workers} must be at most {MAX_WORKERS}")
+        if math.prod(self.size) >= MAX_POSITIONS:
+            raise ValueError(
+                f"data.size={self.size} makes {math.prod(self.size)} positions; it must make fewer"
+                f" than {MAX_POSITIONS}"
+            )
         for name in ("num_workers", "limit"):
             if getattr(self, name) < 0:
                 raise ValueError(f"data.{name}={getattr(self, name)} must not be negative")

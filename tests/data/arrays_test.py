@@ -65,6 +65,7 @@ def test_column_of_labels_and_whole_floats_are_labels(npz):
         ({"x_train": np.zeros((4, 3, 3)), "y_test": np.zeros(4)}, "it must have x"),
         ({"x": np.zeros((4, 3, 3)), "y": np.zeros(3, int)}, r"shape \(3,\) for 4 examples"),
         ({"x": np.zeros((2, 3, 3)), "y": np.array([0, -1])}, "holds -1"),
+        ({"x": np.zeros((2, 3, 3)), "y": np.array([0, 10**9])}, "holds 1000000000; number the"),
         ({"x": np.zeros((2, 3, 3)), "y": np.array([0, 0.5])}, "labels must be integers"),
         ({"x": np.zeros((2, 3, 3)), "y": np.array(["a", "b"])}, "labels must be integers"),
         ({"x": np.array(["a", "b"])[:, None]}, "give real numbers"),

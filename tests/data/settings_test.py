@@ -33,6 +33,8 @@ def test_a_config_dict_is_read_and_lists_become_tuples():
         ({"eval_fraction": 1.0}, "data.eval_fraction=1.0"),
         ({"bad_files": "ignore"}, "data.bad_files='ignore'"),
         ({"num_workers": -1}, "data.num_workers=-1"),
+        ({"num_workers": 100_000}, "data.num_workers=100000 must be at most 512"),
+        ({"size": (10**6, 10**6)}, "makes 1000000000000 positions; it must make fewer than"),
         ({"limit": -5}, "data.limit=-5"),
     ],
 )

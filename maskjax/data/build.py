@@ -53,6 +53,15 @@ class Data:
         is_labelled = self._eval is not None and self._eval.source.num_classes is not None
         return is_labelled and (self.num_classes or 0) > 1
 
+    @property
+    def num_skipped(self) -> int:
+        """Files that this process met and skipped as their pixels could not be decoded.
+
+        Those that only worker processes met are not among them, nor are those left out from the
+        start because of their headers.
+        """
+        return len(self._train.skipped)
+
     def train_batches(self, start_step: int = 0) -> Iterator[Batch]:
         """Iterate without end over this process's part of the shuffled, augmented batches.
 

@@ -34,12 +34,15 @@ class Loader:
         transform: what to do with it.
         shape: of the result, [*spatial, C]; an example of another shape is an error.
         bad_files: "error" or "skip".
+        skipped: what was wrong with each file that this process skipped, to warn of it once;
+            copies that `dataclasses.replace` makes share it.
     """
 
     source: Source
     transform: Transform
     shape: tuple[int, ...]
     bad_files: str = "error"
+    skipped: set[str] = dataclasses.field(default_factory=set, compare=False)
 
     def train(self, index: int, rng: np.random.Generator | None = None) -> Example:
         """Load a training example; in place of a bad file that is skipped, the next good one."""
@@ -66,7 +69,9 @@ class Loader:
                 raise ValueError(
                     f"{error}; remove such files or set data.bad_files='skip'"
                 ) from error
-            logging.warning("skipped: %s", error)
+            if str(error) not in self.skipped:
+                self.skipped.add(str(error))
+                logging.warning("skipped: %s", error)
             return None
         if inputs.shape != self.shape:
             raise ValueError(

@@ -85,5 +85,6 @@ def summarise(run: Run, state: TrainState) -> dict[str, Any]:
         "peak_host_memory_bytes": peak_host_memory(),
         **trained,
         **named,
+        "skipped_files": run.data.num_skipped,
         "figures": [str(path.relative_to(run.folder)) for path in figures],
     }

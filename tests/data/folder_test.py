@@ -150,13 +150,16 @@ def test_damage_found_while_decoding_is_named(folder_with_hidden_damage):
 
 
 def test_damage_found_while_decoding_is_replaced_in_training_and_invalid_in_evaluation(
-    folder_with_hidden_damage,
+    folder_with_hidden_damage, caplog
 ):
     root = folder_with_hidden_damage
     built = _build(root, 5, mean=(0,), std=(1,), eval_fraction=0, bad_files="skip")
+    assert built.num_skipped == 0
     (batch,) = built.eval_batches("train", 5)
     np.testing.assert_array_equal(batch["is_valid"], [True, True, False, True, True])
     epoch = next(built.train_batches())["inputs"]
     neighbour = np.asarray(Image.open(root / "3.png")) / 255
     copies = [np.allclose(example, neighbour, atol=1e-5) for example in epoch]
     assert sum(copies) == 2
+    assert built.num_skipped == 1
+    assert caplog.text.count("skipped: ") == 1

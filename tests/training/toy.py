@@ -79,6 +79,7 @@ class Data:
     """Rows of a low-rank Gaussian; the label is the sign of the first entry."""
 
     shape = (WIDTH,)
+    num_skipped = 0
 
     def __init__(self, batch_size, seed=0, num_classes=2, process_index=0, process_count=1):
         rng = np.random.default_rng(7)

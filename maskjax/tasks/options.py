@@ -1,11 +1,12 @@
 """From a config to its masking rule and schedule; errors name the key of the config to mend."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from ml_collections import ConfigDict
 
 from maskjax import masking
 
@@ -82,10 +83,11 @@ def patch_rule(options: Any, grid: tuple[int, ...], num_masked: int) -> masking.
             f"mask.rule {name!r} needs {', '.join(missing[name])}, which a config cannot give: "
             f"use one of {trainable}"
         )
+    for key, section in options.items():  # Of every rule: a slip is one anyhow.
+        if isinstance(section, Mapping | ConfigDict) and "follows" in section:
+            check_choice(f"mask.{key}.follows", section["follows"], ("step", "key"))
     given = dict(options.get(name, {}))
-    follows = given.pop("follows", "step")
-    check_choice(f"mask.{name}.follows", follows, ("step", "key"))
-    if follows == "key":
+    if given.pop("follows", "step") == "key":
         given["step"] = None
     try:
         rule = masking.make_rule(name, **given)

@@ -13,6 +13,8 @@ from maskjax.models.sizes import Size, decoder_sizes, encoder_sizes, transformer
 from maskjax.models.transformer import Transformer
 from maskjax.tasks.options import check_choice, ratio_schedule
 
+MAX_WIDTH, MAX_DEPTH = 2**16, 2**10  # far above any model: more is a slip of the keyboard
+
 
 def _size(model: Any, which: str, table: Mapping[str, Size]) -> Size:
     """A named size; what the config sets itself wins."""
@@ -25,6 +27,11 @@ def _size(model: Any, which: str, table: Mapping[str, Size]) -> Size:
         raise ValueError(
             f"model.{which} has width {size.width}, depth {size.depth} and heads "
             f"{size.num_heads}: set each to at least 1, or model.size to one of {tuple(table)}"
+        )
+    if size.width > MAX_WIDTH or size.depth > MAX_DEPTH:
+        raise ValueError(
+            f"model.{which} has width {size.width} and depth {size.depth}: set them to at most "
+            f"{MAX_WIDTH} and {MAX_DEPTH}"
         )
     if size.width % size.num_heads:
         raise ValueError(

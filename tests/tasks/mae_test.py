@@ -253,10 +253,7 @@ BAD = [
     ({"mask.rule": "ratio"}, "unknown mask.rule 'ratio'"),  # as are other keys of the section
     ({"mask.rule": "schedule"}, "unknown mask.rule 'schedule'"),
     ({"mask.rule": "weighted"}, r"'weighted' needs log_weights, which .* use one of \['block', "),
-    (
-        {"mask.rule": "sliding", "mask.sliding.follows": "keyy"},
-        r"mask.sliding.follows 'keyy' \(did you mean 'key'\?\)",
-    ),
+    ({"mask.sliding.follows": "keyy"}, r"mask.sliding.follows 'keyy' \(did you mean 'key'\?\)"),
     (
         {"mask.rule": "grid", "mask.grid.stride": 0},
         "mask.rule 'grid' with mask.grid {'stride': 0}: stride 0 for grid",

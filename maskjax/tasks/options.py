@@ -1,12 +1,11 @@
 """From a config to its masking rule and schedule; errors name the key of the config to mend."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from ml_collections import ConfigDict
 
 from maskjax import masking
 
@@ -84,7 +83,7 @@ def patch_rule(options: Any, grid: tuple[int, ...], num_masked: int) -> masking.
             f"use one of {trainable}"
         )
     for key, section in options.items():  # Of every rule: a slip is one anyhow.
-        if isinstance(section, Mapping | ConfigDict) and "follows" in section:
+        if not isinstance(section, str | float | int) and "follows" in section:
             check_choice(f"mask.{key}.follows", section["follows"], ("step", "key"))
     given = dict(options.get(name, {}))
     if given.pop("follows", "step") == "key":

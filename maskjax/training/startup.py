@@ -136,6 +136,10 @@ def _message_for_the_user(error: Exception) -> str | None:
     if isinstance(error, OSError) and error.errno in _TO_MEND:
         what = f"{error.filename or 'a file'}: {error.strerror}"
         return f"{what}; {_TO_MEND[error.errno]}"
+    no_space = os.strerror(errno.ENOSPC)
+    if no_space in str(error):  # how checkpoints say it
+        path = re.search(r'local file "([^"]+)"', str(error))
+        return f"{path[1] if path else 'a file'}: {no_space}; {_TO_MEND[errno.ENOSPC]}"
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
         reason = (str(error).splitlines() or ["MemoryError"])[0]
         return (

@@ -89,6 +89,17 @@ def test_what_the_system_has_against_a_path_is_one_line(capsys, number, words):
     assert words in refusal(capsys, lambda: startup.guard(main))
 
 
+def test_a_checkpoint_that_finds_no_space_is_no_lack_of_memory(capsys):
+    def main():
+        raise ValueError(
+            'RESOURCE_EXHAUSTED: Error writing local file "run/checkpoints/3/x": Failed writing: '
+            "\"y\": Failed to write 6909 bytes: No space left on device [os_error_code='28']"
+        )
+
+    line = refusal(capsys, lambda: startup.guard(main))
+    assert line.startswith("error: run/checkpoints/3/x: No space left on device; free some space")
+
+
 def test_memory_that_is_too_small_says_what_to_lower(capsys):
     def main():
         raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes\nmore lines")

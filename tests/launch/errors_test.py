@@ -52,7 +52,10 @@ def test_a_near_miss_of_a_config_is_named(capsys, config, words):
     ],
 )
 @pytest.mark.filterwarnings("ignore:the load_module")
-def test_a_config_file_that_cannot_be_loaded_is_one_line(tmp_path, capsys, content, variant, words):
+def test_a_config_file_that_cannot_be_loaded_is_one_line(
+    tmp_path, capsys, monkeypatch, content, variant, words
+):
+    monkeypatch.delitem(sys.modules, "config_config", raising=False)  # of the test before
     path = tmp_path / "mine.py"
     path.write_text(content)
     given = ["train.py", f"--config={path}{variant}"]

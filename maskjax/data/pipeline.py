@@ -1,8 +1,11 @@
 """From examples to batches: Grain's shuffled stream to train on, padded batches to evaluate on."""
 
 import dataclasses
+import multiprocessing
+import multiprocessing.connection
 import os
 import signal
+import threading
 import weakref
 from collections.abc import Iterator, Sequence
 
@@ -194,15 +197,24 @@ def train_batches(
         flags.FLAGS.mark_as_parsed()
     options = grain.MultiprocessingOptions(num_workers=num_workers, per_worker_buffer_size=2)
     read_options = grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)
-    stream = batches.to_iter_dataset(read_options).mp_prefetch(options, _leave_signals)
+    stream = batches.to_iter_dataset(read_options).mp_prefetch(options, _start_worker)
     return BatchIterator(iter(stream))
 
 
-def _leave_signals(worker_index: int, worker_count: int) -> None:
-    """Leave SIGTERM and Ctrl-C, which whole process groups receive, to the process that saves."""
+def _start_worker(worker_index: int, worker_count: int) -> None:
+    """Leave SIGTERM and Ctrl-C, which whole groups receive, to the parent, and end with it."""
     del worker_index, worker_count
     for which in (signal.SIGTERM, signal.SIGINT):
         signal.signal(which, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Wait for the parent to end, killed or not, and end this process at once."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def eval_batches(

@@ -4,6 +4,10 @@ import itertools
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -103,6 +107,46 @@ def test_workers_outlive_the_signals_that_a_process_group_gets(photos, number):
     for _ in range(12):  # more than lay ready
         _assert_same(next(alone), next(workers))
     workers.close()
+
+
+_PARENT = """
+import multiprocessing, signal
+from maskjax import data
+if __name__ == "__main__":
+    config = {"source": "photos", "size": (12, 16), "num_workers": 2}
+    batches = data.build(config, seed=3, batch_size=8).train_batches()
+    next(batches)
+    print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+    signal.pause()
+"""
+
+
+def _is_running(pid):
+    """Whether a process lives; one that ended and that nobody waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+    script = tmp_path / "parent.py"
+    script.write_text(_PARENT)
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as parent:
+        workers = [int(word) for word in parent.stdout.readline().split()]
+        parent.kill()
+    left = workers
+    try:
+        assert len(workers) >= 2
+        deadline = time.monotonic() + 60
+        while left and time.monotonic() < deadline:
+            time.sleep(0.1)
+            left = [pid for pid in workers if _is_running(pid)]
+        assert left == []
+    finally:
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("process_count", [2, 4])

@@ -20,6 +20,7 @@ from maskjax.training import allocator, preemption
 
 USER_ERROR = 2
 _PACKAGE = str(Path(__file__).parents[1])
+_FREE_SPACE = "free some space; the same command then goes on from the newest checkpoint"
 _TO_MEND = {
     errno.ENOENT: "give a path that exists",
     errno.EACCES: "give a path that you may use",
@@ -29,8 +30,9 @@ _TO_MEND = {
     errno.EISDIR: "give the path of a file",
     errno.EEXIST: "give another path",
     errno.ENAMETOOLONG: "give a shorter path",
-    errno.ENOSPC: "free some space; the same command then goes on from the newest checkpoint",
-    errno.EDQUOT: "free some space; the same command then goes on from the newest checkpoint",
+    errno.ENOSPC: _FREE_SPACE,
+    errno.EDQUOT: _FREE_SPACE,
+    errno.EMFILE: "raise the limit with ulimit -n or lower data.num_workers",
 }
 
 
@@ -136,12 +138,15 @@ def _message_for_the_user(error: Exception) -> str | None:
     if isinstance(error, OSError) and error.errno in _TO_MEND:
         what = f"{error.filename or 'a file'}: {error.strerror}"
         return f"{what}; {_TO_MEND[error.errno]}"
-    no_space = os.strerror(errno.ENOSPC)
-    if no_space in str(error):  # how checkpoints say it
-        path = re.search(r'local file "([^"]+)"', str(error))
-        return f"{path[1] if path else 'a file'}: {no_space}; {_TO_MEND[errno.ENOSPC]}"
-    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
-        reason = (str(error).splitlines() or ["MemoryError"])[0]
+    text = str(error)
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EMFILE):
+        if os.strerror(number) in text:  # how checkpoints say it
+            path = re.search(r'local file "([^"]+)"', text)
+            what = f"{path[1] if path else 'a file'}: {os.strerror(number)}"
+            return f"{what}; {_TO_MEND[number]}"
+    is_of_files = "Error writing" in text or "os_error_code" in text
+    if isinstance(error, MemoryError) or ("RESOURCE_EXHAUSTED" in text and not is_of_files):
+        reason = (text.splitlines() or ["MemoryError"])[0]
         return (
             f"memory is too small ({reason}); lower batch_size or the model's size, or set "
             "optimizer.accumulate_steps or model.remat=True"

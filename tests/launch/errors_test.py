@@ -83,6 +83,7 @@ def test_a_workdir_below_a_file_is_one_line(tmp_path, capsys):
         (errno.EACCES, "run/x: Permission denied; give a path that you may use"),
         (errno.EROFS, "run/x: Read-only file system; give a path that can be written"),
         (errno.ENOSPC, "run/x: No space left on device; free some space"),
+        (errno.EMFILE, "run/x: Too many open files; raise the limit with ulimit -n"),
     ],
 )
 def test_what_the_system_has_against_a_path_is_one_line(capsys, number, words):
@@ -92,15 +93,29 @@ def test_what_the_system_has_against_a_path_is_one_line(capsys, number, words):
     assert words in refusal(capsys, lambda: startup.guard(main))
 
 
-def test_a_checkpoint_that_finds_no_space_is_no_lack_of_memory(capsys):
-    def main():
-        raise ValueError(
-            'RESOURCE_EXHAUSTED: Error writing local file "run/checkpoints/3/x": Failed writing: '
-            "\"y\": Failed to write 6909 bytes: No space left on device [os_error_code='28']"
-        )
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "No space left on device; free some space"),
+        (errno.EDQUOT, "Disk quota exceeded; free some space"),
+        (errno.EMFILE, "Too many open files; raise the limit with ulimit -n or lower data.num_wo"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_written_is_no_lack_of_memory(capsys, number, words):
+    line = refusal(capsys, lambda: startup.guard(lambda: _fail_to_write(number)))
+    assert line.startswith(f"error: run/checkpoints/3/x: {words}")
 
-    line = refusal(capsys, lambda: startup.guard(main))
-    assert line.startswith("error: run/checkpoints/3/x: No space left on device; free some space")
+
+def test_an_unknown_failure_to_write_a_checkpoint_keeps_its_traceback():
+    with pytest.raises(ValueError, match="Error writing"):
+        startup.guard(lambda: _fail_to_write(errno.EIO))
+
+
+def _fail_to_write(number):
+    raise ValueError(
+        'RESOURCE_EXHAUSTED: Error writing local file "run/checkpoints/3/x": Failed writing: '
+        f"\"y\": Failed to write 6909 bytes: {os.strerror(number)} [os_error_code='{number}']"
+    )
 
 
 def test_memory_that_is_too_small_says_what_to_lower(capsys):

@@ -97,7 +97,7 @@ def base() -> ConfigDict:
     config.model.positions = "sincos"  # or "learned"
     config.model.drop_path = 0.0
     config.model.dtype = "float32"  # compute; parameters are always float32
-    config.model.attention = "xla"  # or "cudnn"
+    config.model.attention = "xla"  # or "blockwise", "cudnn"
     config.model.remat = False
     config.model.pool = "mean"  # frozen features: mean of the patch tokens, "class", or "both"
     config.model.feature_blocks = 1  # of that many last blocks, side by side

@@ -39,9 +39,11 @@ def keys_of(size=4, step=0):
 @pytest.mark.parametrize("config_name", ["mae", "simmim"])
 def test_gradients_reach_every_parameter(load_config, variant, config_name):
     task = build(load_config, variant, config_name=config_name)
-    params = task.init(jax.random.key(0))
+    params = jax.jit(task.init)(jax.random.key(0))
     batch = batch_of(task)
-    gradients = jax.grad(lambda p: task.loss(p, batch, keys_of(), jnp.int32(0))[0])(params)
+    gradients, _ = jax.jit(jax.grad(task.loss, has_aux=True))(
+        params, batch, keys_of(), jnp.int32(0)
+    )
     for path, gradient in jax.tree_util.tree_leaves_with_path(gradients):
         name = jax.tree_util.keystr(path)
         # Softmax does not change when a constant is added to all logits, so key biases get none.
@@ -53,8 +55,10 @@ def test_gradients_reach_every_parameter(load_config, variant, config_name):
 @pytest.mark.parametrize("rule", ["random", "block", "inverse_block", "grid", "sliding", "tube"])
 def test_every_rule_trains_on_its_exact_count(load_config, rule):
     task = build(load_config, **{"mask.rule": rule})
-    params = task.init(jax.random.key(0))
-    loss_sum, (weight_sum, metrics) = task.loss(params, batch_of(task), keys_of(), jnp.int32(3))
+    params = jax.jit(task.init)(jax.random.key(0))
+    loss_sum, (weight_sum, metrics) = jax.jit(task.loss)(
+        params, batch_of(task), keys_of(), jnp.int32(3)
+    )
     assert weight_sum == 4 * 12
     assert metrics["mask_ratio"][0] / metrics["mask_ratio"][1] == 0.75
     assert np.isfinite(loss_sum)
@@ -62,9 +66,9 @@ def test_every_rule_trains_on_its_exact_count(load_config, rule):
 
 def test_loss_is_that_of_the_papers_formula(load_config):
     task = build(load_config)
-    params = task.init(jax.random.key(0))
+    params = jax.jit(task.init)(jax.random.key(0))
     batch = batch_of(task)
-    loss_sum, (weight_sum, _) = task.loss(params, batch, keys_of(), jnp.int32(0))
+    loss_sum, (weight_sum, _) = jax.jit(task.loss)(params, batch, keys_of(), jnp.int32(0))
     patches = np.asarray(patchify(batch["inputs"], task.patch_size), np.float64)
     hidden, _ = task.draw_masks(keys_of(), jnp.int32(0))
     prediction = task.model.apply({"params": params}, jnp.float32(patches), hidden)
@@ -81,10 +85,10 @@ def test_loss_is_that_of_the_papers_formula(load_config):
 
 def test_loss_of_a_batch_is_the_sum_over_its_parts(load_config):
     task = build(load_config)
-    params, batch = task.init(jax.random.key(0)), batch_of(task)
-    whole = task.loss(params, batch, keys_of(), jnp.int32(0))[0]
+    params, batch = jax.jit(task.init)(jax.random.key(0)), batch_of(task)
+    whole = jax.jit(task.loss)(params, batch, keys_of(), jnp.int32(0))[0]
     parts = [
-        task.loss(params, {"inputs": batch["inputs"][i]}, keys_of()[i], jnp.int32(0))[0]
+        jax.jit(task.loss)(params, {"inputs": batch["inputs"][i]}, keys_of()[i], jnp.int32(0))[0]
         for i in (slice(0, 1), slice(1, 4))
     ]
     np.testing.assert_allclose(whole, sum(parts), rtol=1e-5)
@@ -92,14 +96,14 @@ def test_loss_of_a_batch_is_the_sum_over_its_parts(load_config):
 
 def test_padding_examples_do_not_count(load_config):
     task = build(load_config)
-    params, batch = task.init(jax.random.key(0)), batch_of(task)
+    params, batch = jax.jit(task.init)(jax.random.key(0)), batch_of(task)
     padded = {
         "inputs": batch["inputs"].at[2:].set(0),
         "is_valid": jnp.array([True, True, False, False]),
     }
     short = {"inputs": batch["inputs"][:2]}
-    a, (a_weight, _) = task.loss(params, padded, keys_of(), jnp.int32(0))
-    b, (b_weight, _) = task.loss(params, short, keys_of(2), jnp.int32(0))
+    a, (a_weight, _) = jax.jit(task.loss)(params, padded, keys_of(), jnp.int32(0))
+    b, (b_weight, _) = jax.jit(task.loss)(params, short, keys_of(2), jnp.int32(0))
     np.testing.assert_allclose(a, b, rtol=1e-5)
     assert a_weight == b_weight
 
@@ -120,9 +124,9 @@ def test_a_ratio_that_moves_hides_what_the_schedule_says(load_config, schedule):
         total_steps=10,
         **{"mask.schedule": schedule, "mask.ratio": 0.5, "mask.final_ratio": 0.75},
     )
-    params = task.init(jax.random.key(0))
+    params = jax.jit(task.init)(jax.random.key(0))
     for step, hidden in ((0, 8), (10, 12)):
-        _, (weight_sum, _) = task.loss(params, batch_of(task), keys_of(), jnp.int32(step))
+        _, (weight_sum, _) = jax.jit(task.loss)(params, batch_of(task), keys_of(), jnp.int32(step))
         assert weight_sum == 4 * hidden
 
 
@@ -139,34 +143,36 @@ def test_a_drawn_ratio_stays_within_its_bounds(load_config):
 
 def test_features_do_not_depend_on_the_rest_of_the_batch(load_config):
     task = build(load_config, **{"model.pool": "both", "model.feature_blocks": 2})
-    params, batch = task.init(jax.random.key(0)), batch_of(task)
-    features = task.features(params, batch["inputs"])
+    params, batch = jax.jit(task.init)(jax.random.key(0)), batch_of(task)
+    features = jax.jit(task.features)(params, batch["inputs"])
     assert features.shape == (4, 2 * 2 * 16)
     assert features.dtype == jnp.float32
     np.testing.assert_allclose(
-        features[1:2], task.features(params, batch["inputs"][1:2]), atol=1e-5
+        features[1:2], jax.jit(task.features)(params, batch["inputs"][1:2]), atol=1e-5
     )
 
 
 def test_pooled_features_are_class_token_and_mean(load_config):
     task = build(load_config, **{"model.pool": "mean"})
-    params, batch = task.init(jax.random.key(0)), batch_of(task)
+    params, batch = jax.jit(task.init)(jax.random.key(0)), batch_of(task)
     patches = patchify(batch["inputs"], task.patch_size)
     tokens = task.model.apply({"params": params}, patches, method="encode")
     np.testing.assert_allclose(
-        task.features(params, batch["inputs"]), np.asarray(tokens)[:, 1:].mean(1), atol=1e-6
+        jax.jit(task.features)(params, batch["inputs"]),
+        np.asarray(tokens)[:, 1:].mean(1),
+        atol=1e-6,
     )
     class_task = build(load_config, **{"model.pool": "class"})
     np.testing.assert_allclose(
-        class_task.features(params, batch["inputs"]), tokens[:, 0], atol=1e-6
+        jax.jit(class_task.features)(params, batch["inputs"]), tokens[:, 0], atol=1e-6
     )
 
 
 @pytest.mark.parametrize("target", ["pixels", "norm_pix"])
 def test_reconstruction_pastes_predictions_over_hidden_patches_only(load_config, target):
     task = build(load_config, **{"loss.target": target})
-    params, batch = task.init(jax.random.key(0)), batch_of(task)
-    parts = task.reconstruct(params, batch["inputs"], keys_of(), jnp.int32(0))
+    params, batch = jax.jit(task.init)(jax.random.key(0)), batch_of(task)
+    parts = jax.jit(task.reconstruct)(params, batch["inputs"], keys_of(), jnp.int32(0))
     is_hidden = np.isnan(parts["seen"])
     assert is_hidden.mean() == 0.75
     inputs = np.asarray(batch["inputs"])
@@ -179,13 +185,13 @@ def test_reconstruction_pastes_predictions_over_hidden_patches_only(load_config,
 
 def test_norm_pix_predictions_get_back_the_true_patch_s_mean_and_scale(load_config):
     task = build(load_config, **{"model.pool": "mean"})
-    params, batch = task.init(jax.random.key(0)), batch_of(task)
+    params, batch = jax.jit(task.init)(jax.random.key(0)), batch_of(task)
     patches = np.asarray(patchify(batch["inputs"], task.patch_size), np.float64)
     hidden, _ = task.draw_masks(keys_of(), jnp.int32(0))
     raw = np.asarray(task.model.apply({"params": params}, jnp.float32(patches), hidden))
     scale = np.sqrt(patches.var(-1, ddof=1, keepdims=True) + 1e-6)
     expected = raw * scale + patches.mean(-1, keepdims=True)
-    parts = task.reconstruct(params, batch["inputs"], keys_of(), jnp.int32(0))
+    parts = jax.jit(task.reconstruct)(params, batch["inputs"], keys_of(), jnp.int32(0))
     drawn = patchify(parts["prediction"], task.patch_size)
     np.testing.assert_allclose(drawn, expected, rtol=1e-4, atol=1e-5)
 
@@ -202,9 +208,9 @@ def test_a_sliding_window_can_follow_the_key_instead_of_the_step(load_config, ru
 @pytest.mark.parametrize("fill", ["noise", "zero"])
 def test_simmim_can_see_noise_or_zeros_in_place_of_tokens(load_config, fill):
     task = build(load_config, config_name="simmim", **{"mask.fill": fill})
-    params, batch = task.init(jax.random.key(0)), batch_of(task)
+    params, batch = jax.jit(task.init)(jax.random.key(0)), batch_of(task)
     assert "mask_token" not in params["encoder"]
-    parts = task.reconstruct(params, batch["inputs"], keys_of(), jnp.int32(0))
+    parts = jax.jit(task.reconstruct)(params, batch["inputs"], keys_of(), jnp.int32(0))
     changed = np.asarray(parts["seen"]) != np.asarray(batch["inputs"])
     np.testing.assert_allclose(changed.mean(), 10 / 16)  # 16 - int(16 * 0.4)
     if fill == "zero":
@@ -213,7 +219,7 @@ def test_simmim_can_see_noise_or_zeros_in_place_of_tokens(load_config, fill):
 
 def test_weight_decay_spares_biases_and_layer_norm_only(load_config):
     task = build(load_config, **{"model.positions": "learned"})
-    params = task.init(jax.random.key(0))
+    params = jax.jit(task.init)(jax.random.key(0))
     decays = task.decay_mask(params)
     for (path, decay), leaf in zip(
         jax.tree_util.tree_leaves_with_path(decays), jax.tree.leaves(params), strict=True
@@ -289,7 +295,7 @@ def test_flops_grow_with_visible_patches(load_config):
 
 def test_flops_are_close_to_what_xla_counts(load_config):
     task = build(load_config, shape=(32, 32, 3), **{"model.encoder.width": 64})
-    params, batch = task.init(jax.random.key(0)), batch_of(task, 1)
+    params, batch = jax.jit(task.init)(jax.random.key(0)), batch_of(task, 1)
 
     def loss(p):
         return task.loss(p, batch, keys_of(1), jnp.int32(0))[0]

@@ -55,10 +55,9 @@ class Data:
 
     @property
     def num_skipped(self) -> int:
-        """Files that this process met and skipped as their pixels could not be decoded.
+        """Files that were left out for their headers, or skipped as they could not be decoded.
 
-        Those that only worker processes met are not among them, nor are those left out from the
-        start because of their headers.
+        Those whose pixels only worker processes tried to decode are not among them.
         """
         return len(self._train.skipped)
 
@@ -207,7 +206,7 @@ def build(
     _check_batch_size(batch_size, process_count)
     splits = _open(settings, batch_size)
     shape = shape_of(splits, settings)
-    plain, augmented = _loaders(splits.train, shape, settings)
+    plain, augmented = _loaders(splits, shape, settings)
     mean, std = statistics(plain, settings)
     return Data(
         shape=shape,
@@ -227,10 +226,10 @@ def build(
     )
 
 
-def _loaders(source: Source, shape: tuple[int, ...], settings: Settings) -> tuple[Loader, Loader]:
-    """Read a source without augmentation, and with it."""
-    transform = Transform(shape[:-1], settings.channels, value_range=source.value_range)
-    plain = Loader(source, transform, shape, settings.bad_files)
+def _loaders(splits: Splits, shape: tuple[int, ...], settings: Settings) -> tuple[Loader, Loader]:
+    """Read the training examples without augmentation, and with it."""
+    transform = Transform(shape[:-1], settings.channels, value_range=splits.train.value_range)
+    plain = Loader(splits.train, transform, shape, settings.bad_files, set(splits.skipped))
     random = dataclasses.replace(transform, crop_scale=settings.crop_scale, flip=settings.flip)
     return plain, dataclasses.replace(plain, transform=random)
 
@@ -264,7 +263,8 @@ def _open_both(settings: Settings) -> Splits:
     if not settings.eval_source:
         if splits.eval is not None:
             return splits
-        return hold_out(splits.train, settings.eval_fraction)
+        held_out = hold_out(splits.train, settings.eval_fraction)
+        return held_out._replace(skipped=splits.skipped)
     other = open_splits(settings.eval_source, settings)
     evaluation = other.train if other.eval is None else other.eval
     names = splits.train.class_names, evaluation.class_names
@@ -273,4 +273,4 @@ def _open_both(settings: Settings) -> Splits:
             f"data.eval_source {settings.eval_source!r} has other classes than"
             f" {settings.source!r}; give both the same class folders"
         )
-    return Splits(splits.train, evaluation)
+    return Splits(splits.train, evaluation, splits.skipped | other.skipped)

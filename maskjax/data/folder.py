@@ -20,6 +20,9 @@ EVAL_FOLDERS = ("val", "validation", "valid", "test", "eval")
 # them are opened to notice a broken copy, not all of a million.
 _MAX_CHECKED = 20_000
 
+# Bad files that are named one by one.
+_MAX_NAMED = 10
+
 
 class FolderSource(Source):
     """Image files, decoded when they are read.
@@ -29,6 +32,7 @@ class FolderSource(Source):
         labels: class of each file, or None.
         class_names: names of the classes; None without labels.
         shape: (H, W, C), None where the files differ or were not looked at.
+        skipped: what is wrong with each file that was left out.
     """
 
     def __init__(
@@ -37,12 +41,14 @@ class FolderSource(Source):
         labels: Int[np.ndarray, "N"] | None,
         class_names: tuple[str, ...] | None,
         shape: tuple[int | None, ...],
+        skipped: frozenset[str] = frozenset(),
     ):
         self._paths = paths
         self._labels = labels
         self.class_names = class_names
         self.num_classes = None if class_names is None else len(class_names)
         self.shape = shape
+        self.skipped = skipped
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -76,12 +82,13 @@ def folder(argument: str, settings: Settings) -> Splits:
                 f"{name}: {root} holds {', '.join(source.class_names)} but no train; name the"
                 " folder of training images train"
             )
-        return Splits(source)
+        return Splits(source, None, source.skipped)
     train = _open(root / "train", name, None, settings)
     for part in EVAL_FOLDERS:
         if (root / part).is_dir():
-            return Splits(train, _open(root / part, name, train.class_names, settings))
-    return Splits(train)
+            evaluation = _open(root / part, name, train.class_names, settings)
+            return Splits(train, evaluation, train.skipped | evaluation.skipped)
+    return Splits(train, None, train.skipped)
 
 
 def _open(
@@ -110,11 +117,11 @@ def _open(
         counts = [len(classes.get(key, ())) for key in known]
         paths = [path for key in known for path in classes.get(key, ())]
         labels = np.repeat(np.arange(len(known), dtype=np.int32), counts)
-    is_good, shape = _check_headers(paths, name, settings)
-    if not is_good.all():
+    is_good, shape, skipped = _check_headers(paths, name, settings)
+    if skipped:
         paths = [path for path, good in zip(paths, is_good) if good]
         labels = None if labels is None else labels[is_good]
-    return FolderSource(paths, labels, known if classes else None, shape)
+    return FolderSource(paths, labels, known if classes else None, shape, skipped)
 
 
 def _list_files(root: pathlib.Path) -> tuple[list[str], dict[str, list[str]]]:
@@ -131,8 +138,8 @@ def _list_files(root: pathlib.Path) -> tuple[list[str], dict[str, list[str]]]:
 
 def _check_headers(
     paths: list[str], name: str, settings: Settings
-) -> tuple[np.ndarray, tuple[int | None, ...]]:
-    """Open files' headers: which are good, and the shape (None along axes where they differ)."""
+) -> tuple[np.ndarray, tuple[int | None, ...], frozenset[str]]:
+    """Open files' headers: which are good, the shape (None where they differ), what is wrong."""
     is_good = np.ones(len(paths), bool)
     checked = np.arange(len(paths))
     needs_all = not (settings.size and settings.channels)
@@ -155,9 +162,12 @@ def _check_headers(
             raise ValueError(f"{message}; remove such files or set data.bad_files='skip'")
         if len(errors) == len(checked):
             raise ValueError(f"{message}; no file is left")
-        logging.warning("%s; they are skipped", message)
+        for error in errors[:_MAX_NAMED]:
+            logging.warning("skipped: %s", error)
+        if len(errors) > _MAX_NAMED:
+            logging.warning("skipped: %d more bad files of %s", len(errors) - _MAX_NAMED, name)
         is_good[checked[[isinstance(result, UndecodableError) for result in results]]] = False
     headers = [result for result in results if isinstance(result, Header)]
     sides = [{header[axis] for header in headers} for axis in range(3)]
     shape = [side.pop() if len(side) == 1 and needs_all else None for side in sides]
-    return is_good, tuple(shape)
+    return is_good, tuple(shape), frozenset(map(str, errors))

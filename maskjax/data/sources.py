@@ -54,10 +54,14 @@ class Source(abc.ABC):
 
 
 class Splits(NamedTuple):
-    """The examples of a source; without `eval`, none are set apart for evaluation."""
+    """The examples of a source; without `eval`, none are set apart for evaluation.
+
+    `skipped` says what is wrong with each file that was left out.
+    """
 
     train: Source
     eval: Source | None = None
+    skipped: frozenset[str] = frozenset()
 
 
 SOURCES: dict[str, Callable[[str, Settings], Splits]] = {}

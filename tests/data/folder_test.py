@@ -123,8 +123,25 @@ def test_bad_files_are_skipped_if_so_configured(folder_with_bad_files, caplog):
     with caplog.at_level(logging.WARNING):
         built = _build(folder_with_bad_files, bad_files="skip", eval_fraction=0)
     assert built.num_train == 6
-    assert "2 of 8 files are bad" in caplog.text
-    assert "3.png" in caplog.text
+    assert built.num_skipped == 2
+    for name in ("3.png", "5.png"):
+        assert sum(name in line for line in caplog.messages) == 1
+
+
+def test_skipped_files_of_both_splits_are_counted_and_the_first_of_many_named(image_folder, caplog):
+    names = [f"train/a/{i:02}.png" for i in range(14)] + ["train/b/0.png", "val/a/0.png"]
+    root = image_folder(dict.fromkeys([*names, "val/b/0.png"], _SIZE))
+    for name in [*names[:13], "val/a/0.png"]:
+        (root / name).write_bytes(b"not an image")
+    assert _build(root, bad_files="skip").num_skipped == 14
+    assert [name for name in names[:13] if name in caplog.text] == names[:10]
+    assert "skipped: 3 more bad files" in caplog.text
+    assert "val/a/0.png" in caplog.text
+
+
+def test_skipped_files_are_counted_where_a_part_is_held_out(folder_with_bad_files):
+    built = _build(folder_with_bad_files, bad_files="skip", eval_fraction=0.5)
+    assert built.num_skipped == 2
 
 
 def test_no_good_file_left_is_an_error(tmp_path):

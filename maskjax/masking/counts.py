@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from maskjax.typing import Array, Float, Int
 
@@ -16,10 +17,13 @@ def check_ratio(ratio: float) -> None:
         raise ValueError(f"mask ratio {ratio} must lie strictly between 0 and 1, for example 0.75")
 
 
-def check_num_masked(num_masked: int | Array, length: int) -> None:
-    """Refuses a static count that the positions do not have; a traced one cannot be looked at."""
-    if isinstance(num_masked, int | np.integer) and not 0 <= num_masked <= length:
-        raise ValueError(f"num_masked {num_masked} must be from 0 to the {length} positions")
+def check_num_masked(
+    num_masked: int | np.integer | Array, limit: int, things: str = "positions"
+) -> None:
+    """Refuses one count that there is not of the things; a traced one cannot be looked at."""
+    is_known = np.ndim(num_masked) == 0 and not isinstance(num_masked, Tracer)
+    if is_known and not 0 <= num_masked <= limit:
+        raise ValueError(f"num_masked {num_masked} must be from 0 to the {limit} {things}")
 
 
 def num_masked_from_ratio(length: int, ratio: float) -> int:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from maskjax.masking.core import cut_counts
+from maskjax.masking.counts import check_num_masked
 from maskjax.typing import Array, Bool, Float, Int, PyTree
 
 
@@ -111,7 +112,7 @@ def cut_heads(
         head_masks: True = kept. `attention.kept_heads` and, as numbers, `scale_heads` take a row.
 
     Raises:
-        ValueError: a static count below 0 or above what can go.
+        ValueError: a count that is not traced, below 0 or above what can go.
 
     Examples:
         >>> scores = jnp.array([[5.0, 4.0], [2.0, 1.0]])
@@ -122,8 +123,7 @@ def cut_heads(
     """
     layers = -importance.reshape(-1, importance.shape[-1])
     limit = layers.size - (len(layers) if keep_one_per_layer else 0)
-    if isinstance(num_masked, int) and not 0 <= num_masked <= limit:
-        raise ValueError(f"num_masked {num_masked} must be from 0 to the {limit} heads that can go")
+    check_num_masked(num_masked, limit, "heads that can go")
     if keep_one_per_layer:
         layers = layers.at[jnp.arange(len(layers)), layers.argmin(axis=-1)].set(-jnp.inf)
     is_masked = cut_counts(layers.reshape(-1), jnp.asarray(num_masked))

@@ -55,6 +55,15 @@ def test_count_out_of_range_is_refused(count):
         _cut([1, 2, 3, 4], count)
 
 
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("kind", [np.int64, np.array, jnp.array])
+def test_count_out_of_range_is_refused_whatever_kind_of_number_it_is(kind):
+    scores = jnp.array([[1.0, 2.0, 3.0, 4.0]])
+    with pytest.raises(ValueError, match="num_masked 6 must be from 0 to the 4 positions"):
+        masking.cut(scores, kind(6))
+    assert masking.cut(scores, kind(3)).ids_keep.tolist() == [[0]]
+
+
 @pytest.mark.parametrize("grid", [(), (0, 4), (4, -1)])
 def test_impossible_grid_is_refused(grid):
     with pytest.raises(ValueError, match="every side must be at least 1"):

@@ -107,7 +107,7 @@ def test_options_out_of_range_are_refused(name, options, grid, message):
 
 
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize("count", [17, -1, np.int64(17)])
+@pytest.mark.parametrize("count", [17, -1, np.int64(17), np.array(17), jnp.array(17)])
 def test_count_out_of_range_is_refused(count):
     message = f"num_masked {count} must be from 0 to the 16 positions"
     for draw in (masking.draw, masking.score, masking.draw_chosen):

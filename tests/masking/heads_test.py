@@ -118,8 +118,16 @@ def test_a_static_count_is_that_of_a_traced_one():
     assert heads.cut_heads(scores[0], H).tolist() == [False] * H
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
-    ("count", "limit", "keep_one"), [(-1, 12, False), (13, 12, False), (10, 9, True)]
+    ("count", "limit", "keep_one"),
+    [
+        (-1, 12, False),
+        (13, 12, False),
+        (10, 9, True),
+        (np.int64(13), 12, False),
+        (jnp.array(13), 12, False),
+    ],
 )
 def test_more_heads_than_can_go_are_refused(count, limit, keep_one):
     with pytest.raises(ValueError, match=f"num_masked {count} must be from 0 to the {limit} heads"):

@@ -18,6 +18,7 @@ VARIANTS = (
 )  # fmt: skip
 
 FEW = {"eval.max_train_examples": 64, "figures.num_examples": 2}
+DRAWN = ("default", "photos", "signal", "volume")  # grey, RGB and every rank; to draw takes longest
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -32,11 +33,14 @@ def test_smoke_of_simmim_trains_evaluates_saves_and_draws(load_config, tmp_path,
 
 def check_smoke(load_config, name, variant, folder):
     config = load_config(name, f"{variant}_smoke", **FEW)
+    if variant not in DRAWN:
+        config.figures.num_examples = 0
     summary = train(config, folder)
     assert summary["steps"] == config.total_steps
     assert np.isfinite(summary["eval_loss"])
     assert (folder / workdir.CHECKPOINTS / str(config.total_steps)).is_dir()
-    assert {"figures/loss.png", "figures/reconstructions.png"} <= set(summary["figures"])
+    drawn = {"figures/loss.png", "figures/reconstructions.png"} if variant in DRAWN else set()
+    assert drawn <= set(summary["figures"])
 
 
 def test_a_smoke_run_resumes_to_the_same_numbers(load_config, tmp_path):

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from maskjax.masking.shapes import check_keys
 from maskjax.typing import Array, Bool, Float, Key, Shaped
 
 # Folded into keys, so that a rule given the same keys draws its noise from other bits.
@@ -63,8 +64,7 @@ def fill_noise(
         >>> (filled == x).all(axis=2).tolist()
         [[False, True, False]]
     """
-    if len(keys) != len(x):
-        raise ValueError(f"{len(keys)} keys for {len(x)} examples; give one per example")
+    check_keys(keys, len(x))
     keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, _FOLD)
     noise = jax.vmap(lambda key: jax.random.normal(key, x.shape[1:], x.dtype))(keys)
     return jnp.where(_like(is_masked, x), scale * noise, x)

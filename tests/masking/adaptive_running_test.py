@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskjax import masking
-from maskjax.masking.adaptive import running
+from maskjax.masking.adaptive import amlm, labels, running, token_frequencies
 
 NUM_ENTRIES, DECAY = 5, 0.75
 
@@ -144,3 +144,19 @@ def test_hard_positions_are_hidden_more_often_and_the_count_stays_exact(temperat
 def test_arguments_out_of_range_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("shape", [(1, 3), (2, 1), (3,)])
+def test_flags_that_would_broadcast_are_refused(shape):
+    flags, full = jnp.ones(shape, bool), jnp.ones((2, 3), bool)
+    ids = jnp.zeros((2, 3), jnp.int32)
+    for count in (
+        lambda: running.statistics(jnp.ones((2, 3)), flags),
+        lambda: amlm.statistics(ids, full, flags, num_entries=2),
+        lambda: amlm.statistics(ids, flags, full, num_entries=2),
+        lambda: token_frequencies.statistics(ids, flags, num_entries=2),
+        lambda: labels.statistics(full, flags),
+    ):
+        with pytest.raises(ValueError, match="of shape"):
+            count()

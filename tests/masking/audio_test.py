@@ -418,3 +418,19 @@ def test_frames_can_be_decided_one_by_one():
 def test_shares_that_do_not_add_up_are_refused(zero_share, random_share, message):
     with pytest.raises(ValueError, match=message):
         _filled(1, zero_share=zero_share, random_share=random_share)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("masked", "valid", "num_keys", "message"),
+    [
+        ((2, 1), (2, 3), 2, r"is_masked of shape \(2, 1\) for frames of shape \(2, 3\)"),
+        ((2, 3), (2, 1), 2, r"is_valid of shape \(2, 1\) for frames"),
+        ((2, 3), (2, 3), 1, r"1 keys for 2 examples"),
+    ],
+)
+def test_flags_of_frames_that_would_broadcast_are_refused(masked, valid, num_keys, message):
+    keys = jax.random.split(jax.random.key(0), num_keys)
+    flags = {"is_masked": jnp.ones(masked, bool), "is_valid": jnp.ones(valid, bool)}
+    with pytest.raises(ValueError, match=message):
+        audio.fill_frames(jnp.ones((2, 3, 4)), keys=keys, **flags)

@@ -89,6 +89,23 @@ def test_padding_and_prompts_have_no_weight_and_are_not_counted():
     assert weight_sum == 4
 
 
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("ratio", "candidate", "message"),
+    [
+        ((2,), (1, 3), r"is_candidate of shape \(1, 3\) for is_masked of shape \(2, 3\)"),
+        ((2,), (3,), r"is_candidate of shape \(3,\)"),
+        ((2, 1), (2, 3), r"ratio of shape \(2, 1\) for examples of shape \(2,\)"),
+        ((1,), (2, 3), r"ratio of shape \(1,\)"),
+    ],
+)
+def test_shapes_that_would_broadcast_are_refused(ratio, candidate, message):
+    with pytest.raises(ValueError, match=message):
+        text.diffusion_weights(
+            jnp.ones((2, 3), bool), jnp.ones(ratio), is_candidate=jnp.ones(candidate, bool)
+        )
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -91,6 +91,9 @@ def statistics(
     Returns:
         The statistics. Add those of all devices (`jax.lax.psum`) before they are applied.
 
+    Raises:
+        ValueError: shapes that differ.
+
     Examples:
         >>> is_correct = jnp.array([[True, False, True]])
         >>> is_masked = jnp.array([[True, True, False]])

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from maskjax.masking.shapes import check_shapes
 from maskjax.typing import Array, Bool, Float, Int
 
 
@@ -51,6 +52,7 @@ def sum_entries(
     num_entries: int | None,
 ) -> Float[Array, "N"]:
     """The sum of the counted values of each entry; without ids the positions are the entries."""
+    check_shapes("values", values.shape, is_counted=is_counted, ids=ids)
     values = jnp.where(is_counted, values, 0).astype(jnp.float32)  # what is not counted may be NaN
     if ids is None:
         if num_entries is not None:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from maskjax.masking.adaptive.entries import check_entries, sum_entries
+from maskjax.masking.shapes import check_shapes
 from maskjax.typing import Array, Bool, Float, Int, Key
 
 STARTS = ("uniform", "normal")
@@ -93,7 +94,7 @@ def statistics(
         The statistics. Add those of all devices (`jax.lax.psum`) before they are applied.
 
     Raises:
-        ValueError: ids without `num_entries`, or the reverse.
+        ValueError: ids without `num_entries`, or the reverse; or shapes that differ.
 
     Examples:
         >>> is_positive, is_counted = jnp.array([True, False, True]), jnp.array([True, True, False])
@@ -101,6 +102,7 @@ def statistics(
         >>> counts.num_positive.tolist(), counts.num_negative.tolist()
         ([0.0, 1.0], [0.0, 1.0])
     """
+    check_shapes("is_positive", is_positive.shape, is_counted=is_counted)
     ones = jnp.ones(is_positive.shape)
     return LabelStatistics(
         sum_entries(ones, is_counted & is_positive, ids, num_entries),

@@ -72,7 +72,7 @@ def statistics(
         The statistics. Add those of all devices (`jax.lax.psum`) before they are applied.
 
     Raises:
-        ValueError: ids without `num_entries`, or the reverse.
+        ValueError: ids without `num_entries`, or the reverse; or shapes that differ.
 
     Examples:
         >>> losses, is_masked = jnp.array([[4.0, 1.0, 2.0]]), jnp.array([[True, False, True]])

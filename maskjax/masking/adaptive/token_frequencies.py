@@ -69,6 +69,9 @@ def statistics(
     Returns:
         The statistics. Add those of all devices (`jax.lax.psum`) before they are applied.
 
+    Raises:
+        ValueError: shapes that differ.
+
     Examples:
         >>> ids, is_counted = jnp.array([[1, 1, 2]]), jnp.array([[True, True, False]])
         >>> statistics(ids, is_counted, num_entries=3).count.tolist()

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from maskjax.masking.shapes import check_keys, check_shapes
 from maskjax.typing import Array, Bool, Float, Key
 
 # Folded into keys, so that a rule given the same keys draws its noise from other bits.
@@ -38,7 +39,8 @@ def fill_frames(
         x with hidden frames replaced.
 
     Raises:
-        ValueError: a share below 0, or shares whose sum exceeds 1.
+        ValueError: a share below 0, or shares whose sum exceeds 1; flags that are not one
+            per frame, or keys that are not one per example.
 
     Examples:
         >>> x, keys = jnp.arange(1.0, 6.0)[None, :, None], jax.random.split(jax.random.key(0), 1)
@@ -51,6 +53,8 @@ def fill_frames(
             f"zero_share {zero_share} and random_share {random_share} must be at least 0 and have "
             "a sum of at most 1"
         )
+    check_shapes("frames", x.shape[:2], is_masked=is_masked, is_valid=is_valid)
+    check_keys(keys, len(x))
     if is_valid is None:
         is_valid = jnp.ones(is_masked.shape, bool)
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from maskjax.masking.core import example_keys
+from maskjax.masking.shapes import check_keys, check_shapes
 from maskjax.masking.text.words import run_firsts, run_starts
 from maskjax.typing import Array, Bool, Int, Key
 
@@ -63,7 +64,8 @@ def corrupt_tokens(
         raise ValueError(
             f"mask_token_id {mask_token_id} lies outside the vocabulary of {vocab_size}"
         )
-    _check_shapes(tokens, is_masked, keys, unit_ids)
+    check_shapes("tokens", tokens.shape, is_masked=is_masked, unit_ids=unit_ids)
+    check_keys(keys, len(tokens))
     length, holes = tokens.shape[1], _holes(excluded_ids, vocab_size)
 
     def draw(key):
@@ -81,15 +83,6 @@ def corrupt_tokens(
     becomes_mask = choices < split[0]
     corrupted = jnp.where(becomes_mask, jnp.asarray(mask_token_id, tokens.dtype), corrupted)
     return jnp.where(is_masked, corrupted, tokens)
-
-
-def _check_shapes(tokens: Array, is_masked: Array, keys: Array, unit_ids: Array | None) -> None:
-    """Refuses what is not one per token, or per example: it would broadcast."""
-    for name, values in (("is_masked", is_masked), ("unit_ids", unit_ids)):
-        if values is not None and values.shape != tokens.shape:
-            raise ValueError(f"{name} of shape {values.shape} for tokens of shape {tokens.shape}")
-    if len(keys) != len(tokens):
-        raise ValueError(f"{len(keys)} keys for {len(tokens)} examples; give one per example")
 
 
 def _holes(excluded_ids: Sequence[int], vocab_size: int) -> np.ndarray:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from maskjax.masking.core import grid_length
 from maskjax.masking.registry import register
+from maskjax.masking.shapes import check_shapes
 from maskjax.typing import Array, Bool, Float, Int, Key
 
 # Folded into keys, so that a rule given the same keys draws its noise from other bits.
@@ -130,12 +131,17 @@ def diffusion_weights(
     Returns:
         The DiffusionWeights.
 
+    Raises:
+        ValueError: a ratio that is not one per example, or candidates of another shape.
+
     Examples:
         >>> is_masked, ratio = jnp.array([[True, False], [True, True]]), jnp.array([0.25, 0.5])
         >>> loss_weights, weight_sum = diffusion_weights(is_masked, ratio)
         >>> loss_weights.tolist(), float(weight_sum)
         ([[4.0, 0.0], [2.0, 2.0]], 4.0)
     """
+    check_shapes("examples", is_masked.shape[:1], ratio=ratio)
+    check_shapes("is_masked", is_masked.shape, is_candidate=is_candidate)
     if is_candidate is None:
         is_candidate = jnp.ones_like(is_masked)
     weights = jnp.where(is_masked & is_candidate, 1 / ratio[:, None], 0.0)

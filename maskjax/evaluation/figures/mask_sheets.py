@@ -49,7 +49,7 @@ def picture_sheet(
         notes: What the reader must know.
 
     Returns:
-        The figure: a block of S pictures a name.
+        The figure: a block of B pictures a name.
 
     Raises:
         ValueError: There is no picture, or they differ in size.
@@ -90,7 +90,7 @@ def token_sheet(
         notes: What the reader must know.
 
     Returns:
-        The figure: a block of S lines a rule.
+        The figure: a block of B lines a rule.
 
     Raises:
         ValueError: There is no rule, or masks are not bool [B, L].
@@ -139,7 +139,7 @@ def matrix_sheet(
     Args:
         matrix: The numbers; the first row is drawn on top.
         hidden: For each rule's name its masks, bool [B, rows, columns], True is hidden; or a text
-            why there are none.
+            that says why there are none.
         colormap: Of matplotlib.
         limits: The numbers of its first and last colour; those of the matrix otherwise.
         size: Width and height of a tile in inches.
@@ -148,7 +148,7 @@ def matrix_sheet(
         notes: What the reader must know.
 
     Returns:
-        The figure: a block of S tiles a rule.
+        The figure: a block of B tiles a rule.
 
     Raises:
         ValueError: There is no rule, or masks are not bool [B, rows, columns].

@@ -38,7 +38,7 @@ def rule_sheet(
         notes: What the reader must know.
 
     Returns:
-        The figure: a block of S pictures a rule, in two columns of blocks.
+        The figure: a block of B pictures a rule, in two columns of blocks.
 
     Raises:
         ValueError: There is no rule, a shape does not fit the picture, the picture holds no

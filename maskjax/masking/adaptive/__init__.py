@@ -19,7 +19,8 @@ up before they are applied, and the state is that of the whole batch on every de
 - `best_of`: the best of several candidate masks by any metric.
 
 The temperature of `weighted` says how sharply the weights act: 1 draws in proportion to them, 0
-hides the largest, infinity is uniform. Whatever the state holds, the cut hides its exact count.
+hides the largest, and the larger it is (finite) the nearer the draw is to uniform. Whatever the
+state holds, the cut hides its exact count.
 """
 
 from maskjax.masking.adaptive import amlm, labels, running, token_frequencies

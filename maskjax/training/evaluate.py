@@ -21,6 +21,21 @@ MAX_BASELINE_BYTES = 4 * 2**30
 MAX_BASELINE_SIDE = 4096
 
 
+def baseline_bytes(width: int, examples: int) -> int:
+    """Estimate the peak memory of the probes of raw inputs.
+
+    Args:
+        width: numbers in an input.
+        examples: training inputs.
+
+    Returns:
+        Bytes for the inputs, three copies of float32 and, where there are fewer examples than
+        numbers, two of float64, and for the products whose eigenvectors are taken.
+    """
+    bytes_a_number = 28 if width > examples else 12
+    return bytes_a_number * width * examples + 24 * min(width, examples) ** 2
+
+
 class Evaluator:
     """Evaluates states of one run; what does not depend on the state is computed once."""
 
@@ -129,9 +144,7 @@ class Evaluator:
             examples = min(limit, self._data.num_train)
             self._pixels = {}
             width = math.prod(self._data.shape)
-            # The inputs in three copies, and the probe's products with what eigenvectors take.
-            side = min(width, examples)
-            num_bytes = 12 * width * examples + 24 * side**2
+            side, num_bytes = min(width, examples), baseline_bytes(width, examples)
             if side <= MAX_BASELINE_SIDE and num_bytes <= MAX_BASELINE_BYTES:
                 probes = self._probes(None)
                 self._pixels = {f"{name}_pixels": value for name, value in probes.items()}

@@ -96,6 +96,11 @@ def test_a_baseline_too_large_for_memory_is_left_out(toy, monkeypatch):
     assert "knn_accuracy_pixels" not in report
 
 
+def test_memory_of_a_baseline_of_few_wide_inputs_is_not_underestimated():
+    assert 1.78e9 < evaluate.baseline_bytes(60_000, 1200) < 2.2e9  # 1.78 GB were measured
+    assert evaluate.baseline_bytes(100, 1000) == 12 * 100_000 + 24 * 10_000
+
+
 def test_the_moving_average_is_what_is_judged(toy):
     evaluator, state, *_ = _evaluator(toy)
     zeros = jax.tree.map(jnp.zeros_like, state.params)

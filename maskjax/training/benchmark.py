@@ -1,5 +1,6 @@
 """How fast a config trains on this machine, against what its matrix products could reach."""
 
+import copy
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -77,20 +78,29 @@ def example_shape(config: Any) -> tuple[int, ...]:
     """
     if config.data.size and config.data.channels:
         return (*config.data.size, config.data.channels)
-    return data_layer.build(config.data, seed=config.seed, batch_size=config.batch_size).shape
+    return data_layer.build(config.data, seed=config.seed, batch_size=1).shape
 
 
 def check(config: Any, shape: tuple[int, ...], batch_sizes: Sequence[int]) -> None:
     """Refuse what `time_step` would, for each batch size, before anything runs.
 
+    How learning rates and batch sizes fit together is passed over: no time depends on it.
+
+    Args:
+        config: The run's; its own `batch_size` is not looked at.
+        shape: Sizes of one example.
+        batch_sizes: What `batch_size` will be.
+
     Raises:
         ValueError: the config does not fit itself, the shape or the devices.
     """
-    limits.check(config)
-    tasks.build(config, type("Shape", (), {"shape": shape})())
-    spread = parallel.Spread(config.num_devices)
+    sized = copy.deepcopy(config)
     for batch_size in batch_sizes:
+        sized.batch_size = batch_size
+        limits.check_ranges(sized)
+        spread = parallel.Spread(config.num_devices)
         spread.check_batch(batch_size, config.optimizer.accumulate_steps)
+    tasks.build(config, type("Shape", (), {"shape": shape})())
 
 
 def time_step(config: Any, shape: tuple[int, ...], *, repeats: int, peak: float) -> Timing:
@@ -108,7 +118,7 @@ def time_step(config: Any, shape: tuple[int, ...], *, repeats: int, peak: float)
     Raises:
         ValueError: the config does not fit itself, the shape or the devices.
     """
-    limits.check(config)
+    limits.check_ranges(config)
     task = tasks.build(config, type("Shape", (), {"shape": shape})())
     spread = parallel.Spread(config.num_devices)
     spread.check_batch(config.batch_size, config.optimizer.accumulate_steps)

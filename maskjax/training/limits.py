@@ -55,8 +55,8 @@ LIMITS = {
 }
 
 
-def check(config: Any) -> None:
-    """Refuse numbers out of range; warn where the learning rate never gets to its peak.
+def check_ranges(config: Any) -> None:
+    """Refuse numbers out of range.
 
     Args:
         config: the whole config; the keys of `LIMITS` are read.
@@ -71,6 +71,18 @@ def check(config: Any) -> None:
             raise ValueError(f"the config lacks {key}: take it from configs/mae.py") from None
         if not limit.allows(value):
             raise ValueError(f"{key} is {value}: it must be {limit}")
+
+
+def check(config: Any) -> None:
+    """Refuse numbers out of range; warn where the learning rate never gets to its peak.
+
+    Args:
+        config: the whole config; the keys of `LIMITS` are read.
+
+    Raises:
+        ValueError: like `check_ranges`; or the least learning rate is above the peak.
+    """
+    check_ranges(config)
     options = config.optimizer
     peak = peak_learning_rate(options.base_lr, config.batch_size)
     if peak and options.min_lr > peak:

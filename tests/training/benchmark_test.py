@@ -25,6 +25,28 @@ def test_shape_comes_from_the_config_where_it_says_so(load_config):
     assert benchmark.example_shape(load_config("mae", "smoke")) == (8, 8, 1)
 
 
+def test_batch_sizes_are_checked_rather_than_the_configs_own(load_config):
+    config = load_config("mae", "smoke", batch_size=0, num_devices=2)
+    benchmark.check(config, (8, 8, 1), [2, 4])
+    assert config.batch_size == 0
+    with pytest.raises(ValueError, match="batch_size 3 does not divide"):
+        benchmark.check(config, (8, 8, 1), [2, 3])
+    with pytest.raises(ValueError, match="batch_size is 2147483648: it must be"):
+        benchmark.check(config, (8, 8, 1), [2, 2**31])
+
+
+def test_a_learning_rate_that_does_not_fit_a_batch_size_can_be_timed(load_config):
+    config = load_config("mae", "smoke", num_devices=1, **{"optimizer.min_lr": 1e-5})
+    config.batch_size = 1  # so that the peak is below
+    benchmark.check(config, (8, 8, 1), [1])
+    assert benchmark.time_step(config, (8, 8, 1), repeats=1, peak=1e9).batch_size == 1
+
+
+def test_shape_is_read_from_data_of_fewer_examples_than_a_batch(load_config):
+    config = load_config("mae", "smoke", batch_size=10**6)
+    assert benchmark.example_shape(config) == (8, 8, 1)
+
+
 def test_seconds_are_sorted_and_as_many_as_asked_for():
     calls = []
 

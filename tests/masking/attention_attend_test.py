@@ -129,6 +129,13 @@ def test_a_bias_of_minus_infinity_alone_makes_a_query_blind_too(way):
     assert not any(gradient.any() for gradient in gradients)
 
 
+@every_way
+def test_without_keys_attention_gives_zeros(way):
+    query, nothing = jnp.ones((B, Q, H, D)), jnp.ones((B, 0, G, D))
+    out = attention.attend(query, nothing, nothing, **WAYS[way])
+    np.testing.assert_array_equal(out, np.zeros((B, Q, H, D)))
+
+
 def test_jax_averages_what_a_blind_query_may_not_see():
     """Why there is a wrapper: if this fails, JAX has changed and the wrapper may go."""
     x = jnp.arange(3.0)[None, :, None, None]

@@ -26,6 +26,8 @@ def blockwise(
     FlashAttention, section 3.1 and appendix B). Forward-mode differentiation is not defined.
     """
     num_keys, num_repeats = key.shape[1], query.shape[2] // key.shape[2]
+    if num_keys == 0:
+        return jnp.zeros_like(query)  # every query is blind
     block = min(block_size, num_keys)
     num_missing = -num_keys % block
 

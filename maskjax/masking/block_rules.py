@@ -178,7 +178,7 @@ def sliding_block(
 
     Args:
         key: draws the corner where step is None.
-        grid: positions along each axis, such as the shape of a weight; fewer than 2^20 in all.
+        grid: positions along each axis, such as the shape of a weight; at most 2^24 in all.
         num_masked: not used.
         step: training step.
         stride: positions that the corner moves in a step; the length of the last axis moves it by

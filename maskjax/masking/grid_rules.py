@@ -119,7 +119,7 @@ def sliding(
 
     Args:
         key: draws the start where step is None.
-        grid: positions along each axis, fewer than 2^20 in all.
+        grid: positions along each axis, at most 2^24 in all.
         num_masked: not used.
         step: training step.
         stride: positions that the window moves in a step; the number of positions in a slice moves
@@ -151,18 +151,22 @@ def window_start(
 ) -> Int[Array, ""]:
     """Where a window starts: `step * stride`, wrapped around, or uniform where step is None."""
     length = grid_length(grid)
-    if length >= 2**20:
-        raise ValueError(f"grid {grid} has {length} positions; sliding takes fewer than {2**20}")
+    if length > 2**24:  # float32 scores rank no more
+        raise ValueError(
+            f"grid {grid} has {length} positions; a sliding window takes at most {2**24}"
+        )
     if step is None:
         return jax.random.randint(key, (), 0, length)
     return _product_modulo(step, stride, length)
 
 
 def _product_modulo(step: int | Array, stride: int, length: int) -> Array:
-    """Multiply step and stride modulo length < 2^20 in int32: ten bits of the stride at a time."""
-    step, stride = jnp.asarray(step % length, jnp.int32), stride % length
-    high = step * (stride >> 10) % length
-    return (high * 1024 + step * (stride & 1023)) % length
+    """Multiply modulo length <= 2^24 in uint32: 7 bits of the stride at a time, highest first."""
+    step, stride = jnp.asarray(step % length, jnp.uint32), stride % length
+    product = jnp.uint32(0)
+    for shift in (21, 14, 7, 0):
+        product = (product * 128 + step * (stride >> shift & 127)) % length
+    return product.astype(jnp.int32)
 
 
 @register("tube")

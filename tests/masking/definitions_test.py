@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from maskjax import masking
+from maskjax.masking.grid_rules import window_start
 
 SEEDS = range(3)
 
@@ -127,10 +128,24 @@ def test_sliding_hides_a_window_that_wraps_around(axis, step, stride):
         assert drawn.tolist() == expected
 
 
-def test_sliding_does_not_overflow_on_long_inputs():
-    length, step, stride = 2**20 - 1, 2**31 - 7, 2**20 - 3
-    scores = masking.sliding(jax.random.key(0), (length,), 1, step=jnp.int32(step), stride=stride)
-    assert int(scores.argmax()) == step * stride % length
+@pytest.mark.parametrize("length", [1, 127, 768 * 3072, 2**24 - 3, 2**24])
+def test_a_window_starts_at_the_exact_product_of_step_and_stride(length):
+    start_of = jax.jit(window_start, static_argnums=(1, 3))
+    for step in (0, 1, 2**24 + 1, 2**31 - 7, 2**31 - 1):
+        for stride in (1, length // 3, length - 1, length):
+            start = start_of(jax.random.key(0), (length,), jnp.int32(step), stride)
+            assert start == step * stride % length, (step, stride)
+            assert window_start(jax.random.key(0), (length,), step, stride) == start
+
+
+def test_a_block_slides_over_a_weight_of_more_than_2_to_the_20():
+    grid, rule = (768, 3072), masking.make_rule("sliding_block", block=32, step=767 * 3072 + 3071)
+    params, key = {"w": jnp.zeros(grid)}, jax.random.key(0)
+    scores = masking.parameters.score_leaves(rule, key, params, {"w": 0.5})["w"]
+    rows, columns = np.nonzero(np.asarray(scores).reshape(grid) > -(32 * 32))
+    assert set(zip(rows, columns)) == {
+        ((767 + i) % 768, (3071 + j) % 3072) for i in range(32) for j in range(32)
+    }
 
 
 def test_sliding_from_the_key_starts_everywhere():

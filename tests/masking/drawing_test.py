@@ -95,7 +95,7 @@ def test_runtime_arguments_that_do_not_fit_are_refused(name, runtime, message):
         ("grid", {"stride": 0}, (4, 4), r"stride 0 for grid \(4, 4\)"),
         ("grid", {"stride": (2, 2, 2)}, (4, 4), r"stride \(2, 2, 2\) for grid \(4, 4\)"),
         ("sliding", {"axis": 2}, (4, 4), r"axis 2 is not one of the 2 of grid \(4, 4\)"),
-        ("sliding", {}, (1024, 1024), "1048576 positions; sliding takes fewer"),
+        ("sliding", {}, (4096, 4097), "16781312 positions; a sliding window takes at most"),
         ("tube", {}, (16,), r"grid \(16,\) has one axis"),
         ("weighted", {"temperature": -1.0, "log_weights": jnp.zeros(16)}, (4, 4), "temperature -1"),
         ("random", {}, (4, 0), r"grid \(4, 0\): every side must be at least 1"),

@@ -89,10 +89,12 @@ def tfds(argument: str, settings: Settings) -> Splits:
     input_key, label_key = _choose_features(builder.info, name)
     keys = [key for key in (input_key, label_key) if key is not None]
     features = tfds.features.FeaturesDict({key: builder.info.features[key] for key in keys})
-    parts = ["train", *(split for split in EVAL_SPLITS if split in records)][:2]
-    return Splits(
-        *(TfdsSource(records[part], features, input_key, label_key, name) for part in parts)
+    train, *others = (
+        TfdsSource(records[part], features, input_key, label_key, name)
+        for part in ("train", *EVAL_SPLITS)
+        if part in records
     )
+    return Splits(train, others[0] if others else None)
 
 
 def _choose_features(info, name: str) -> tuple[str, str | None]:

@@ -75,6 +75,15 @@ def test_probabilities_add_up_to_the_rate_over_the_candidates(exponent):
         np.testing.assert_allclose(output.sum(axis=1), [1.0, 0.8, 0.0], rtol=1e-5)
 
 
+def test_candidates_of_another_shape_and_a_known_rate_out_of_range_are_refused():
+    state, ids = token_frequencies.TokenCounts(jnp.ones(5)), jnp.zeros((2, 6), jnp.int32)
+    wrong = jnp.ones((2, 1), bool)
+    with pytest.raises(ValueError, match=r"is_candidate of shape \(2, 1\) for weights"):
+        token_frequencies.probabilities(state, ids, rate=0.2, is_candidate=wrong)
+    with pytest.raises(ValueError, match=r"mask rate 1\.5 must lie strictly between 0 and 1"):
+        token_frequencies.probabilities(state, ids, rate=jnp.float32(1.5))
+
+
 def test_rare_tokens_are_hidden_more_often_at_an_exact_count():
     # Frequencies 16 and 4: at exponent .5 the rare one is twice as likely.
     rows = 4000

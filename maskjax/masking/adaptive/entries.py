@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from maskjax.masking.shapes import check_shapes
 from maskjax.typing import Array, Bool, Float, Int
@@ -22,7 +23,7 @@ def check_share(name: str, value: int | float) -> None:
 
 def is_static(value: int | float | np.number | Array) -> bool:
     """Whether a number can be looked at before a program runs."""
-    return isinstance(value, int | float | np.number)
+    return np.ndim(value) == 0 and not isinstance(value, Tracer)
 
 
 def check_rate(rate: int | float | np.number | Array) -> None:
@@ -37,6 +38,7 @@ def rate_shares(
     is_candidate: Bool[Array, "*b L"] | None,
 ) -> Float[Array, "*b L"]:
     """Shares rate L w / sum w of the L candidates of each row, at most 1; 0 for what is not one."""
+    check_shapes("weights", weights.shape, is_candidate=is_candidate)
     if is_candidate is None:
         is_candidate = jnp.ones(weights.shape, bool)
     weights = jnp.where(is_candidate, weights, 0)

@@ -75,6 +75,7 @@ def test_probabilities_add_up_to_the_rate_over_the_candidates(exponent):
         np.testing.assert_allclose(output.sum(axis=1), [1.0, 0.8, 0.0], rtol=1e-5)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_candidates_of_another_shape_and_a_known_rate_out_of_range_are_refused():
     state, ids = token_frequencies.TokenCounts(jnp.ones(5)), jnp.zeros((2, 6), jnp.int32)
     wrong = jnp.ones((2, 1), bool)

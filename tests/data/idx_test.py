@@ -45,7 +45,7 @@ def test_every_dtype_is_read_from_big_endian_bytes(tmp_path, code, payload, expe
 
 def test_gzipped_and_plain_files_make_a_source(tmp_path):
     _write_images(tmp_path, 5)
-    train, evaluation = open_splits(f"idx:{tmp_path}", Settings())
+    train, evaluation, _ = open_splits(f"idx:{tmp_path}", Settings())
     assert (len(train), train.shape, train.num_classes) == (5, (3, 5, 1), 3)
     np.testing.assert_array_equal(train[1].inputs[..., 0], np.arange(15, 30).reshape(3, 5))
     assert train[4].label == 1
@@ -56,7 +56,7 @@ def test_t10k_files_are_the_evaluation_split(tmp_path):
     _write_images(tmp_path, 5)
     (tmp_path / "t10k-images-idx3-ubyte").write_bytes(_idx_bytes(8, (1, 3, 5), bytes(15)))
     (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(_idx_bytes(8, (1,), b"\x07"))
-    train, evaluation = open_splits(f"idx:{tmp_path}", Settings())
+    train, evaluation, _ = open_splits(f"idx:{tmp_path}", Settings())
     assert len(evaluation) == 1
     assert evaluation[0].label == 7
     assert train.num_classes == evaluation.num_classes == 8

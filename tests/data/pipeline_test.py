@@ -99,7 +99,8 @@ def test_workers_change_nothing(photos):
 def test_workers_outlive_the_signals_that_a_process_group_gets(photos, number):
     alone = photos()().train_batches()
     workers = photos(num_workers=2)().train_batches()
-    _assert_same(next(alone), next(workers))
+    for _ in range(2):  # one of each worker, so that both have started
+        _assert_same(next(alone), next(workers))
     children = multiprocessing.active_children()
     assert len(children) >= 2
     for child in children:
@@ -115,7 +116,7 @@ from maskjax import data
 if __name__ == "__main__":
     config = {"source": "photos", "size": (12, 16), "num_workers": 2}
     batches = data.build(config, seed=3, batch_size=8).train_batches()
-    next(batches)
+    next(batches), next(batches)  # one of each worker
     print(*(child.pid for child in multiprocessing.active_children()), flush=True)
     signal.pause()
 """

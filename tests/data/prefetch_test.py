@@ -85,7 +85,7 @@ def test_dropping_it_stops_the_thread():
     next(batches)
     del batches
     gc.collect()
-    assert _wait_until(lambda: threading.active_count() == before)
+    assert _wait_until(lambda: threading.active_count() <= before)
 
 
 def test_depth_below_one_is_refused():

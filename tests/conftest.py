@@ -42,3 +42,12 @@ def load_config():
         return config
 
     return load
+
+
+@pytest.fixture
+def cheap_compilation():
+    """For many tiny programs, where compiling takes the time: without most optimizations."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)

@@ -68,24 +68,26 @@ def test_closing_stops_the_thread_and_closes_the_iterator():
         def close(self):
             closed.append(True)
 
-    before = threading.active_count()
     batches = Prefetcher(Endless(), lambda x: x)
     next(batches)
+    thread = batches._thread
+    assert thread.is_alive()
     batches.close()
     batches.close()
-    assert threading.active_count() == before
+    assert not thread.is_alive()
     assert closed
     with pytest.raises(StopIteration):
         next(batches)
 
 
 def test_dropping_it_stops_the_thread():
-    before = threading.active_count()
     batches = Prefetcher(itertools.count(), lambda x: x)
     next(batches)
+    thread = batches._thread
+    assert thread.is_alive()
     del batches
     gc.collect()
-    assert _wait_until(lambda: threading.active_count() <= before)
+    assert _wait_until(lambda: not thread.is_alive())
 
 
 def test_depth_below_one_is_refused():

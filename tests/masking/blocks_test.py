@@ -209,3 +209,20 @@ def test_a_sliding_rectangle_has_its_sides_at_its_area_and_comes_everywhere(heig
 def test_a_sliding_rectangle_that_does_not_fit_is_refused(block):
     with pytest.raises(ValueError, match=r"for grid \(4, 4\): give one of at least 1, or one per"):
         masking.sliding_block(jax.random.key(0), (4, 4), 2, step=0, block=block)
+
+
+def test_tries_grow_with_the_logarithm_of_the_number_of_positions(monkeypatch):
+    loop, ends = jax.lax.while_loop, []
+    monkeypatch.setattr(
+        jax.lax, "while_loop", lambda *arguments: ends.append(loop(*arguments)) or ends[-1]
+    )
+
+    def mean_tries(side):
+        def tries(key):
+            masking.block(key, (side, side), side * side * 3 // 4)
+            return ends[-1][2]
+
+        return float(jax.jit(jax.vmap(tries))(jax.random.split(jax.random.key(0), 16)).mean())
+
+    few, many = mean_tries(14), mean_tries(112)  # 64 times as many positions
+    assert few < many < few * math.log(112**2) / math.log(14**2) * 2

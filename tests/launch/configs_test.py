@@ -18,7 +18,7 @@ VARIANTS = (
 )  # fmt: skip
 
 FEW = {"eval.max_train_examples": 64, "figures.num_examples": 2}
-DRAWN = ("default", "photos", "signal", "volume")  # grey, RGB and every rank; to draw takes longest
+DRAWN = ("photos", "signal", "volume")  # every rank; to draw takes longest
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -1,12 +1,7 @@
-"""Settings for the many tiny programs of these tests."""
+"""How functions refuse by themselves, where nothing checks annotations."""
 
 import jaxtyping
 import pytest
-
-
-@pytest.fixture(autouse=True)  # one by one: tests of other layers may run in between
-def _cheap_compilation(cheap_compilation):
-    """Every test here has tiny programs."""
 
 
 @pytest.fixture

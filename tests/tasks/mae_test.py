@@ -1,30 +1,12 @@
 """The mae task: from config to loss, features and reconstructions, for every rank."""
 
-import types
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from maskjax import masking, tasks
+from maskjax import masking
 from maskjax.models.patches import patchify
-
-SHAPES = {"signal": (32, 1), "": (8, 8, 1), "volume": (8, 8, 8, 1)}
-
-
-def build(load_config, variant="", shape=None, config_name="mae", **overrides):
-    small = {
-        "model.encoder.width": 16,
-        "model.encoder.depth": 2,
-        "model.encoder.heads": 2,
-        "model.decoder.width": 8,
-        "model.decoder.depth": 1,
-        "model.decoder.heads": 2,
-        "model.feature_blocks": 1,
-    }
-    config = load_config(config_name, variant, **(small | overrides))
-    return tasks.build(config, types.SimpleNamespace(shape=shape or SHAPES[variant]))
 
 
 def batch_of(task, size=4):
@@ -35,11 +17,11 @@ def keys_of(size=4, step=0):
     return masking.example_keys(jax.random.key(0), step, jnp.arange(size))
 
 
-@pytest.mark.parametrize("variant", SHAPES)
+@pytest.mark.parametrize("variant", ["signal", "", "volume"])
 @pytest.mark.parametrize("config_name", ["mae", "simmim"])
-def test_gradients_reach_every_parameter(load_config, variant, config_name):
-    task = build(load_config, variant, config_name=config_name)
-    params = jax.jit(task.init)(jax.random.key(0))
+def test_gradients_reach_every_parameter(build, params_of, variant, config_name):
+    task = build(variant, config_name=config_name)
+    params = params_of(task)
     batch = batch_of(task)
     gradients, _ = jax.jit(jax.grad(task.loss, has_aux=True))(
         params, batch, keys_of(), jnp.int32(0)
@@ -53,9 +35,9 @@ def test_gradients_reach_every_parameter(load_config, variant, config_name):
 
 
 @pytest.mark.parametrize("rule", ["random", "block", "inverse_block", "grid", "sliding", "tube"])
-def test_every_rule_trains_on_its_exact_count(load_config, rule):
-    task = build(load_config, **{"mask.rule": rule})
-    params = jax.jit(task.init)(jax.random.key(0))
+def test_every_rule_trains_on_its_exact_count(build, params_of, rule):
+    task = build(**{"mask.rule": rule})
+    params = params_of(task)
     loss_sum, (weight_sum, metrics) = jax.jit(task.loss)(
         params, batch_of(task), keys_of(), jnp.int32(3)
     )
@@ -64,14 +46,14 @@ def test_every_rule_trains_on_its_exact_count(load_config, rule):
     assert np.isfinite(loss_sum)
 
 
-def test_loss_is_that_of_the_papers_formula(load_config):
-    task = build(load_config)
-    params = jax.jit(task.init)(jax.random.key(0))
+def test_loss_is_that_of_the_papers_formula(build, params_of):
+    task = build()
+    params = params_of(task)
     batch = batch_of(task)
     loss_sum, (weight_sum, _) = jax.jit(task.loss)(params, batch, keys_of(), jnp.int32(0))
     patches = np.asarray(patchify(batch["inputs"], task.patch_size), np.float64)
     hidden, _ = task.draw_masks(keys_of(), jnp.int32(0))
-    prediction = task.model.apply({"params": params}, jnp.float32(patches), hidden)
+    prediction = jax.jit(task.model.apply)({"params": params}, jnp.float32(patches), hidden)
     total = count = 0
     for b in range(4):
         for i in range(16):
@@ -83,9 +65,9 @@ def test_loss_is_that_of_the_papers_formula(load_config):
     np.testing.assert_allclose(loss_sum / weight_sum, total / count, rtol=1e-5)
 
 
-def test_loss_of_a_batch_is_the_sum_over_its_parts(load_config):
-    task = build(load_config)
-    params, batch = jax.jit(task.init)(jax.random.key(0)), batch_of(task)
+def test_loss_of_a_batch_is_the_sum_over_its_parts(build, params_of):
+    task = build()
+    params, batch = params_of(task), batch_of(task)
     whole = jax.jit(task.loss)(params, batch, keys_of(), jnp.int32(0))[0]
     parts = [
         jax.jit(task.loss)(params, {"inputs": batch["inputs"][i]}, keys_of()[i], jnp.int32(0))[0]
@@ -94,9 +76,9 @@ def test_loss_of_a_batch_is_the_sum_over_its_parts(load_config):
     np.testing.assert_allclose(whole, sum(parts), rtol=1e-5)
 
 
-def test_padding_examples_do_not_count(load_config):
-    task = build(load_config)
-    params, batch = jax.jit(task.init)(jax.random.key(0)), batch_of(task)
+def test_padding_examples_do_not_count(build, params_of):
+    task = build()
+    params, batch = params_of(task), batch_of(task)
     padded = {
         "inputs": batch["inputs"].at[2:].set(0),
         "is_valid": jnp.array([True, True, False, False]),
@@ -108,8 +90,8 @@ def test_padding_examples_do_not_count(load_config):
     assert a_weight == b_weight
 
 
-def test_masks_differ_between_examples_and_steps_and_repeat_with_the_key(load_config):
-    task = build(load_config)
+def test_masks_differ_between_examples_and_steps_and_repeat_with_the_key(build):
+    task = build()
     first = task.draw_masks(keys_of(8), jnp.int32(0))[0].is_masked
     np.testing.assert_array_equal(first, task.draw_masks(keys_of(8), jnp.int32(0))[0].is_masked)
     assert len(np.unique(first, axis=0)) > 4
@@ -118,21 +100,19 @@ def test_masks_differ_between_examples_and_steps_and_repeat_with_the_key(load_co
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
-def test_a_ratio_that_moves_hides_what_the_schedule_says(load_config, schedule):
+def test_a_ratio_that_moves_hides_what_the_schedule_says(build, params_of, schedule):
     task = build(
-        load_config,
         total_steps=10,
         **{"mask.schedule": schedule, "mask.ratio": 0.5, "mask.final_ratio": 0.75},
     )
-    params = jax.jit(task.init)(jax.random.key(0))
+    params = params_of(task)
     for step, hidden in ((0, 8), (10, 12)):
         _, (weight_sum, _) = jax.jit(task.loss)(params, batch_of(task), keys_of(), jnp.int32(step))
         assert weight_sum == 4 * hidden
 
 
-def test_a_drawn_ratio_stays_within_its_bounds(load_config):
+def test_a_drawn_ratio_stays_within_its_bounds(build):
     task = build(
-        load_config,
         **{"mask.schedule": "uniform", "mask.ratio": 0.75, "mask.final_ratio": 0.25},
     )
     counts = task.draw_masks(keys_of(200), jnp.int32(0))[0].is_masked.sum(1)
@@ -141,9 +121,9 @@ def test_a_drawn_ratio_stays_within_its_bounds(load_config):
     assert len(np.unique(counts)) >= 8
 
 
-def test_features_do_not_depend_on_the_rest_of_the_batch(load_config):
-    task = build(load_config, **{"model.pool": "both", "model.feature_blocks": 2})
-    params, batch = jax.jit(task.init)(jax.random.key(0)), batch_of(task)
+def test_features_do_not_depend_on_the_rest_of_the_batch(build, params_of):
+    task = build(**{"model.pool": "both", "model.feature_blocks": 2})
+    params, batch = params_of(task), batch_of(task)
     features = jax.jit(task.features)(params, batch["inputs"])
     assert features.shape == (4, 2 * 2 * 16)
     assert features.dtype == jnp.float32
@@ -152,26 +132,28 @@ def test_features_do_not_depend_on_the_rest_of_the_batch(load_config):
     )
 
 
-def test_pooled_features_are_class_token_and_mean(load_config):
-    task = build(load_config, **{"model.pool": "mean"})
-    params, batch = jax.jit(task.init)(jax.random.key(0)), batch_of(task)
+def test_pooled_features_are_class_token_and_mean(build, params_of):
+    task = build(**{"model.pool": "mean"})
+    params, batch = params_of(task), batch_of(task)
     patches = patchify(batch["inputs"], task.patch_size)
-    tokens = task.model.apply({"params": params}, patches, method="encode")
+    tokens = jax.jit(task.model.apply, static_argnames="method")(
+        {"params": params}, patches, method="encode"
+    )
     np.testing.assert_allclose(
         jax.jit(task.features)(params, batch["inputs"]),
         np.asarray(tokens)[:, 1:].mean(1),
         atol=1e-6,
     )
-    class_task = build(load_config, **{"model.pool": "class"})
+    class_task = build(**{"model.pool": "class"})
     np.testing.assert_allclose(
         jax.jit(class_task.features)(params, batch["inputs"]), tokens[:, 0], atol=1e-6
     )
 
 
 @pytest.mark.parametrize("target", ["pixels", "norm_pix"])
-def test_reconstruction_pastes_predictions_over_hidden_patches_only(load_config, target):
-    task = build(load_config, **{"loss.target": target})
-    params, batch = jax.jit(task.init)(jax.random.key(0)), batch_of(task)
+def test_reconstruction_pastes_predictions_over_hidden_patches_only(build, params_of, target):
+    task = build(**{"loss.target": target})
+    params, batch = params_of(task), batch_of(task)
     parts = jax.jit(task.reconstruct)(params, batch["inputs"], keys_of(), jnp.int32(0))
     is_hidden = np.isnan(parts["seen"])
     assert is_hidden.mean() == 0.75
@@ -183,12 +165,12 @@ def test_reconstruction_pastes_predictions_over_hidden_patches_only(load_config,
     )
 
 
-def test_norm_pix_predictions_get_back_the_true_patch_s_mean_and_scale(load_config):
-    task = build(load_config, **{"model.pool": "mean"})
-    params, batch = jax.jit(task.init)(jax.random.key(0)), batch_of(task)
+def test_norm_pix_predictions_get_back_the_true_patch_s_mean_and_scale(build, params_of):
+    task = build(**{"model.pool": "mean"})
+    params, batch = params_of(task), batch_of(task)
     patches = np.asarray(patchify(batch["inputs"], task.patch_size), np.float64)
     hidden, _ = task.draw_masks(keys_of(), jnp.int32(0))
-    raw = np.asarray(task.model.apply({"params": params}, jnp.float32(patches), hidden))
+    raw = np.asarray(jax.jit(task.model.apply)({"params": params}, jnp.float32(patches), hidden))
     scale = np.sqrt(patches.var(-1, ddof=1, keepdims=True) + 1e-6)
     expected = raw * scale + patches.mean(-1, keepdims=True)
     parts = jax.jit(task.reconstruct)(params, batch["inputs"], keys_of(), jnp.int32(0))
@@ -197,18 +179,18 @@ def test_norm_pix_predictions_get_back_the_true_patch_s_mean_and_scale(load_conf
 
 
 @pytest.mark.parametrize("rule", ["sliding", "sliding_block"])
-def test_a_sliding_window_can_follow_the_key_instead_of_the_step(load_config, rule):
-    by_step = build(load_config, **{"mask.rule": rule})
+def test_a_sliding_window_can_follow_the_key_instead_of_the_step(build, rule):
+    by_step = build(**{"mask.rule": rule})
     drawn = by_step.draw_masks(keys_of(8), jnp.int32(3))[0].is_masked
     assert (drawn == drawn[:1]).all()
-    by_key = build(load_config, **{"mask.rule": rule, f"mask.{rule}.follows": "key"})
+    by_key = build(**{"mask.rule": rule, f"mask.{rule}.follows": "key"})
     assert (by_key.draw_masks(keys_of(8), jnp.int32(3))[0].is_masked != drawn).any()
 
 
 @pytest.mark.parametrize("fill", ["noise", "zero"])
-def test_simmim_can_see_noise_or_zeros_in_place_of_tokens(load_config, fill):
-    task = build(load_config, config_name="simmim", **{"mask.fill": fill})
-    params, batch = jax.jit(task.init)(jax.random.key(0)), batch_of(task)
+def test_simmim_can_see_noise_or_zeros_in_place_of_tokens(build, params_of, fill):
+    task = build(config_name="simmim", **{"mask.fill": fill})
+    params, batch = params_of(task), batch_of(task)
     assert "mask_token" not in params["encoder"]
     parts = jax.jit(task.reconstruct)(params, batch["inputs"], keys_of(), jnp.int32(0))
     changed = np.asarray(parts["seen"]) != np.asarray(batch["inputs"])
@@ -217,9 +199,9 @@ def test_simmim_can_see_noise_or_zeros_in_place_of_tokens(load_config, fill):
         assert not np.asarray(parts["seen"])[changed].any()
 
 
-def test_weight_decay_spares_biases_and_layer_norm_only(load_config):
-    task = build(load_config, **{"model.positions": "learned"})
-    params = jax.jit(task.init)(jax.random.key(0))
+def test_weight_decay_spares_biases_and_layer_norm_only(build, params_of):
+    task = build(**{"model.positions": "learned"})
+    params = params_of(task)
     decays = task.decay_mask(params)
     for (path, decay), leaf in zip(
         jax.tree_util.tree_leaves_with_path(decays), jax.tree.leaves(params), strict=True
@@ -282,20 +264,20 @@ BAD = [
 
 
 @pytest.mark.parametrize(("overrides", "message"), BAD, ids=[next(iter(b[0])) for b in BAD])
-def test_what_does_not_fit_is_refused_before_anything_runs(load_config, overrides, message):
+def test_what_does_not_fit_is_refused_before_anything_runs(build, overrides, message):
     with pytest.raises(ValueError, match=message):
-        build(load_config, **overrides)
+        build(**overrides)
 
 
-def test_flops_grow_with_visible_patches(load_config):
-    light = build(load_config, **{"mask.ratio": 0.75}).flops_per_example
-    heavy = build(load_config, **{"mask.ratio": 0.25}).flops_per_example
+def test_flops_grow_with_visible_patches(build):
+    light = build(**{"mask.ratio": 0.75}).flops_per_example
+    heavy = build(**{"mask.ratio": 0.25}).flops_per_example
     assert light < heavy
 
 
-def test_flops_are_close_to_what_xla_counts(load_config):
-    task = build(load_config, shape=(32, 32, 3), **{"model.encoder.width": 64})
-    params, batch = jax.jit(task.init)(jax.random.key(0)), batch_of(task, 1)
+def test_flops_are_close_to_what_xla_counts(build, params_of):
+    task = build(shape=(32, 32, 3), **{"model.encoder.width": 64})
+    params, batch = params_of(task), batch_of(task, 1)
 
     def loss(p):
         return task.loss(p, batch, keys_of(1), jnp.int32(0))[0]

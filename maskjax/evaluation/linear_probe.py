@@ -4,8 +4,6 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
-import scipy.optimize
-from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from maskjax.evaluation.checks import (
@@ -244,6 +242,9 @@ def _solve(
     max_iter: int,
 ) -> _Solution:
     """Minimise the penalised cross-entropy by L-BFGS in whitened coordinates."""
+    from scipy.optimize import minimize  # slow to import, as scikit-learn is
+    from sklearn.exceptions import ConvergenceWarning
+
     width, num_classes = start.weights.shape
     # At zero weights the curvature along axis d is (variances[d] / classes + l2), up to the
     # projection that removes the mean over classes.
@@ -251,7 +252,7 @@ def _solve(
     # One thread: the thin products wait for memory, and BLAS threads that wait for each other
     # beside a busy machine's other work take ten times as long. The sums keep one order, too.
     with threadpool_limits(limits=1, user_api="blas"):
-        result = scipy.optimize.minimize(
+        result = minimize(
             _loss_and_gradient,
             np.concatenate([start.weights / scales, start.bias[None, :]]).ravel(),
             args=(features, indices, scales, l2),

@@ -19,9 +19,9 @@ VARIANTS = (
 
 FEW = {"eval.max_train_examples": 64, "figures.num_examples": 2}
 DRAWN = ("signal", "volume")  # ranks that draw_test does not draw; to draw takes longest
-RESUMED = "cifar10"  # crops and flips, in bfloat16
+RESUMED = "cifar10"  # photographs, cropped and flipped, in bfloat16
 # What other tests of this file train, or what is the same small run as another.
-ELSEWHERE = {"default", RESUMED, "imagenet_vit_l16", "imagenet_vit_h14"}
+ELSEWHERE = {"default", "photos", RESUMED, "imagenet_vit_l16", "imagenet_vit_h14"}
 
 
 @pytest.mark.parametrize("variant", sorted({*VARIANTS} - ELSEWHERE))
@@ -29,9 +29,8 @@ def test_smoke_of_mae_trains_evaluates_saves_and_draws(load_config, tmp_path, va
     check_smoke(load_config, "mae", variant, tmp_path)
 
 
-@pytest.mark.parametrize("variant", ["default", "signal"])
-def test_smoke_of_simmim_trains_evaluates_saves_and_draws(load_config, tmp_path, variant):
-    check_smoke(load_config, "simmim", variant, tmp_path)
+def test_smoke_of_simmim_trains_evaluates_and_saves(load_config, tmp_path):
+    check_smoke(load_config, "simmim", "default", tmp_path)
 
 
 def check_smoke(load_config, name, variant, folder):
@@ -62,6 +61,7 @@ def test_smoke_runs_of_all_published_sizes_are_the_same_but_for_the_patches(load
 
 def test_a_smoke_run_resumes_to_the_same_numbers(load_config, tmp_path):
     config = load_config("mae", f"{RESUMED}_smoke", **FEW)
+    config.figures.num_examples = 0
     straight = train(config, tmp_path / "straight")
     check_summary(config, straight, tmp_path / "straight")
     # What a kill between the checkpoint of step 3 and the end would have left.

@@ -7,7 +7,7 @@ import tempfile
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 flags = [os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count=4"]
 # Compiling takes most of the time of these tests' small programs, and the newer way to emit loops
-# twice as long as the older one; from jax 0.11 it is the only one, and its flag unknown.
+# twice as long as the older one, which jax 0.10 still has.
 if importlib.metadata.version("jax").startswith("0.10."):
     flags.append("--xla_cpu_use_fusion_emitters=false")
 os.environ["XLA_FLAGS"] = " ".join([*flags, "--xla_cpu_parallel_codegen_split_count=1"])

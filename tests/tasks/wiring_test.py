@@ -73,11 +73,11 @@ def test_the_loss_is_the_one_that_is_asked_for(
 
 
 def test_drop_path_acts_in_training_alone(build, params, batch, keys):
-    task = build(**{"model.drop_path": 0.8})
+    task = build(**{"model.drop_path": 0.9})
     loss = jax.jit(task.loss, static_argnames="train")
     plain = jax.jit(build().loss)(params, batch, keys, STEP)[0]
     np.testing.assert_array_equal(loss(params, batch, keys, STEP, train=False)[0], plain)
-    assert abs(loss(params, batch, keys, STEP)[0] / plain - 1) > 1e-5
+    assert abs(loss(params, batch, keys, STEP)[0] / plain - 1) > 1e-3
 
 
 def test_drop_path_rises_linearly_over_the_encoder_and_spares_the_decoder(

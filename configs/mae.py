@@ -76,8 +76,8 @@ def base() -> ConfigDict:
     config.mask.schedule = "constant"  # or "linear", "cosine" (to final_ratio), "uniform" (between)
     config.mask.final_ratio = 0.75
     config.mask.fill = "drop"
-    config.mask.block = ConfigDict({"min_area": 16, "max_aspect": 1 / 0.3})  # a rule's options
-    config.mask.inverse_block = ConfigDict({"min_area": 16, "max_aspect": 1 / 0.3})
+    config.mask.block = ConfigDict({"min_area": 2, "max_aspect": 1 / 0.3})  # a rule's options
+    config.mask.inverse_block = ConfigDict({"min_area": 2, "max_aspect": 1 / 0.3})
     config.mask.grid = ConfigDict({"stride": 2})
     config.mask.sliding = ConfigDict({"stride": 1, "axis": -1, "follows": "step"})  # or "key"
     config.mask.sliding_block = ConfigDict({"stride": 1, "block": 1, "follows": "step"})  # a square
@@ -220,6 +220,8 @@ def _imagenet(config: ConfigDict, size: str, side: int) -> None:
     config.data.mean = (0.485, 0.456, 0.406)
     config.data.std = (0.229, 0.224, 0.225)
     config.data.num_workers = 32
+    config.mask.block.min_area = 16  # BEiT's
+    config.mask.inverse_block.min_area = 16
     config.batch_size = 4096
     config.total_steps = int(800 * steps_per_epoch)
     config.log_every_steps = 100

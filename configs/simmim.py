@@ -4,8 +4,9 @@
 
 Mask tokens in the encoder's input, a linear head, raw pixels, mean absolute error on hidden
 patches, 60 % hidden. Variants are those of configs/mae.py, whose data and budgets they share.
-The paper hides 32-pixel squares: with 16-pixel patches that is `--config.mask.rule=hierarchical`,
-whose cells have two patches a side. The variants hide single patches.
+The variants hide single patches. The paper hides 32-pixel squares, 30 of 49: with 16-pixel patches
+that is `--config.mask.rule=hierarchical --config.mask.ratio=0.61`, whose cells have two patches a
+side; the ratio 0.6 would hide 118 patches and so split a cell.
 """
 
 import importlib.util

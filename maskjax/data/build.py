@@ -160,9 +160,9 @@ class Data:
             x: [..., *shape] normalised.
 
         Returns:
-            float32 of the same shape, cut to [0, 1].
+            float32 of the same shape: [0, 1] in the training split, beyond it where x is.
         """
-        return np.clip(np.asarray(x, np.float32) * self.std + self.mean, 0, 1).astype(np.float32)
+        return (np.asarray(x, np.float32) * self.std + self.mean).astype(np.float32)
 
     def _collate(self, source: Source) -> Collate:
         return Collate(self.mean.reshape(-1), self.std.reshape(-1), source.num_classes is not None)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from maskjax.typing import Array, Float
+from maskjax.typing import Array, Float, Shaped
 
 
 def grid_shape(shape: Sequence[int], patch_size: Sequence[int]) -> tuple[int, ...]:
@@ -64,12 +64,12 @@ def patchify(x: Float[Array, "B *shape"], patch_size: Sequence[int]) -> Float[Ar
 
 
 def unpatchify(
-    patches: Float[Array, "B L P"], shape: Sequence[int], patch_size: Sequence[int]
-) -> Float[Array, "B *shape"]:
+    patches: Shaped[Array, "B L P"], shape: Sequence[int], patch_size: Sequence[int]
+) -> Shaped[Array, "B *shape"]:
     """Puts patches back together; the inverse of `patchify`.
 
     Args:
-        patches: Patches [B, L, P].
+        patches: Patches [B, L, P]; of numbers, or of bools.
         shape: Sizes of one example, channels last.
         patch_size: One side an axis.
 

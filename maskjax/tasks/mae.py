@@ -208,7 +208,7 @@ class MaskedPatches:
 
         Returns:
             All [B, *shape]: "seen" (what the model received, NaN where nothing), "prediction",
-            and "pasted" (prediction where hidden, input where visible).
+            "pasted" (prediction where hidden, input where visible), and bool "is_hidden".
         """
         batch = {"inputs": inputs}
         patches, prediction, hidden = self._forward(params, batch, keys, step, train=False)
@@ -220,7 +220,8 @@ class MaskedPatches:
         if self.fill in ("drop", "token"):
             seen = jnp.where(is_masked, jnp.nan, patches)
         pasted = jnp.where(is_masked, prediction, patches)
-        parts = {"seen": seen, "prediction": prediction, "pasted": pasted}
+        is_hidden = jnp.broadcast_to(is_masked, patches.shape)
+        parts = {"seen": seen, "prediction": prediction, "pasted": pasted, "is_hidden": is_hidden}
         return {name: unpatchify(part, self.shape, self.patch_size) for name, part in parts.items()}
 
 

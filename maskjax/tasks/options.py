@@ -1,6 +1,7 @@
 """From a config to its masking rule and schedule; errors name the key of the config to mend."""
 
 import difflib
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,7 +30,7 @@ def ratio_schedule(config: Any) -> masking.Schedule:
         The schedule.
 
     Raises:
-        ValueError: an unknown schedule or a ratio outside (0, 1).
+        ValueError: an unknown schedule, a ratio outside (0, 1), or no two ratios to move between.
     """
     options = config.mask
     check_choice("mask.schedule", options.schedule, tuple(masking.SCHEDULES))
@@ -40,6 +41,11 @@ def ratio_schedule(config: Any) -> masking.Schedule:
             )
     if options.schedule == "constant":
         return masking.make_schedule("constant", ratio=options.ratio)
+    if options.ratio == options.final_ratio:
+        raise ValueError(
+            f"mask.schedule {options.schedule!r} from mask.ratio {options.ratio} to the same "
+            "mask.final_ratio is constant: change one of them"
+        )
     if options.schedule == "uniform":
         low, high = sorted((options.ratio, options.final_ratio))
         return masking.make_schedule("uniform", low=low, high=high)
@@ -86,6 +92,13 @@ def patch_rule(options: Any, grid: tuple[int, ...], num_masked: int) -> masking.
         if not isinstance(section, str | float | int) and "follows" in section:
             check_choice(f"mask.{key}.follows", section["follows"], ("step", "key"))
     given = dict(options.get(name, {}))
+    in_boxes = {"block": num_masked, "inverse_block": math.prod(grid) - num_masked}
+    if name in in_boxes and given.get("min_area", 0) > in_boxes[name]:
+        what = "are hidden" if name == "block" else "stay visible"
+        raise ValueError(
+            f"mask.{name}.min_area {given['min_area']}: only {in_boxes[name]} of "
+            f"{math.prod(grid)} patches {what}, and no box fits: lower it"
+        )
     if given.pop("follows", "step") == "key":
         given["step"] = None
     try:

@@ -22,6 +22,11 @@ def _size(model: Any, which: str, table: Mapping[str, Size]) -> Size:
         check_choice("model.size", model.size, tuple(table))
     named = table[model.size] if model.size else Size(0, 0, 0)
     own = model[which]
+    if model.size and own.width and own.depth and own.heads:
+        raise ValueError(
+            f"model.size {model.size!r} decides nothing where model.{which} has width {own.width}, "
+            f"depth {own.depth} and heads {own.heads}: set those to 0 that the size shall decide"
+        )
     size = Size(own.width or named.width, own.depth or named.depth, own.heads or named.num_heads)
     if min(size) < 1:
         raise ValueError(

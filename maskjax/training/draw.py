@@ -46,7 +46,7 @@ def draw(task: Any, state: TrainState, data: Any, config: Any, workdir: Path) ->
         panel = reconstructions(task, state.eval_params, data, config, inputs)
         figures["reconstructions"] = panel
     if len(task.grid) == 2:
-        figures["rules"] = rules(task, data.denormalise(inputs[0]), config)
+        figures["rules"] = rules(task, data.denormalise(inputs[0]).clip(0, 1), config)
     rows = read_metrics(workdir)
     if rows:
         figures["loss"] = evaluation.loss_curve(rows, loss_label=_loss_label(config))
@@ -124,7 +124,6 @@ def reconstructions(
     """
     keys = eval_keys(config.seed, jnp.arange(len(inputs)))
     parts = jax.jit(task.reconstruct)(params, inputs, keys, jnp.int32(config.total_steps))
-    parts = {name: np.asarray(part, np.float32) for name, part in parts.items()}
     note = None
     if config.loss.target == "norm_pix":
         note = (
@@ -137,6 +136,7 @@ def reconstructions(
         data.denormalise(parts["seen"]),
         data.denormalise(parts["prediction"]),
         data.denormalise(parts["pasted"]),
+        is_hidden=np.asarray(parts["is_hidden"]),
         labels=labels,
         note=note,
     )

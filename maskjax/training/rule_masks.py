@@ -41,12 +41,12 @@ def rule_masks(
     """
     hidden = {}
     for name in names:
-        rule = masking.make_rule(name, **(options or {}).get(name, {}))
-        draw = functools.partial(_draw, rule, keys, grid, num_masked, by_choice)
         try:
+            rule = masking.make_rule(name, **(options or {}).get(name, {}))
+            draw = functools.partial(_draw, rule, keys, grid, num_masked, by_choice)
             given = arguments_of(rule, runtime, also=("is_candidate",))
             hidden[name] = np.asarray(jax.jit(draw)(given)).reshape(-1, *grid)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             hidden[name] = str(error)
     return hidden
 

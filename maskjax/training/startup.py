@@ -218,8 +218,13 @@ def check_config(argv: list[str]) -> None:
     keys = _dotted_keys(_load(config_path, path))
     for argument in argv:
         override = re.match(r"--?(?:no)?config\.([^=]+)", argument)
-        if override and override[1] not in keys:
+        if not override:
+            continue
+        if override[1] not in keys:
             _fail(f"unknown config key {override[1]!r}: {_nearest(override[1], keys)}")
+        inner = [key for key in keys if key.startswith(f"{override[1]}.")]
+        if inner:
+            _fail(f"{override[1]!r} is a section: set its keys one by one, --config.{inner[0]}=...")
 
 
 def _known_configs(path: Path) -> str:

@@ -44,10 +44,14 @@ def test_configured_statistics_are_used():
     np.testing.assert_allclose(x["inputs"], expected, atol=1e-5)
 
 
-def test_denormalised_predictions_are_cut_to_pictures():
-    built = _build(source="digits")
-    np.testing.assert_array_equal(built.denormalise(np.full((2, 8, 8, 1), 99.0)), 1)
-    np.testing.assert_array_equal(built.denormalise(np.full((8, 8, 1), -99.0)), 0)
+def test_what_lies_beyond_the_training_split_is_not_cut(tmp_path):
+    train, test = (a * np.sin(np.arange(64, dtype=np.float32)) for a in (5, 8))
+    np.savez(tmp_path / "x.npz", x_train=[train[:, None]] * 4, x_test=[test[:, None]])
+    built = _build(source=f"array:{tmp_path}/x.npz")
+    shown = built.denormalise(built.examples("eval", 1))[0, :, 0]
+    low, high = train.min(), train.max()
+    np.testing.assert_allclose(shown, (test - low) / (high - low), atol=1e-5)
+    assert shown.max() > 1.2
 
 
 def test_held_out_examples_do_not_depend_on_the_seed():

@@ -1,12 +1,16 @@
 """Every config: its smoke variant trains, evaluates, saves and draws; one resumes bit for bit."""
 
 import ast
+import math
 import shutil
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
+from maskjax import masking
+from maskjax.models.patches import grid_shape
 from maskjax.training import workdir
 from maskjax.training.loggers import read_metrics
 from maskjax.training.loop import train
@@ -84,6 +88,43 @@ def test_one_and_four_devices_train_alike_on_the_real_pipeline(load_config, tmp_
         losses.append([line["loss"] for line in read_metrics(folder)])
     assert len(losses[0]) == 7  # six steps and the evaluation
     np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("variant", "shape"),
+    [
+        ("default", (8, 8, 1)),
+        ("fashion_mnist", (28, 28, 1)),
+        ("cifar10", (32, 32, 3)),
+        ("imagenet_vit_b16", (224, 224, 3)),
+        ("imagenet_vit_h14", (224, 224, 3)),
+        ("signal", (256, 2)),
+        ("volume", (16, 16, 16, 1)),
+    ],
+)
+@pytest.mark.parametrize("rule", ["block", "inverse_block"])
+def test_boxes_fit_into_the_grid_of_every_variant(load_config, variant, shape, rule):
+    options = load_config("mae", variant).mask
+    grid = grid_shape(shape, tuple(load_config("mae", variant).model.patch_size))
+    length = math.prod(grid)
+    count = masking.num_masked_from_ratio(length, options.ratio)
+    keys = jax.random.split(jax.random.key(0), 100)
+    scores = masking.score(masking.make_rule(rule, **options[rule]), keys, grid, count)
+    in_boxes = (scores >= 1 if rule == "block" else scores <= -1).sum(1)
+    wanted = count if rule == "block" else length - count
+    assert in_boxes.mean() > 0.8 * wanted
+
+
+def test_simmims_squares_of_the_paper_are_whole(load_config):
+    """Xie et al. 2022, section 4.1.2: 0.6 of 7 x 7 squares of 32 pixels, rounded up."""
+    config = load_config("simmim", "imagenet_vit_b16")
+    rule = masking.make_rule("hierarchical", **config.mask.hierarchical)
+    keys = jax.random.split(jax.random.key(0), 20)
+    count = masking.num_masked_from_ratio(196, 0.61)
+    hidden = masking.draw(rule, keys, (14, 14), count).is_masked
+    cells = hidden.reshape(20, 7, 2, 7, 2).sum((2, 4))
+    assert set(np.unique(cells).tolist()) == {0, 4}
+    assert ((cells == 4).sum((1, 2)) == math.ceil(0.6 * 49)).all()
 
 
 @pytest.mark.parametrize(

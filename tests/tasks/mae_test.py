@@ -156,6 +156,7 @@ def test_reconstruction_pastes_predictions_over_hidden_patches_only(build, param
     params, batch = params_of(task), batch_of(task)
     parts = jax.jit(task.reconstruct)(params, batch["inputs"], keys_of(), jnp.int32(0))
     is_hidden = np.isnan(parts["seen"])
+    np.testing.assert_array_equal(parts["is_hidden"], is_hidden)
     assert is_hidden.mean() == 0.75
     inputs = np.asarray(batch["inputs"])
     np.testing.assert_array_equal(np.asarray(parts["seen"])[~is_hidden], inputs[~is_hidden])
@@ -195,6 +196,7 @@ def test_simmim_can_see_noise_or_zeros_in_place_of_tokens(build, params_of, fill
     parts = jax.jit(task.reconstruct)(params, batch["inputs"], keys_of(), jnp.int32(0))
     changed = np.asarray(parts["seen"]) != np.asarray(batch["inputs"])
     np.testing.assert_allclose(changed.mean(), 10 / 16)  # 16 - int(16 * 0.4)
+    np.testing.assert_array_equal(parts["is_hidden"], changed)
     if fill == "zero":
         assert not np.asarray(parts["seen"])[changed].any()
 
@@ -223,6 +225,10 @@ BAD = [
     ({"model.patch_size": (2,)}, r"patch size \(2,\) has 1 sides"),
     ({"model.patch_size": (1, 1)}, "norm_pix needs at least 2 numbers in a patch"),
     ({"model.size": "XL"}, "unknown model.size 'XL'"),
+    (
+        {"model.size": "B"},
+        "'B' decides nothing where model.encoder has width 16, .* set those",
+    ),
     ({"model.encoder.width": 0}, "model.encoder has width 0"),
     ({"model.encoder.depth": 10**5}, "has width 16 and depth 100000: .* at most 65536 and 1024"),
     ({"model.decoder.width": 10**9}, "model.decoder has width 1000000000 and depth 1"),
@@ -251,10 +257,19 @@ BAD = [
         r"with mask.multi_block .*'target_scale': \('x', 'y'\)",
     ),
     ({"mask.rule": "whole_word"}, r"is for \('text',\), not for patches: use one of "),
+    (
+        {"mask.rule": "block", "mask.block.min_area": 13},
+        "mask.block.min_area 13: only 12 of 16 patches are hidden, .* lower it",
+    ),
+    (
+        {"mask.rule": "inverse_block", "mask.inverse_block.min_area": 5},
+        "mask.inverse_block.min_area 5: only 4 of 16 patches stay visible",
+    ),
     ({"mask.ratio": 1.0}, "mask.ratio 1.0 must lie strictly between 0 and 1"),
     ({"mask.ratio": 0.99}, "mask.ratio 0.99 hides 16 of 16 patches"),
     ({"mask.final_ratio": 1.5}, "mask.final_ratio 1.5 must lie strictly between 0 and 1"),
     ({"mask.schedule": "linear", "mask.final_ratio": 0.99}, "mask.final_ratio 0.99 hides 16 of 16"),
+    ({"mask.schedule": "cosine"}, "from mask.ratio 0.75 to the same mask.final_ratio is constant"),
     ({"mask.schedule": "linea"}, r"unknown mask.schedule 'linea' \(did you mean 'linear'\?\)"),
     ({"mask.fill": "token"}, r"unknown mask.fill \(with model.name 'mae'\) 'token'"),
     ({"loss.target": "hog"}, "unknown loss.target 'hog'"),

@@ -55,6 +55,15 @@ def test_rules_are_drawn_exactly_or_by_their_choice():
     assert np.flatnonzero(chosen["mask_last"][0]).tolist() == list(range(30, 40))
 
 
+def test_wrong_options_of_one_rule_leave_the_others_drawn():
+    options = {"block": {"min_aera": 2}, "multi_block": {"target_scale": ("x", "y")}}
+    names = ["block", "multi_block", "random"]
+    masks = rule_masks.rule_masks(names, KEYS, (4, 4), 8, {}, options=options)
+    assert "no option 'min_aera' (did you mean 'min_area'?)" in masks["block"]
+    assert isinstance(masks["multi_block"], str)
+    assert (masks["random"].sum(axis=(1, 2)) == 8).all()
+
+
 def test_options_candidates_and_rows_reach_the_rules():
     is_candidate = np.arange(12) < 6
     runtime = rule_masks.repeated(4, is_candidate=is_candidate)

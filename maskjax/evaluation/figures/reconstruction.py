@@ -40,6 +40,7 @@ def reconstruction_panel(
     prediction: AnyArray,
     pasted: AnyArray,
     *,
+    is_hidden: AnyArray | None = None,
     labels: Sequence[str] | None = None,
     titles: Sequence[str] = TITLES,
     note: str | None = None,
@@ -59,6 +60,7 @@ def reconstruction_panel(
         seen: Floats [N, *shape], NaN where the model received nothing.
         prediction: Floats [N, *shape].
         pasted: Floats [N, *shape], the prediction where hidden and the original elsewhere.
+        is_hidden: Bools [N, *shape], for signals; None where `seen` is NaN wherever it is hidden.
         labels: What to write beside each row, N texts.
         titles: What to write above the four columns.
         note: What the reader must know, such as that predictions of normalised patches were
@@ -74,17 +76,25 @@ def reconstruction_panel(
     """
     columns = _checked_columns(original, seen, prediction, pasted)
     num_examples, *shape = columns[0].shape
+    hidden = np.isnan(columns[1]) if is_hidden is None else np.asarray(is_hidden, bool)
+    if hidden.shape != columns[0].shape:
+        raise ValueError(
+            f"is_hidden has shape {hidden.shape} where original has {columns[0].shape}"
+        )
     if labels is not None and len(labels) != num_examples:
         raise ValueError(f"{num_examples} examples need as many labels, got {len(labels)}")
     if len(titles) != len(columns):
         raise ValueError(f"4 columns need as many titles, got {len(titles)}")
     if num_slices < 1:
         raise ValueError(f"num_slices must be at least 1, got {num_slices}")
-    draw = {2: _draw_curves, 3: _draw_images, 4: _draw_slices}[len(shape)]
     notes = [note] if note else []
     if not all(np.isfinite(column).all() for column in (columns[0], *columns[2:])):
         notes.append("Values that are not finite are magenta, in curves a gap.")
-    return draw(columns, labels, titles, notes, num_slices)
+    if len(shape) == 2:
+        return _draw_curves(columns, hidden.any(axis=-1), labels, titles, notes)
+    if len(shape) == 3:
+        return _draw_images(columns, labels, titles, notes)
+    return _draw_slices(columns, labels, titles, notes, num_slices)
 
 
 def _checked_columns(*arrays: AnyArray) -> list[Float[np.ndarray, "N ..."]]:
@@ -145,7 +155,7 @@ def _lay_out(
     return figure, corner
 
 
-def _draw_images(columns, labels, titles, notes, _) -> Figure:
+def _draw_images(columns, labels, titles, notes) -> Figure:
     """Draw [N, H, W, C]."""
     num_examples, image_height, image_width, channels = columns[0].shape
     width, height = fitted(image_width, image_height, 1.6)
@@ -183,8 +193,8 @@ def _draw_slices(columns, labels, titles, notes, num_slices: int) -> Figure:
     return figure
 
 
-def _draw_curves(columns, labels, titles, notes, _) -> Figure:
-    """Draw [N, T, C], a line a channel."""
+def _draw_curves(columns, hidden, labels, titles, notes) -> Figure:
+    """Draw [N, T, C], a line a channel; `hidden` is [N, T]."""
     num_examples, length, channels = columns[0].shape
     cell = (2.5, 1.15)
     notes = [*notes, "Shaded: hidden from the model. Dotted: the original."]
@@ -194,7 +204,6 @@ def _draw_curves(columns, labels, titles, notes, _) -> Figure:
         cell, num_examples, labels, titles, notes, left=0.42, bottom=0.36, gap=0.12
     )
     for row in range(num_examples):
-        is_hidden = np.isnan(columns[1][row]).any(axis=-1)
         first = None
         for column, signals in enumerate(columns):
             axes = add_axes(figure, *corner(row, column), *cell)
@@ -204,7 +213,7 @@ def _draw_curves(columns, labels, titles, notes, _) -> Figure:
                 axes.sharey(first)
             if column == 2:
                 axes.plot(columns[0][row], color=FAINT, linewidth=0.7, linestyle=":")
-            _draw_signal(axes, signals[row], is_hidden if column else np.zeros_like(is_hidden))
+            _draw_signal(axes, signals[row], hidden[row] if column else np.zeros_like(hidden[row]))
             axes.set_xlim(-0.5, length - 0.5)
             axes.tick_params(labelleft=column == 0, labelbottom=row == num_examples - 1)
             if row == num_examples - 1:

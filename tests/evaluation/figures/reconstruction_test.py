@@ -135,6 +135,18 @@ def test_hidden_spans_of_signals_are_shaded():
         assert spans == [(1.5, 4.5), (9.5, 11.5)]
 
 
+def test_hidden_spans_that_hold_noise_are_shaded_where_they_are_told():
+    original, _, prediction, pasted = columns(1, 12, 2, hidden_from=12)
+    is_hidden = np.zeros((1, 12, 2), bool)
+    is_hidden[0, 2:5] = True
+    figure = reconstruction_panel(original, original, prediction, pasted, is_hidden=is_hidden)
+    for axes in figure.axes[1:]:
+        (span,) = axes.patches
+        assert (span.get_x(), span.get_width()) == (1.5, 3)
+    with pytest.raises(ValueError, match=r"is_hidden has shape \(1, 12\) where original has"):
+        reconstruction_panel(original, original, prediction, pasted, is_hidden=is_hidden[..., 0])
+
+
 def test_lone_visible_points_of_a_signal_are_marked():
     original, seen, prediction, pasted = columns(1, 8, 1, hidden_from=8)
     seen[0, [1, 3, 7]] = np.nan  # leaves 0 and 2 alone, and 4, 5, 6 as a line

@@ -12,6 +12,7 @@ from ml_collections import config_flags
 from maskjax.training import preemption, startup
 from maskjax.training.loop import train
 from maskjax.training.report import report
+from maskjax.training.terminal import say
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Config file[:variant].")
 _WORKDIR = flags.DEFINE_string(
@@ -33,7 +34,7 @@ def main() -> None:
         preemption.leave_soon()
         raise
     if jax.process_index() == 0:
-        print(report(summary, workdir))
+        say(report(summary, workdir))
 
 
 if __name__ == "__main__":

@@ -43,7 +43,8 @@ class ArraySource(Source):
         self.shape = inputs.shape[1:]
         if labels is not None:
             self.num_classes = num_classes or int(labels.max()) + 1
-        self.value_range = value_range or _value_range(inputs)
+        found = _value_range(inputs)
+        self.value_range = value_range or found
 
     def __len__(self) -> int:
         return len(self._inputs)
@@ -60,8 +61,11 @@ def _value_range(inputs: np.ndarray) -> tuple[float, float] | None:
     if inputs.dtype in (np.uint8, np.uint16, np.bool_):
         return None
     low, high = float(inputs.min()), float(inputs.max())
-    if not np.isfinite([low, high]).all():
-        raise ValueError("the examples hold numbers that are not finite; remove or replace them")
+    if not max(-low, high) <= float(np.finfo(np.float32).max):
+        raise ValueError(
+            f"the examples run from {low} to {high}, not all finite in float32; remove or replace"
+            " such numbers"
+        )
     if inputs.dtype.kind == "f" and low >= 0 and high <= 1:
         return (0.0, 1.0)
     return (low, high if high > low else low + 1)
@@ -153,14 +157,14 @@ def make_splits(
     num_classes = max(int(labels.max()) for labels in all_labels) + 1 if all_labels else None
     try:
         first = ArraySource(*checked[0], num_classes=num_classes)
+        if len(checked) == 1:
+            return Splits(first)
+        return Splits(
+            first,
+            ArraySource(*checked[1], num_classes=num_classes, value_range=first.value_range),
+        )
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
-    if len(checked) == 1:
-        return Splits(first)
-    return Splits(
-        first,
-        ArraySource(*checked[1], num_classes=num_classes, value_range=first.value_range),
-    )
 
 
 @register("digits")

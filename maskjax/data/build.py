@@ -122,14 +122,18 @@ class Data:
 
         Args:
             split: "train" or "eval".
-            count: how many, at least 1; a smaller split gives all it has.
+            count: how many, at least 1; a smaller split gives all it has that can be decoded.
 
         Returns:
             float32, normalised, without augmentation.
         """
         alone = dataclasses.replace(self, _process_index=0, _process_count=1)
-        batch = next(iter(alone.eval_batches(split, count)))
-        return batch["inputs"][batch["is_valid"]]
+        found = np.zeros((0, *self.shape), np.float32)
+        for batch in alone.eval_batches(split, count):
+            found = np.concatenate([found, batch["inputs"][batch["is_valid"]]])[:count]
+            if len(found) == count:
+                break
+        return found
 
     def read_image(self, path: str | os.PathLike[str]) -> Float[np.ndarray, "*shape"]:
         """Read an image file of one's own as an evaluation example.
@@ -262,6 +266,7 @@ def _open_both(settings: Settings) -> Splits:
     splits = open_splits(settings.source, settings)
     if not settings.eval_source:
         if splits.eval is not None:
+            _check_scales(splits.train, splits.eval)
             return splits
         held_out = hold_out(splits.train, settings.eval_fraction)
         return held_out._replace(skipped=splits.skipped)
@@ -273,4 +278,19 @@ def _open_both(settings: Settings) -> Splits:
             f"data.eval_source {settings.eval_source!r} has other classes than"
             f" {settings.source!r}; give both the same class folders"
         )
+    _check_scales(splits.train, evaluation)
     return Splits(splits.train, evaluation, splits.skipped | other.skipped)
+
+
+def _check_scales(train: Source, evaluation: Source):
+    """Refuse evaluation examples whose numbers the training examples give no scale for.
+
+    Training examples of 8 or 16 bits are scaled by their dtype, and others by their range, which
+    holds for evaluation too.
+    """
+    if train.value_range is None and evaluation.value_range not in (None, (0.0, 1.0)):
+        low, high = evaluation.value_range
+        raise ValueError(
+            f"evaluation examples run from {low:g} to {high:g}, and training examples are stored as"
+            " 8 or 16 bits; store both as one dtype"
+        )

@@ -14,7 +14,7 @@ from maskjax.data.sources import Record, Source, Splits, register
 from maskjax.typing import Int
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-EVAL_FOLDERS = ("val", "validation", "valid", "test", "eval")
+EVAL_FOLDERS = ("val", "validation", "valid", "test", "testing", "eval")
 
 # Where sizes and channels are configured, headers only serve to find bad files early: enough of
 # them are opened to notice a broken copy, not all of a million.
@@ -66,27 +66,29 @@ class FolderSource(Source):
 def folder(argument: str, settings: Settings) -> Splits:
     """Open image files (JPEG, PNG, WebP) under DIR, in one of these layouts.
 
-    DIR/train/CLASS/x.jpg with DIR/val, DIR/validation, DIR/valid, DIR/test or DIR/eval (the first
-    that is there); DIR/CLASS/x.jpg; or images directly in DIR (or in DIR/train, DIR/val), which
-    then have no classes. Files may lie deeper below CLASS. Names that begin with a dot are passed
-    over.
+    DIR/train/CLASS/x.jpg with DIR/val, validation, valid, test, testing or eval (the first that is
+    there), in capitals or not; DIR/CLASS/x.jpg; or images directly in DIR (or in DIR/train,
+    DIR/val), which then have no classes. Files may lie deeper below CLASS. Names that begin with a
+    dot are passed over.
     """
     root = pathlib.Path(argument).expanduser()
     name = f"data source 'folder:{argument}'"
     if not argument or not root.is_dir():
         raise FileNotFoundError(f"{name}: no such folder; give the path of a folder of images")
-    if not (root / "train").is_dir():
+    parts = {path.name.lower(): path for path in sorted(root.iterdir()) if path.is_dir()}
+    if "train" not in parts:
         source = _open(root, name, None, settings)
-        if source.class_names and set(source.class_names) <= {*EVAL_FOLDERS, "training"}:
+        classes = source.class_names or ()
+        if classes and {each.lower() for each in classes} <= {*EVAL_FOLDERS, "training"}:
             raise ValueError(
-                f"{name}: {root} holds {', '.join(source.class_names)} but no train; name the"
+                f"{name}: {root} holds {', '.join(classes)} but no train; name the"
                 " folder of training images train"
             )
         return Splits(source, None, source.skipped)
-    train = _open(root / "train", name, None, settings)
+    train = _open(parts["train"], name, None, settings)
     for part in EVAL_FOLDERS:
-        if (root / part).is_dir():
-            evaluation = _open(root / part, name, train.class_names, settings)
+        if part in parts:
+            evaluation = _open(parts[part], name, train.class_names, settings)
             return Splits(train, evaluation, train.skipped | evaluation.skipped)
     return Splits(train, None, train.skipped)
 
@@ -126,8 +128,13 @@ def _open(
 
 def _list_files(root: pathlib.Path) -> tuple[list[str], dict[str, list[str]]]:
     """Return the images directly in a folder, and those below each of its sub-folders, sorted."""
-    flat, classes = [], collections.defaultdict(list)
+    flat, classes, seen = [], collections.defaultdict(list), set()
     for parent, folders, files in os.walk(root, followlinks=True):
+        where = os.path.realpath(parent)
+        if where in seen:  # by a link to a folder above it, or beside it
+            folders.clear()
+            continue
+        seen.add(where)
         folders[:] = sorted(entry for entry in folders if not entry.startswith("."))
         below = pathlib.PurePath(parent).relative_to(root).parts
         for file in sorted(files):

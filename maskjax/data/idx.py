@@ -30,7 +30,8 @@ def find(folder: pathlib.Path, prefixes: tuple[str, ...], kind: str) -> pathlib.
     found = {
         path.name.removesuffix(".gz"): path
         for path in sorted(folder.iterdir(), reverse=True)  # x.gz before x, so that x stays
-        if path.is_file() and "idx" in path.name and any(mark in path.name for mark in marks)
+        if path.is_file() and not path.name.startswith(".")
+        if "idx" in path.name and any(mark in path.name for mark in marks)
     }
     if len(found) > 1:
         raise ValueError(

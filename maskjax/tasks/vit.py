@@ -18,15 +18,8 @@ MAX_WIDTH, MAX_DEPTH = 2**16, 2**10  # far above any model: more is a slip of th
 
 def _size(model: Any, which: str, table: Mapping[str, Size]) -> Size:
     """A named size; what the config sets itself wins."""
-    if model.size:
-        check_choice("model.size", model.size, tuple(table))
     named = table[model.size] if model.size else Size(0, 0, 0)
     own = model[which]
-    if model.size and own.width and own.depth and own.heads:
-        raise ValueError(
-            f"model.size {model.size!r} decides nothing where model.{which} has width {own.width}, "
-            f"depth {own.depth} and heads {own.heads}: set those to 0 that the size shall decide"
-        )
     size = Size(own.width or named.width, own.depth or named.depth, own.heads or named.num_heads)
     if min(size) < 1:
         raise ValueError(
@@ -47,7 +40,16 @@ def _size(model: Any, which: str, table: Mapping[str, Size]) -> Size:
 
 
 def _check_options(model: Any) -> None:
-    """Refuses options of `config.model` that are unknown or out of range."""
+    """Refuses options of `config.model` that are unknown, out of range or without effect."""
+    parts = ("encoder", "decoder") if model.name == "mae" else ("encoder",)
+    own = [model[part][key] for part in parts for key in ("width", "depth", "heads")]
+    if model.size:
+        check_choice("model.size", model.size, tuple(encoder_sizes))
+    if model.size and all(own):
+        raise ValueError(
+            f"model.size {model.size!r} decides nothing where width, depth and heads of "
+            f"model.{' and model.'.join(parts)} are set: set those to 0 that it shall decide"
+        )
     check_choice("model.dtype", model.dtype, ("float32", "bfloat16"))
     check_choice("model.positions", model.positions, position_kinds)
     check_choice("model.attention", model.attention, masking.attention.IMPLEMENTATIONS)

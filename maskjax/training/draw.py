@@ -42,10 +42,10 @@ def draw(task: Any, state: TrainState, data: Any, config: Any, workdir: Path) ->
     split = "eval" if data.num_eval else "train"
     inputs = data.examples(split, max(count, 1))
     figures = {}
-    if count and len(task.grid) <= 3:
+    if count and len(inputs) and len(task.grid) <= 3:
         panel = reconstructions(task, state.eval_params, data, config, inputs)
         figures["reconstructions"] = panel
-    if len(task.grid) == 2:
+    if len(inputs) and len(task.grid) == 2:
         figures["rules"] = rules(task, data.denormalise(inputs[0]).clip(0, 1), config)
     rows = read_metrics(workdir)
     if rows:

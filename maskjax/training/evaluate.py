@@ -78,7 +78,8 @@ class Evaluator:
         Returns:
             "loss" and the task's metrics over the evaluation split, masked by keys and a step
             (the last) that are the same at every evaluation. With labels also "knn_accuracy" and
-            "linear_accuracy" of the features, and both with "_pixels" of the normalised inputs.
+            "linear_accuracy" of the features, and both with "_pixels" of the normalised inputs
+            where that takes no more than MAX_BASELINE_BYTES and MAX_BASELINE_SIDE.
             Nothing where the data has no evaluation split.
         """
         self._before_batch = before_batch

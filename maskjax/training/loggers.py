@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import tensorboardX
+import numpy as np
 from matplotlib.figure import Figure
+from tensorboardX import summary
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore
 from tqdm import tqdm
 
 from maskjax import evaluation
+from maskjax.training.terminal import say
 from maskjax.training.workdir import METRICS, write_atomically
 
 
@@ -71,7 +75,7 @@ class Progress:
         if self._bar is not None:
             self._bar.write(text, file=self._file)
         elif self._is_shown:
-            print(text, file=self._file, flush=True)
+            say(text, self._file)
 
     def close(self) -> None:
         """Leave the bar as it stands."""
@@ -81,6 +85,37 @@ class Progress:
     @staticmethod
     def _text(numbers: Mapping[str, Any]) -> str:
         return f"loss {numbers['loss']:.4f}  {numbers['images_per_second']:.0f} images/s"
+
+
+class Events:
+    """Tensorboard events, on disk when a call returns.
+
+    The thread that tensorboardX's SummaryWriter leaves writing to ends unseen where the disk is
+    full, and whoever logs then waits for it for ever.
+    """
+
+    def __init__(self, workdir: Path, purge_step: int):
+        """Begin a file; tensorboard passes over what earlier files say of `purge_step` and on."""
+        self._writer = EventsWriter(str(workdir / "events"))
+        self._write(purge_step, session_log=SessionLog(status=SessionLog.START))
+
+    def scalars(self, numbers: Mapping[str, float | int], step: int) -> None:
+        """Add numbers, by name."""
+        values = [summary.scalar(name, value).value[0] for name, value in numbers.items()]
+        self._write(step, summary=summary.Summary(value=values))
+
+    def images(self, pixels: Mapping[str, np.ndarray], step: int) -> None:
+        """Add pictures, uint8 [H, W, 3], by name."""
+        for name, picture in pixels.items():
+            self._write(step, summary=summary.image(name, picture, dataformats="HWC"))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._writer.close()
+
+    def _write(self, step: int, **content: Any) -> None:
+        self._writer.write_event(Event(wall_time=time.time(), step=step, **content))
+        self._writer.flush()
 
 
 class RunLog(contextlib.AbstractContextManager):
@@ -108,7 +143,7 @@ class RunLog(contextlib.AbstractContextManager):
         if self._writes:
             write_atomically(workdir / METRICS, "".join(json.dumps(x) + "\n" for x in kept))
             self._file = (workdir / METRICS).open("a", encoding="utf-8")
-            self._events = tensorboardX.SummaryWriter(str(workdir), purge_step=start + 1)
+            self._events = Events(workdir, start + 1)
 
     def __exit__(self, *_: object) -> None:
         """Close the files."""
@@ -120,9 +155,8 @@ class RunLog(contextlib.AbstractContextManager):
     def write_figures(self, step: int, figures: Mapping[str, Figure]) -> None:
         """Show figures in tensorboard, by name."""
         if self._writes:
-            for name, figure in figures.items():
-                pixels = evaluation.figure_pixels(figure)
-                self._events.add_image(f"figures/{name}", pixels, step, dataformats="HWC")
+            pixels = {f"figures/{name}": evaluation.figure_pixels(x) for name, x in figures.items()}
+            self._events.images(pixels, step)
 
     @property
     def seconds(self) -> float:
@@ -144,6 +178,5 @@ class RunLog(contextlib.AbstractContextManager):
             return
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()
-        for name, value in numbers.items():
-            if value is not None and not isinstance(value, str):
-                self._events.add_scalar(f"{split}/{name}", value, step)
+        shown = {name: x for name, x in numbers.items() if x is not None and not isinstance(x, str)}
+        self._events.scalars({f"{split}/{name}": x for name, x in shown.items()}, step)

@@ -81,12 +81,13 @@ class StopSignal(contextlib.AbstractContextManager):
             signal.signal(which, handler)  # type: ignore[arg-type]
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        os.write(2, b"\ntold to stop: finishing this step and saving\n")
         signal.signal(signal.SIGINT, signal.default_int_handler)
         if jax.distributed.is_initialized():
             os.kill(os.getpid(), signal.SIGTERM)
         else:
             self.received = True
+        with contextlib.suppress(OSError):  # `tee` may have gone by the same signal
+            os.write(2, b"\ntold to stop: finishing this step and saving\n")
 
     def reached(self) -> bool:
         """Whether to stop here; every process has to ask equally often."""

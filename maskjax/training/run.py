@@ -125,12 +125,13 @@ def open_run(task: Any, data: Any, config: Any, folder: Path) -> Iterator[tuple[
         The run and the state to go on from. On every way out, saves that are pending are finished.
 
     Raises:
-        ValueError: the batch does not fit the devices, or the checkpoints not the model.
+        ValueError: the batch does not fit the devices, or the checkpoints not the model, or another
+            run is at work in the folder.
     """
     spread = parallel.Spread(config.num_devices)
     spread.check_batch(config.batch_size, config.optimizer.accumulate_steps)
-    workdir.claim(config, folder)
     with (
+        workdir.claim(config, folder),
         StopSignal() as stop,
         Checkpoints(folder / workdir.CHECKPOINTS, keep=config.keep_checkpoints) as checkpoints,
     ):

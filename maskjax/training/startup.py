@@ -17,6 +17,7 @@ from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
 
 from maskjax.training import allocator, preemption
+from maskjax.training.terminal import say
 
 USER_ERROR = 2
 _PACKAGE = str(Path(__file__).parents[1])
@@ -119,7 +120,7 @@ def guard(main: Callable[[], None]) -> None:
     try:
         main()
     except preemption.Preempted as stopped:
-        print(stopped, flush=True)
+        say(str(stopped))
         sys.exit(preemption.EXIT_CODE)
     except Exception as error:
         message = _message_for_the_user(error)
@@ -129,7 +130,7 @@ def guard(main: Callable[[], None]) -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    print("error: " + " ".join(message.split()), file=sys.stderr, flush=True)
+    say("error: " + " ".join(message.split()), sys.stderr)
     sys.exit(USER_ERROR)
 
 

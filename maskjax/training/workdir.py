@@ -1,12 +1,15 @@
 """The files of a run: what it was asked, what it ran on, and how it ended."""
 
+import contextlib
+import errno
+import fcntl
 import json
 import os
 import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ import jax
 from absl import logging
 
 CONFIG, METRICS, SUMMARY = "config.json", "metrics.jsonl", "summary.json"
-CHECKPOINTS, FIGURES = "checkpoints", "figures"
+CHECKPOINTS, FIGURES, LOCK = "checkpoints", "figures", ".lock"
 
 # Keys that a resumed run may change, for they do not change its result; a name covers its section.
 FREE_KEYS = (
@@ -139,9 +142,11 @@ def check(config: Any, workdir: str | Path) -> Path:
     workdir = Path(workdir)
     if workdir.exists() and not workdir.is_dir():
         raise ValueError(f"workdir {workdir} is a file: choose another --workdir")
-    if not _has_results(workdir):
-        return workdir
     path = workdir / CONFIG
+    if not _has_results(workdir):
+        if path.exists() and not _is_ours(path):
+            raise ValueError(f"{path} is not maskjax's: choose another --workdir")
+        return workdir
     try:
         earlier = json.loads(path.read_text())
         differing = differing_keys(earlier["config"], _plain(config))
@@ -156,6 +161,13 @@ def check(config: Any, workdir: str | Path) -> Path:
     return workdir
 
 
+def _is_ours(path: Path) -> bool:
+    """Whether a config.json is one that `claim` wrote."""
+    with contextlib.suppress(OSError, ValueError):
+        return "config" in json.loads(path.read_text())
+    return False
+
+
 def _has_results(workdir: Path) -> bool:
     """Whether a run got so far that there is something to protect."""
     metrics = workdir / METRICS
@@ -163,8 +175,9 @@ def _has_results(workdir: Path) -> bool:
     return has_lines or any((workdir / CHECKPOINTS).glob("*")) or (workdir / SUMMARY).exists()
 
 
-def claim(config: Any, workdir: Path) -> None:
-    """Make a run's folder and write what is to be run, and on what, into its config.json.
+@contextlib.contextmanager
+def claim(config: Any, workdir: Path) -> Iterator[None]:
+    """Make a run's folder, keep other runs out of it, and write what is run into its config.json.
 
     Where a run goes on, what it was begun on stays, and what it goes on on is added to "resumed"; a
     warning names what changed since the last start.
@@ -172,10 +185,30 @@ def claim(config: Any, workdir: Path) -> None:
     Args:
         config: the whole config.
         workdir: the folder, checked.
+
+    Raises:
+        ValueError: another run is at work in the folder, or left results of another config there
+            since it was checked.
     """
     if jax.process_index() != 0:
+        yield
         return
     workdir.mkdir(parents=True, exist_ok=True)
+    with (workdir / LOCK).open("w") as lock:  # the system unlocks it however a process ends
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                raise ValueError(
+                    f"workdir {workdir} is in use by another run: wait for its end, or choose "
+                    "another --workdir"
+                ) from None
+            logging.warning("%s cannot be locked (%s): start one run in it only", workdir, error)
+        _write_config(config, check(config, workdir))
+        yield
+
+
+def _write_config(config: Any, workdir: Path) -> None:
     plain, now = _plain(config), describe_environment()
     record = {"config": plain, "seeds": {"seed": plain["seed"]}, **now, "resumed": []}
     if _has_results(workdir):

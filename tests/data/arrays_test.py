@@ -73,8 +73,10 @@ def test_column_of_labels_and_whole_floats_are_labels(npz):
         ({"x": np.zeros((0, 3, 3))}, "not empty"),
         ({"x": np.zeros((2, 100, 12))}, "set data.size=100,12 if .* or data.size=100 if the last"),
         ({"x": np.zeros((2, 8, 8, 12))}, "set data.size=8,8,12 if .* or data.size=8,8 if the last"),
-        ({"x": np.array([[1.0, np.nan], [0, 1]])}, "not finite"),
-        ({"x": np.array([[1.0, np.inf], [0, 1]])}, "not finite"),
+        ({"x": np.array([[1.0, np.nan], [0, 1]])}, "not all finite"),
+        ({"x": np.array([[1.0, np.inf], [0, 1]])}, "not all finite"),
+        ({"x": np.array([[1e300, 0], [0, 1]])}, r"to 1e\+300, not all finite in float32"),
+        ({"x_train": np.zeros((4, 3, 3)), "x_test": np.full((1, 3, 3), np.nan)}, "not all finite"),
     ],
 )
 def test_bad_arrays_are_refused_in_one_line(npz, arrays, message):
@@ -82,6 +84,16 @@ def test_bad_arrays_are_refused_in_one_line(npz, arrays, message):
         npz(**arrays)
     assert "\n" not in str(caught.value)
     assert "data.npz" in str(caught.value)
+
+
+def test_evaluation_numbers_that_the_training_dtype_gives_no_scale_for_are_refused(npz):
+    pixels = np.arange(2 * 9).reshape(2, 3, 3)
+    for dtype in (np.float32, np.int64):
+        with pytest.raises(ValueError, match=r"from 0 to 17, and training .* 8 or 16 bits; store"):
+            npz(x_train=pixels.astype(np.uint8), x_test=pixels.astype(dtype))
+    built = npz(x_train=pixels.astype(np.uint8), x_test=(pixels / 255).astype(np.float32))
+    first, second = (built.examples(split, 2) for split in ("train", "eval"))
+    np.testing.assert_allclose(first, second, atol=1e-6)
 
 
 def test_many_channels_cannot_become_colours(npz):

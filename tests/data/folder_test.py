@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from maskjax import data
+from maskjax.data import folder
 from maskjax.data.settings import Settings
 from maskjax.data.sources import open_splits
 
@@ -32,9 +33,13 @@ def test_classes_are_the_sorted_folder_names(image_folder):
     np.testing.assert_array_equal(splits.train.labels(), [0, 0, 1])
 
 
-@pytest.mark.parametrize("part", ["val", "validation", "valid", "test", "eval"])
-def test_split_folders_share_the_training_classes(image_folder, part):
-    root = image_folder({"train/a/0.png": _SIZE, "train/b/1.png": _SIZE, f"{part}/b/2.png": _SIZE})
+@pytest.mark.parametrize(
+    ("train", "part"),
+    [*(("train", part) for part in folder.EVAL_FOLDERS), ("Train", "Test"), ("train", "VAL")],
+)
+def test_split_folders_share_the_training_classes(image_folder, train, part):
+    names = (f"{train}/a/0.png", f"{train}/b/1.png", f"{part}/b/2.png")
+    root = image_folder(dict.fromkeys(names, _SIZE))
     built = _build(root)
     assert (built.num_train, built.num_eval, built.num_classes) == (2, 1, 2)
     assert built.class_names == ("a", "b")
@@ -102,6 +107,16 @@ def test_ambiguous_layouts_are_refused(image_folder):
     root = image_folder({"training/a/0.png": _SIZE, "validation/a/1.png": _SIZE}, name="third")
     with pytest.raises(ValueError, match=r"holds training, validation but no train; name"):
         _build(root)
+    root = image_folder({"Training/a/0.png": _SIZE, "Testing/a/1.png": _SIZE}, name="fourth")
+    with pytest.raises(ValueError, match=r"holds Testing, Training but no train; name"):
+        _build(root)
+
+
+def test_a_link_back_to_a_folder_above_adds_nothing(image_folder):
+    root = image_folder({"a/0.png": _SIZE, "b/1.png": _SIZE})
+    (root / "latest").symlink_to(root)
+    splits = open_splits(f"folder:{root}", Settings())
+    assert (len(splits.train), splits.train.class_names) == (2, ("a", "b"))
 
 
 @pytest.fixture
@@ -180,3 +195,13 @@ def test_damage_found_while_decoding_is_replaced_in_training_and_invalid_in_eval
     assert sum(copies) == 2
     assert built.num_skipped == 1
     assert caplog.text.count("skipped: ") == 1
+
+
+def test_examples_to_show_are_the_first_that_can_be_decoded(folder_with_hidden_damage):
+    root = folder_with_hidden_damage
+    (root / "0.png").write_bytes((root / "2.png").read_bytes())
+    settings = {"mean": (0,), "std": (1,), "eval_fraction": 0, "bad_files": "skip"}
+    shown = _build(root, **settings).examples("train", 1)
+    expected = np.asarray(Image.open(root / "1.png")) / 255
+    np.testing.assert_allclose(shown, expected[None], atol=1e-6)
+    assert len(_build(root, **settings).examples("train", 5)) == 3

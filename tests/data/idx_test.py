@@ -108,6 +108,12 @@ def test_label_file_of_another_length_is_refused(tmp_path):
         open_splits(f"idx:{tmp_path}", Settings())
 
 
+def test_hidden_files_are_passed_over(tmp_path):
+    _write_images(tmp_path, 5)
+    (tmp_path / "._train-images-idx3-ubyte").write_bytes(b"resource fork")
+    assert len(open_splits(f"idx:{tmp_path}", Settings()).train) == 5
+
+
 def test_two_data_sets_in_a_folder_are_refused(tmp_path):
     _write_images(tmp_path, 5)
     (tmp_path / "emnist-train-images-idx3-ubyte").write_bytes(b"")

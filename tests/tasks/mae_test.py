@@ -227,7 +227,7 @@ BAD = [
     ({"model.size": "XL"}, "unknown model.size 'XL'"),
     (
         {"model.size": "B"},
-        "'B' decides nothing where model.encoder has width 16, .* set those",
+        "'B' decides nothing where .* of model.encoder and model.decoder",
     ),
     ({"model.encoder.width": 0}, "model.encoder has width 0"),
     ({"model.encoder.depth": 10**5}, "has width 16 and depth 100000: .* at most 65536 and 1024"),

@@ -1,9 +1,14 @@
 """Numbers on disk and on the terminal."""
 
+import errno
 import io
 import json
+import os
+import types
 
 import pytest
+from matplotlib.figure import Figure
+from tensorboardX import record_writer
 
 from maskjax.training import loggers
 from maskjax.training.workdir import METRICS
@@ -53,9 +58,28 @@ def test_a_number_that_is_not_finite_is_null_so_that_every_line_is_json(tmp_path
 
 
 def test_tensorboard_events_lie_beside_them(tmp_path):
-    _log(tmp_path, 0, [1])
-    (events,) = tmp_path.glob("events.out.tfevents.*")
-    assert b"train/loss" in events.read_bytes()
+    with loggers.RunLog(tmp_path, 0, 10) as log:
+        log.write(1, "train", {"loss": 0.5})
+        log.write_figures(1, {"panel": Figure(figsize=(1, 1), dpi=20)})
+        (events,) = tmp_path.glob("events.out.tfevents.*")
+        content = events.read_bytes()
+    assert b"train/loss" in content
+    assert b"figures/panel" in content
+    assert b"PNG" in content
+
+
+def test_a_full_disk_is_an_error_at_once_and_not_a_wait_for_ever(tmp_path, monkeypatch):
+    def flush():
+        if disk.is_full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    disk = types.SimpleNamespace(is_full=False, write=len, flush=flush)
+    monkeypatch.setattr(record_writer, "open_file", lambda path: disk)
+    log = loggers.RunLog(tmp_path, 0, 10)
+    log.write(1, "train", {"loss": 0.5})
+    disk.is_full = True
+    with pytest.raises(OSError, match="No space left"):
+        log.write(2, "train", {"loss": 0.5})
 
 
 def test_without_a_terminal_progress_is_plain_lines():

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 
 import jax
 import ml_collections
@@ -25,11 +26,16 @@ def _config(**overrides):
     return config
 
 
+def _claim(config, folder):
+    with workdir.claim(config, folder):
+        pass
+
+
 @pytest.fixture
 def begun(tmp_path, monkeypatch):
     """A folder with a run that wrote a line; of a fixed revision, for others may commit."""
     monkeypatch.setattr(workdir, "git_revision", lambda: "0" * 40)
-    workdir.claim(_config(), tmp_path)
+    _claim(_config(), tmp_path)
     (tmp_path / workdir.METRICS).write_text('{"step": 1, "split": "train"}\n')
     return tmp_path
 
@@ -64,16 +70,16 @@ def test_there_is_no_git_revision_outside_a_checkout_or_without_git(tmp_path, mo
 
 def test_a_resume_keeps_the_first_record_and_adds_its_own(begun, monkeypatch, caplog):
     first = json.loads((begun / workdir.CONFIG).read_text())
-    workdir.claim(_config(log_every_steps=1), begun)
+    _claim(_config(log_every_steps=1), begun)
     assert not caplog.records
     changed = {**first["versions"], "jax": "99.0", "numpy": "98.0"}
     monkeypatch.setattr(workdir, "_versions", lambda: changed)
-    workdir.claim(_config(log_every_steps=1), begun)
+    _claim(_config(log_every_steps=1), begun)
     (warning,) = caplog.messages
     assert f"versions.jax ({first['versions']['jax']} then, 99.0 now), versions.numpy (" in warning
     assert "flax" not in warning
     assert "\n" not in warning
-    workdir.claim(_config(log_every_steps=1), begun)  # the same as the last time
+    _claim(_config(log_every_steps=1), begun)  # the same as the last time
     assert len(caplog.records) == 1
     record = json.loads((begun / workdir.CONFIG).read_text())
     resumed = [start["versions"]["jax"] for start in record.pop("resumed")]
@@ -83,8 +89,8 @@ def test_a_resume_keeps_the_first_record_and_adds_its_own(begun, monkeypatch, ca
 
 
 def test_a_folder_that_another_config_may_take_forgets_the_first(tmp_path):
-    workdir.claim(_config(), tmp_path)
-    workdir.claim(_config(seed=2), tmp_path)
+    _claim(_config(), tmp_path)
+    _claim(_config(seed=2), tmp_path)
     record = json.loads((tmp_path / workdir.CONFIG).read_text())
     assert record["seeds"] == {"seed": 2}
     assert record["resumed"] == []
@@ -118,9 +124,50 @@ def test_a_key_that_only_one_config_has_counts_as_different():
 
 
 def test_a_folder_without_results_is_free_for_another_config(tmp_path):
-    workdir.claim(_config(), tmp_path)
+    _claim(_config(), tmp_path)
     workdir.check(_config(seed=2), tmp_path)
     workdir.check(_config(), tmp_path / "not there yet")
+
+
+HOLD = """
+import pathlib, sys
+from maskjax.training import workdir
+
+with workdir.claim({"seed": 1}, pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_folder_is_one_run_s_until_its_process_ends_even_by_kill(tmp_path):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout.readline() == "held\n"
+    held = (tmp_path / workdir.CONFIG).read_bytes()
+    with pytest.raises(ValueError, match="is in use by another run: wait for its end, or choose"):
+        _claim(_config(), tmp_path)
+    assert (tmp_path / workdir.CONFIG).read_bytes() == held
+    holder.kill()
+    holder.communicate()
+    _claim(_config(), tmp_path)
+
+
+def test_results_that_came_after_the_check_are_seen(begun):
+    with pytest.raises(ValueError, match=r"another config: seed \(1 there, 2 here\)"):
+        _claim(_config(seed=2), begun)
+
+
+def test_a_config_json_of_something_else_is_left_alone(tmp_path):
+    other = tmp_path / workdir.CONFIG
+    for content in ('{"model_type": "bert"}', "[]", "no json"):
+        other.write_text(content)
+        with pytest.raises(ValueError, match=r"config\.json is not maskjax's: choose another"):
+            workdir.check(_config(), tmp_path)
+        assert other.read_text() == content
 
 
 def test_a_file_or_an_unreadable_config_is_refused(begun):

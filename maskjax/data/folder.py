@@ -128,14 +128,15 @@ def _open(
 
 def _list_files(root: pathlib.Path) -> tuple[list[str], dict[str, list[str]]]:
     """Return the images directly in a folder, and those below each of its sub-folders, sorted."""
-    flat, classes, seen = [], collections.defaultdict(list), set()
+    flat, classes = [], collections.defaultdict(list)
+    above: dict[str, frozenset[str]] = {}  # the folders that lead to one, links resolved
     for parent, folders, files in os.walk(root, followlinks=True):
-        where = os.path.realpath(parent)
-        if where in seen:  # by a link to a folder above it, or beside it
+        where, leading = os.path.realpath(parent), above.pop(parent, frozenset())
+        if where in leading:  # a link has led back
             folders.clear()
             continue
-        seen.add(where)
         folders[:] = sorted(entry for entry in folders if not entry.startswith("."))
+        above |= {os.path.join(parent, entry): leading | {where} for entry in folders}
         below = pathlib.PurePath(parent).relative_to(root).parts
         for file in sorted(files):
             if file.lower().endswith(SUFFIXES) and not file.startswith("."):

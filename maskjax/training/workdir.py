@@ -164,7 +164,8 @@ def check(config: Any, workdir: str | Path) -> Path:
 def _is_ours(path: Path) -> bool:
     """Whether a config.json is one that `claim` wrote."""
     with contextlib.suppress(OSError, ValueError):
-        return "config" in json.loads(path.read_text())
+        record = json.loads(path.read_text())
+        return isinstance(record, dict) and "config" in record
     return False
 
 

@@ -112,8 +112,11 @@ def test_ambiguous_layouts_are_refused(image_folder):
         _build(root)
 
 
-def test_a_link_back_to_a_folder_above_adds_nothing(image_folder):
-    root = image_folder({"a/0.png": _SIZE, "b/1.png": _SIZE})
+def test_links_are_followed_but_one_back_to_a_folder_above_adds_nothing(image_folder):
+    elsewhere = image_folder({"0.png": _SIZE}, name="elsewhere")
+    root = image_folder({"b/1.png": _SIZE})
+    (root / "a").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(root)
     (root / "latest").symlink_to(root)
     splits = open_splits(f"folder:{root}", Settings())
     assert (len(splits.train), splits.train.class_names) == (2, ("a", "b"))

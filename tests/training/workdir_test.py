@@ -163,7 +163,7 @@ def test_results_that_came_after_the_check_are_seen(begun):
 
 def test_a_config_json_of_something_else_is_left_alone(tmp_path):
     other = tmp_path / workdir.CONFIG
-    for content in ('{"model_type": "bert"}', "[]", "no json"):
+    for content in ('{"model_type": "bert"}', "7", "no json"):
         other.write_text(content)
         with pytest.raises(ValueError, match=r"config\.json is not maskjax's: choose another"):
             workdir.check(_config(), tmp_path)

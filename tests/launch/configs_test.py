@@ -95,9 +95,7 @@ def test_one_and_four_devices_train_alike_on_the_real_pipeline(load_config, tmp_
     [
         ("default", (8, 8, 1)),
         ("fashion_mnist", (28, 28, 1)),
-        ("cifar10", (32, 32, 3)),
         ("imagenet_vit_b16", (224, 224, 3)),
-        ("imagenet_vit_h14", (224, 224, 3)),
         ("signal", (256, 2)),
         ("volume", (16, 16, 16, 1)),
     ],

@@ -206,11 +206,10 @@ def _choose(
     """Return the candidate with the best accuracy on a held-out tenth, and its weights."""
     is_held_out = _held_out(indices, seed)
     features, held_out = rotated.features[~is_held_out], rotated.features[is_held_out]
+    fitted = indices[~is_held_out]
     best_accuracy, best = -1.0, (candidates[0], solution)
     for l2 in sorted(candidates, reverse=True):  # from strong to weak, each a start for the next
-        solution = _solve(
-            features, rotated.variances, indices[~is_held_out], solution, l2, max_iter
-        )
+        solution = _solve(features, rotated.variances, fitted, solution, l2, max_iter)
         scores = held_out @ solution.weights.astype(np.float32) + solution.bias[None, :]
         accuracy = (scores.argmax(axis=1) == indices[is_held_out]).mean()
         if accuracy > best_accuracy:

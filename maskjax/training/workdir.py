@@ -137,7 +137,7 @@ def check(config: Any, workdir: str | Path) -> Path:
 
     Raises:
         ValueError: it holds results of another config (the message names the keys that differ), or
-            is no folder, or its config.json cannot be read.
+            is no folder, or its config.json cannot be read or is not of a run.
     """
     workdir = Path(workdir)
     if workdir.exists() and not workdir.is_dir():

@@ -71,8 +71,8 @@ def reconstruction_panel(
         The figure.
 
     Raises:
-        ValueError: There is no example, shapes differ or have another rank, an array holds no
-            floats, or the numbers of labels, titles or slices do not fit.
+        ValueError: There is no example, shapes (that of `is_hidden` too) differ or have another
+            rank, an array holds no floats, or the numbers of labels, titles or slices do not fit.
     """
     columns = _checked_columns(original, seen, prediction, pasted)
     num_examples, *shape = columns[0].shape

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from maskjax.masking.shapes import check_keys
+from maskjax.masking.checks import check_keys
 from maskjax.typing import Array, Bool, Float, Key, Shaped
 
 # Folded into keys, so that a rule given the same keys draws its noise from other bits.

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from maskjax.masking.shapes import check_shapes
+from maskjax.masking.checks import check_shapes
 from maskjax.typing import Array, Bool, Float, Int
 
 

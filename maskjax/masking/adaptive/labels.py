@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from maskjax.masking.adaptive.entries import check_entries, sum_entries
-from maskjax.masking.shapes import check_shapes
+from maskjax.masking.checks import check_shapes
 from maskjax.typing import Array, Bool, Float, Int, Key
 
 STARTS = ("uniform", "normal")

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from maskjax.masking.checks import check_keys, check_shapes
 from maskjax.masking.core import example_keys
-from maskjax.masking.shapes import check_keys, check_shapes
 from maskjax.masking.text.words import run_firsts, run_starts
 from maskjax.typing import Array, Bool, Int, Key
 

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from maskjax.masking.checks import check_shapes
 from maskjax.masking.core import grid_length
 from maskjax.masking.registry import register
-from maskjax.masking.shapes import check_shapes
 from maskjax.typing import Array, Bool, Float, Int, Key
 
 # Folded into keys, so that a rule given the same keys draws its noise from other bits.

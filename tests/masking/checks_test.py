@@ -1,0 +1,52 @@
+"""What arguments may be: arrays, NumPy arrays, lists, numbers; flags are boolean."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from maskjax.masking import checks
+
+
+@pytest.mark.parametrize("values", [[[1, 2]], ((1, 2),), np.array([[1, 2]]), jnp.array([[1, 2]])])
+def test_lists_and_numpy_arrays_are_arrays(values):
+    array = checks.as_array("ids", values)
+    assert isinstance(array, jax.Array)
+    assert array.tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (None, "ids is None: give an array"),
+        ("ab", "ids is 'ab': give an array"),
+        ([[1], [2, 3]], "ids of type list makes no array: give numbers, in rows of one length"),
+        (object(), "ids of type object makes no array"),
+    ],
+)
+def test_what_makes_no_array_is_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        checks.as_array("ids", values)
+
+
+@pytest.mark.parametrize("flags", [[True, False], np.array([True, False])])
+def test_flags_are_boolean(flags):
+    assert checks.as_flags("is_valid", flags).tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("flags", "advice"),
+    [
+        ([1, 0], "holds int32: .*give numpy.array.is_valid. == 1"),
+        (np.array([1, 0], np.int8), "holds int8: .*give is_valid == 1"),
+        (jnp.array([1, 0]), "holds int32: .*give is_valid == 1"),
+        ([0.0, -1e9], "holds float32: flags are boolean; compare"),
+        (jnp.array([0.0, -1e9], jnp.bfloat16), "holds bfloat16: flags are boolean; compare"),
+    ],
+)
+def test_numbers_are_no_flags_traced_or_not(flags, advice):
+    with pytest.raises(ValueError, match=advice):
+        checks.as_flags("is_valid", flags)
+    if isinstance(flags, jax.Array):
+        with pytest.raises(ValueError, match=advice):
+            jax.eval_shape(lambda flags: checks.as_flags("is_valid", flags), flags)

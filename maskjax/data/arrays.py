@@ -8,7 +8,7 @@ import numpy as np
 
 from maskjax.data import idx
 from maskjax.data.settings import Settings
-from maskjax.data.sources import Record, Source, Splits, refuse_argument, register
+from maskjax.data.sources import Record, Source, Splits, digest, refuse_argument, register
 from maskjax.typing import Int, Shaped
 
 MAX_CLASSES = 2**20
@@ -55,6 +55,9 @@ class ArraySource(Source):
 
     def labels(self) -> Int[np.ndarray, "N"] | None:
         return self._labels
+
+    def fingerprint(self) -> str:
+        return digest(super().fingerprint(), self._inputs, self._labels)
 
 
 def _value_range(inputs: np.ndarray) -> tuple[float, float] | None:

@@ -4,13 +4,15 @@ import collections
 import concurrent.futures
 import os
 import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from absl import logging
 
 from maskjax.data.images import EncodedImage, Header, UndecodableError, read_header
 from maskjax.data.settings import Settings
-from maskjax.data.sources import Record, Source, Splits, register
+from maskjax.data.sources import Record, Source, Splits, digest, register
 from maskjax.typing import Int
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -32,6 +34,7 @@ class FolderSource(Source):
         labels: class of each file, or None.
         class_names: names of the classes; None without labels.
         shape: (H, W, C), None where the files differ or were not looked at.
+        root: the folder that they lie in.
         skipped: what is wrong with each file that was left out.
     """
 
@@ -41,6 +44,7 @@ class FolderSource(Source):
         labels: Int[np.ndarray, "N"] | None,
         class_names: tuple[str, ...] | None,
         shape: tuple[int | None, ...],
+        root: str,
         skipped: frozenset[str] = frozenset(),
     ):
         self._paths = paths
@@ -48,6 +52,7 @@ class FolderSource(Source):
         self.class_names = class_names
         self.num_classes = None if class_names is None else len(class_names)
         self.shape = shape
+        self._root = root
         self.skipped = skipped
 
     def __len__(self) -> int:
@@ -60,6 +65,30 @@ class FolderSource(Source):
 
     def labels(self) -> Int[np.ndarray, "N"] | None:
         return self._labels
+
+    def fingerprint(self) -> str:
+        """Hash the files' names below the folder, and the sizes of a fixed sample of them."""
+        names = [path[len(self._root) :] for path in self._paths]
+        sizes = _in_threads(_size_of, [self._paths[index] for index in _sample(len(self))])
+        return digest(super().fingerprint(), names, sizes)
+
+
+def _size_of(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:  # it is gone: other data
+        return -1
+
+
+def _sample(count: int) -> list[int]:
+    """Return the indices of all files, or of as many as are looked at one by one."""
+    return np.linspace(0, count - 1, min(count, _MAX_CHECKED)).astype(int).tolist()
+
+
+def _in_threads(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+    """Apply a function in threads, which hide the latency of a network file system."""
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        return list(pool.map(function, items))
 
 
 @register("folder")
@@ -123,7 +152,7 @@ def _open(
     if skipped:
         paths = [path for path, good in zip(paths, is_good) if good]
         labels = None if labels is None else labels[is_good]
-    return FolderSource(paths, labels, known if classes else None, shape, skipped)
+    return FolderSource(paths, labels, known if classes else None, shape, str(root), skipped)
 
 
 def _list_files(root: pathlib.Path) -> tuple[list[str], dict[str, list[str]]]:
@@ -149,10 +178,8 @@ def _check_headers(
 ) -> tuple[np.ndarray, tuple[int | None, ...], frozenset[str]]:
     """Open files' headers: which are good, the shape (None where they differ), what is wrong."""
     is_good = np.ones(len(paths), bool)
-    checked = np.arange(len(paths))
     needs_all = not (settings.size and settings.channels)
-    if not needs_all and len(paths) > _MAX_CHECKED:
-        checked = np.linspace(0, len(paths) - 1, _MAX_CHECKED).astype(int)
+    checked = np.arange(len(paths)) if needs_all else np.array(_sample(len(paths)))
 
     def check(index: int) -> Header | UndecodableError:
         try:
@@ -160,9 +187,7 @@ def _check_headers(
         except UndecodableError as error:
             return error
 
-    # Threads hide the latency of a network file system.
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        results = list(pool.map(check, checked.tolist()))
+    results = _in_threads(check, checked.tolist())
     errors = [result for result in results if isinstance(result, UndecodableError)]
     if errors:
         message = f"{name}: {len(errors)} of {len(checked)} files are bad; first: {errors[0]}"

@@ -3,7 +3,7 @@
 import numpy as np
 
 from maskjax.data.settings import Settings
-from maskjax.data.sources import Record, Source, Splits, refuse_argument, register
+from maskjax.data.sources import Record, Source, Splits, digest, refuse_argument, register
 from maskjax.typing import Float, Int
 
 WAVEFORMS = ("sine", "square", "triangle", "sawtooth", "pulse")
@@ -56,6 +56,10 @@ class PhotoCrops(Source):
         top = rng.integers(photo.shape[0] - height + 1)
         left = rng.integers(photo.shape[1] - width + 1)
         return Record(photo[top : top + height, left : left + width])
+
+    def fingerprint(self) -> str:
+        drawn = (self._sides, self._scales, self._split)
+        return digest(super().fingerprint(), *drawn, *self._photos)
 
 
 @register("photos")
@@ -110,6 +114,9 @@ class Signals(Source):
 
     def labels(self) -> Int[np.ndarray, "N"]:
         return (np.arange(self._count) % len(WAVEFORMS)).astype(np.int32)
+
+    def fingerprint(self) -> str:
+        return digest(super().fingerprint(), "signals", self._seed, self._split)
 
 
 def waveform(label: int, phase: Float[np.ndarray, "T C"]) -> Float[np.ndarray, "T C"]:
@@ -173,6 +180,9 @@ class Volumes(Source):
 
     def labels(self) -> Int[np.ndarray, "N"]:
         return (np.arange(self._count) % len(SOLIDS)).astype(np.int32)
+
+    def fingerprint(self) -> str:
+        return digest(super().fingerprint(), "volumes", self._seed, self._split)
 
 
 def is_inside(label: int, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Random access to examples: what a source is, the registry of sources, and held-out splits."""
 
 import abc
+import hashlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -12,6 +13,9 @@ from maskjax.typing import Int
 
 # Subsets are the same for every training seed, so that runs of different seeds are comparable.
 _SUBSET_SEED = 20_220_101
+
+# An array of more bytes is judged by so many bytes of evenly spaced rows (sha256: 0.2 s).
+_MAX_HASHED = 2**28
 
 
 class Record(NamedTuple):
@@ -51,6 +55,30 @@ class Source(abc.ABC):
     def labels(self) -> Int[np.ndarray, "N"] | None:
         """Return all labels, or None where there are none or reading them would be slow."""
         return None
+
+    def fingerprint(self) -> str:
+        """Return a hash by which other data are noticed, wherever they lie; cheap to compute.
+
+        This one knows the number of examples, their shape and the classes; sources that can add
+        what they hold.
+        """
+        return digest(len(self), self.shape, self.num_classes, self.class_names)
+
+
+def digest(*parts: object) -> str:
+    """Return a hash of arrays, of bytes and of anything that its `repr` tells apart."""
+    found = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            found.update(repr((part.dtype.str, part.shape)).encode())
+            if part.nbytes > _MAX_HASHED:
+                count = max(1, len(part) * _MAX_HASHED // part.nbytes)
+                part = part[np.linspace(0, len(part) - 1, count).astype(int)]
+            found.update(np.ascontiguousarray(part).data.cast("B") if part.size else b"")
+        else:
+            content = part if isinstance(part, bytes) else repr(part).encode()
+            found.update(b"%d:" % len(content) + content)
+    return found.hexdigest()[:32]
 
 
 class Splits(NamedTuple):
@@ -131,6 +159,9 @@ class Subset(Source):
     def labels(self) -> Int[np.ndarray, "N"] | None:
         labels = self._source.labels()
         return None if labels is None else labels[self._indices]
+
+    def fingerprint(self) -> str:
+        return digest(self._source.fingerprint(), self._indices)
 
 
 def take(source: Source, count: int) -> Source:

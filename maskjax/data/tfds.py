@@ -8,7 +8,7 @@ from etils import epath
 
 from maskjax.data.images import EncodedImage
 from maskjax.data.settings import Settings, unknown_name
-from maskjax.data.sources import Record, Source, Splits, register
+from maskjax.data.sources import Record, Source, Splits, digest, register
 
 EVAL_SPLITS = ("validation", "val", "test", "eval")
 
@@ -22,13 +22,22 @@ class TfdsSource(Source):
         input_key: the feature that is the input: an image or an array.
         label_key: the feature that is the class, or None.
         name: for messages.
+        files: names and sizes of the files, and whatever else tells this split from another.
     """
 
-    def __init__(self, records, features, input_key: str, label_key: str | None, name: str):
+    def __init__(
+        self,
+        records,
+        features,
+        input_key: str,
+        label_key: str | None,
+        name: str,
+        files: tuple[Any, ...] = (),
+    ):
         import tensorflow_datasets as tfds  # slow to import
 
         self._records, self._features, self._name = records, features, name
-        self._input_key, self._label_key = input_key, label_key
+        self._input_key, self._label_key, self._files = input_key, label_key, files
         feature = features[input_key]
         self._is_image = isinstance(feature, tfds.features.Image)
         self._decoders = {input_key: tfds.decode.SkipDecoding()} if self._is_image else None
@@ -62,6 +71,9 @@ class TfdsSource(Source):
             inputs = inputs[..., None]
         return Record(inputs, None if self._label_key is None else int(example[self._label_key]))
 
+    def fingerprint(self) -> str:
+        return digest(super().fingerprint(), self._input_key, self._label_key, self._files)
+
 
 @register("tfds")
 def tfds(argument: str, settings: Settings) -> Splits:
@@ -90,11 +102,17 @@ def tfds(argument: str, settings: Settings) -> Splits:
     keys = [key for key in (input_key, label_key) if key is not None]
     features = tfds.features.FeaturesDict({key: builder.info.features[key] for key in keys})
     train, *others = (
-        TfdsSource(records[part], features, input_key, label_key, name)
+        TfdsSource(records[part], features, input_key, label_key, name, _files(builder, part))
         for part in ("train", *EVAL_SPLITS)
         if part in records
     )
     return Splits(train, others[0] if others else None)
+
+
+def _files(builder, part: str) -> tuple[Any, ...]:
+    """Return what a split is called and how large its files are."""
+    paths = [epath.Path(path) for path in builder.info.splits[part].filepaths]
+    return (builder.info.full_name, *((path.name, path.stat().length) for path in paths))
 
 
 def _choose_features(info, name: str) -> tuple[str, str | None]:

@@ -208,3 +208,27 @@ def test_examples_to_show_are_the_first_that_can_be_decoded(folder_with_hidden_d
     expected = np.asarray(Image.open(root / "1.png")) / 255
     np.testing.assert_allclose(shown, expected[None], atol=1e-6)
     assert len(_build(root, **settings).examples("train", 5)) == 3
+
+
+def test_fingerprint_is_of_names_sizes_and_classes_not_of_the_place(image_folder, tmp_path):
+    def found(root):
+        return open_splits(f"folder:{root}", Settings()).train.fingerprint()
+
+    root = image_folder({"a/0.png": _SIZE, "a/1.png": _SIZE, "b/2.png": _SIZE})
+    plain = found(root)
+    moved = root.rename(tmp_path / "elsewhere")
+    assert found(f"{moved}/") == plain
+    (moved / "b" / "2.png").rename(moved / "b" / "3.png")
+    renamed = found(moved)
+    (moved / "b" / "3.png").rename(moved / "b" / "2.png")
+    (moved / "c").mkdir()
+    (moved / "a" / "0.png").rename(moved / "c" / "0.png")
+    other_class = found(moved)
+    (moved / "c" / "0.png").rename(moved / "a" / "0.png")
+    (moved / "c").rmdir()
+    assert found(moved) == plain
+    with (moved / "a" / "1.png").open("ab") as file:
+        file.write(b"trailer")
+    longer = found(moved)
+    (moved / "a" / "1.png").unlink()
+    assert len({plain, renamed, other_class, longer, found(moved)}) == 5

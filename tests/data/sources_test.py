@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from maskjax.data import sources
 from maskjax.data.arrays import ArraySource
 from maskjax.data.settings import Settings
 from maskjax.data.sources import hold_out, open_splits, take
@@ -73,3 +74,53 @@ def test_digits_are_scikit_learns():
     assert (len(source), source.shape, source.num_classes) == (1797, (8, 8, 1), 10)
     np.testing.assert_array_equal(source[5].inputs[..., 0], load_digits().images[5])
     assert source[5].label == load_digits().target[5]
+
+
+def _pixels(**changes):
+    parts = {"inputs": np.arange(60, dtype=np.uint8).reshape(5, 3, 4), "labels": [0, 1, 0, 1, 1]}
+    parts |= changes
+    return ArraySource(parts["inputs"], np.array(parts["labels"], np.int32))
+
+
+def test_fingerprints_of_arrays_tell_other_numbers_labels_dtypes_and_shapes_apart():
+    plain = _pixels()
+    inputs = np.arange(60, dtype=np.uint8).reshape(5, 3, 4)
+    assert plain.fingerprint() == _pixels(inputs=np.asfortranarray(inputs)).fingerprint()
+    changed = inputs.copy()
+    changed[4, 2, 3] = 0
+    others = [
+        _pixels(inputs=changed),
+        _pixels(inputs=inputs.reshape(5, 4, 3)),
+        _pixels(inputs=inputs.astype(np.uint16)),
+        _pixels(inputs=inputs[:4], labels=[0, 1, 0, 1]),
+        _pixels(labels=[0, 1, 1, 0, 1]),
+        take(plain, 4),
+        take(plain, 3),
+        *hold_out(plain, 0.4)[:2],
+    ]
+    prints = [source.fingerprint() for source in (plain, *others)]
+    assert len(set(prints)) == len(prints)
+
+
+def test_a_large_array_is_known_by_a_sample_of_its_rows(monkeypatch):
+    monkeypatch.setattr(sources, "_MAX_HASHED", 20)
+    inputs = np.arange(100, dtype=np.uint8).reshape(50, 2, 1)
+    plain = ArraySource(inputs).fingerprint()
+    assert plain == ArraySource(inputs.copy()).fingerprint()
+    for row in (0, 49):  # ten evenly spaced rows, the ends among them
+        changed = inputs.copy()
+        changed[row] += 1
+        assert plain != ArraySource(changed).fingerprint()
+
+
+@pytest.mark.parametrize("name", ["signals", "volumes", "photos"])
+def test_fingerprints_of_drawn_sources_tell_splits_seeds_and_sizes_apart(name):
+    size = (8,) * {"signals": 1, "photos": 2, "volumes": 3}[name]
+    first, again = (open_splits(name, Settings(size=size)) for _ in range(2))
+    assert first.train.fingerprint() == again.train.fingerprint()
+    assert first.train.fingerprint() != first.eval.fingerprint()
+    if name != "photos":
+        seeded = open_splits(f"{name}:1", Settings(size=size)).train
+        assert first.train.fingerprint() != seeded.fingerprint()
+    larger = open_splits(name, Settings(size=(9, *size[1:]))).train
+    assert first.train.fingerprint() != larger.fingerprint()

@@ -12,10 +12,14 @@ import pytest
 from PIL import Image
 
 from maskjax import data
+from maskjax.data.settings import Settings
+from maskjax.data.sources import open_splits
 
 _CHECK = """
 import sys
 from maskjax import data
+from maskjax.data.settings import Settings
+from maskjax.data.sources import open_splits
 built = data.build({"source": "tfds:tiny"}, seed=0, batch_size=2)
 next(built.train_batches())
 assert "tensorflow" not in sys.modules
@@ -168,3 +172,20 @@ def test_format_without_random_access_is_refused(tiny):
     path.write_text(path.read_text().replace('"array_record"', '"tfrecord"'))
     with pytest.raises(ValueError, match="tfds build tiny --file_format=array_record"):
         _build("tiny:1.0.0")
+
+
+def test_fingerprint_tells_versions_splits_and_files_apart_but_not_places(tiny, monkeypatch):
+    def found(version):
+        return [
+            split.fingerprint() for split in open_splits(f"tfds:tiny:{version}", Settings())[:2]
+        ]
+
+    plain = found("1.10.0")
+    assert len({*plain, *found("1.0.0")}) == 4
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tiny.rename(tiny.parent / "elsewhere")))
+    assert found("1.10.0") == plain
+    (file,) = (tiny.parent / "elsewhere" / "tiny" / "1.10.0").glob("*-test.array_record*")
+    with file.open("ab") as end:
+        end.write(b"longer")
+    assert found("1.10.0")[0] == plain[0]
+    assert found("1.10.0")[1] != plain[1]

@@ -5,6 +5,7 @@ All of them look at types and shapes alone, so that they say the same under jit 
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -51,7 +52,17 @@ def check_shapes(
             raise ValueError(f"{name} of shape {values.shape} for {of} of shape {shape}")
 
 
-def check_keys(keys: Array, num_examples: int) -> None:
-    """Refuses keys that are not one per example."""
-    if len(keys) != num_examples:
-        raise ValueError(f"{len(keys)} keys for {num_examples} examples; give one per example")
+def check_keys(keys: Any, num_examples: int | None = None) -> None:
+    """Refuses what is no typed key per example; None stands for any number of examples."""
+    split = f"jax.random.split(key, {'batch_size' if num_examples is None else num_examples})"
+    if not (isinstance(keys, Array) and jnp.issubdtype(keys.dtype, jax.dtypes.prng_key)):
+        what = f"{keys.dtype}{list(keys.shape)}" if hasattr(keys, "dtype") else type(keys).__name__
+        raise ValueError(
+            f"keys are {what}: give typed ones, {split} with key = jax.random.key(seed), or "
+            "jax.random.wrap_key_data of legacy ones"
+        )
+    if keys.ndim != 1 or num_examples not in (None, len(keys)):
+        given = "one key" if keys.ndim == 0 else f"{keys.size} keys"
+        shape = f" of shape {keys.shape}" if keys.ndim > 1 else ""
+        examples = "the" if num_examples is None else num_examples
+        raise ValueError(f"{given}{shape} for {examples} examples; give one per example, {split}")

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from maskjax.masking.checks import as_array, as_flags, check_keys, check_shapes
 from maskjax.masking.core import cut_counts
 from maskjax.typing import Array, Bool, Float, Int, Key
 
@@ -147,26 +148,29 @@ def unmask_step(
     """Draws a token for each hidden position, keeps the most confident ones and remasks the rest.
 
     With both temperatures 0 this is the low-confidence remasking of Nie et al. 2025 (LLaDA, section
-    2.4 and the released code, which draws in float64 where this draws in the logits' dtype).
+    2.4 and the released code, which draws in float64 where this draws in float32).
     `token_temperature=1` and `choice_temperature=4.5 * (1 - r)` at progress r = (step + 1) / steps
     is Chang et al. 2022 (MaskGIT, section 3.2). Confidence is that of the drawn token without
     temperature, in both. What was visible or revealed before is never hidden again.
 
     Args:
         state: tokens and flags before the step.
-        logits: the model's, for `state.tokens`. Set those of the mask token to -inf where the model
-            may predict it.
+        logits: the model's, for `state.tokens`, raised to float32 where they are below: bfloat16
+            cannot tell likely tokens apart, and its noise is coarse. Set those of the mask token
+            to -inf where the model may predict it.
         keys: one key per example, fresh for each step.
         num_unmasked: positions to reveal, one count or one per example; more than are hidden means
             all of them.
-        token_temperature: tokens are drawn from softmax(logits / temperature); at 0 the likeliest.
+        token_temperature: static; tokens are drawn from softmax(logits / temperature), at 0 the
+            likeliest.
         choice_temperature: of the Gumbel noise on the confidence, see `noisy_confidence`.
 
     Returns:
         The state after the step.
 
     Raises:
-        ValueError: a temperature below 0.
+        ValueError: a temperature below 0 or a traced one for tokens; flags that are not boolean;
+            logits or keys that do not match the tokens.
 
     Examples:
         >>> state = Unmasking(jnp.array([[9, 9, 2]]), jnp.array([[True, True, False]]))
@@ -176,8 +180,18 @@ def unmask_step(
         >>> state.tokens.tolist(), state.is_masked.astype(int).tolist()
         ([[9, 1, 2]], [[1, 0, 0]])
     """
+    if isinstance(token_temperature, jax.core.Tracer):
+        raise ValueError("token_temperature is traced: give a number that is known at compile time")
     if token_temperature < 0:
         raise ValueError(f"token_temperature {token_temperature} must be at least 0")
+    state = Unmasking(as_array("tokens", state.tokens), as_flags("is_masked", state.is_masked))
+    logits = _wide("logits", logits)
+    check_shapes("tokens", state.tokens.shape, is_masked=state.is_masked)
+    if logits.ndim != 3 or logits.shape[:2] != state.tokens.shape:
+        raise ValueError(
+            f"logits of shape {logits.shape} for tokens of shape {state.tokens.shape}: give [B L V]"
+        )
+    check_keys(keys, len(logits))
     token_keys, choice_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
     if token_temperature > 0:
         gumbel = jax.vmap(lambda key: jax.random.gumbel(key, logits.shape[1:], logits.dtype))
@@ -204,15 +218,15 @@ def noisy_confidence(
     higher it is, the more random ones.
 
     Args:
-        log_probs: log-probabilities of the drawn tokens.
+        log_probs: log-probabilities of the drawn tokens, raised to float32 where they are below.
         keys: one key per example.
         temperature: at least 0; may be traced.
 
     Returns:
-        The confidence of each position.
+        The confidence of each position, float32 at least.
 
     Raises:
-        ValueError: a temperature below 0.
+        ValueError: a temperature below 0, or keys that are not one per example.
 
     Examples:
         >>> keys = jax.random.split(jax.random.key(0), 1)
@@ -221,6 +235,8 @@ def noisy_confidence(
     """
     if isinstance(temperature, int | float) and temperature < 0:
         raise ValueError(f"temperature {temperature} must be at least 0")
+    log_probs = _wide("log_probs", log_probs)
+    check_keys(keys, len(log_probs))
     length, dtype = log_probs.shape[1], log_probs.dtype
     return log_probs + temperature * jax.vmap(
         lambda key: jax.random.gumbel(key, (length,), dtype)
@@ -235,7 +251,8 @@ def most_confident(
     """The hidden positions that a step reveals: score, then cut, the other way round.
 
     Args:
-        confidence: of each position; what it is at visible ones does not matter.
+        confidence: of each position; what it is at visible ones does not matter. -inf and NaN are
+            revealed last.
         is_masked: True = hidden.
         num_unmasked: positions to reveal, one count or one per example; more than are hidden means
             all of them, fewer than 0 none.
@@ -243,12 +260,24 @@ def most_confident(
     Returns:
         True where a position is revealed; among equals the later ones.
 
+    Raises:
+        ValueError: flags that are not boolean, or not one for each confidence.
+
     Examples:
         >>> is_masked = jnp.array([[True, False, True, True]])
         >>> most_confident(jnp.array([[-3.0, 0.0, -1.0, -2.0]]), is_masked, 2).astype(int).tolist()
         [[0, 0, 1, 1]]
     """
-    # A hidden position of confidence -inf can still be revealed, after all others.
-    confidence = jnp.maximum(confidence, jnp.finfo(confidence.dtype).min)
+    confidence, is_masked = as_array("confidence", confidence), as_flags("is_masked", is_masked)
+    check_shapes("confidence", confidence.shape, is_masked=is_masked)
+    # A hidden position of confidence -inf or NaN can still be revealed, after all others.
+    lowest = jnp.finfo(confidence.dtype).min
+    confidence = jnp.where(confidence > lowest, confidence, lowest)
     counts = jnp.broadcast_to(jnp.asarray(num_unmasked), (len(confidence),))
     return cut_counts(jnp.where(is_masked, confidence, -jnp.inf), counts)
+
+
+def _wide(name: str, values: Array) -> Array:
+    """In float32 at least: noise and comparisons in fewer bits change what is drawn."""
+    values = as_array(name, values)
+    return values.astype(jnp.promote_types(values.dtype, jnp.float32))

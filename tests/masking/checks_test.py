@@ -7,6 +7,8 @@ import pytest
 
 from maskjax.masking import checks
 
+KEYS = jax.random.split(jax.random.key(0), 3)
+
 
 @pytest.mark.parametrize("values", [[[1, 2]], ((1, 2),), np.array([[1, 2]]), jnp.array([[1, 2]])])
 def test_lists_and_numpy_arrays_are_arrays(values):
@@ -50,3 +52,20 @@ def test_numbers_are_no_flags_traced_or_not(flags, advice):
     if isinstance(flags, jax.Array):
         with pytest.raises(ValueError, match=advice):
             jax.eval_shape(lambda flags: checks.as_flags("is_valid", flags), flags)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (KEYS[0], "^one key for 3 examples; give one per example, jax.random.split"),
+        (KEYS[:2], "^2 keys for 3 examples"),
+        (KEYS[:, None], r"^3 keys of shape \(3, 1\) for 3 examples"),
+        (jax.random.PRNGKey(0), r"^keys are uint32\[2\]: give typed ones"),
+        (0, "^keys are int: give typed ones"),
+    ],
+)
+def test_keys_are_one_for_each_example(keys, message):
+    checks.check_keys(KEYS, 3)
+    checks.check_keys(KEYS)
+    with pytest.raises(ValueError, match=message):
+        checks.check_keys(keys, 3)

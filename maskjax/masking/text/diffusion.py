@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from maskjax.masking.checks import check_shapes
+from maskjax.masking.checks import as_array, as_flags, check_keys, check_shapes
 from maskjax.masking.core import grid_length
 from maskjax.masking.registry import register
 from maskjax.typing import Array, Bool, Float, Int, Key
@@ -20,7 +20,7 @@ def token_probabilities(
     grid: tuple[int, ...],
     num_masked: int | Int[Array, ""],
     *,
-    probabilities: Float[Array, "L"] | Float[Array, ""],
+    probabilities: int | float | Float[Array, "L"] | Float[Array, ""],
 ) -> Float[Array, "L"]:
     """Hides each position with a probability of its own, independently of the others.
 
@@ -48,9 +48,11 @@ def token_probabilities(
         [0, 1, 1, 0, 1]
     """
     length = grid_length(grid)
+    probabilities = as_array("probabilities", probabilities)
     if probabilities.shape not in ((), (length,)):
         raise ValueError(
-            f"probabilities of shape {probabilities.shape} for {length} positions of grid {grid}"
+            f"probabilities of shape {probabilities.shape} for {length} positions of grid {grid}: "
+            "give one number, or one per position"
         )
     drawn, noise = jax.random.uniform(key, (2, length))
     probabilities = jnp.broadcast_to(probabilities, (length,))
@@ -80,7 +82,8 @@ def diffusion_ratio(
         Probabilities from eps to 1: `probabilities` of `token_probabilities`.
 
     Raises:
-        ValueError: eps outside (0, 1), or one of index and batch_size without the other.
+        ValueError: eps outside (0, 1), one of index and batch_size without the other, or keys or
+            an index that are not one per example.
 
     Examples:
         >>> keys = jax.random.split(jax.random.key(0), 4)
@@ -92,8 +95,11 @@ def diffusion_ratio(
         raise ValueError(f"eps {eps} must lie strictly between 0 and 1; LLaDA uses 0.001")
     if (index is None) != (batch_size is None):
         raise ValueError(f"index {index}, batch_size {batch_size}: give both or neither")
+    check_keys(keys)
     t = jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, _FOLD)))(keys)
     if index is not None and batch_size is not None:
+        index = as_array("index", index)
+        check_shapes("keys", keys.shape, index=index)
         t = (t + index) / batch_size
     return (1 - eps) * t + eps
 
@@ -125,14 +131,15 @@ def diffusion_weights(
 
     Args:
         is_masked: True = hidden.
-        ratio: p, from `diffusion_ratio`.
+        ratio: p, from `diffusion_ratio`; weights are float32 whatever its dtype.
         is_candidate: positions that could have been hidden (no padding, no prompt); None for all.
 
     Returns:
         The DiffusionWeights.
 
     Raises:
-        ValueError: a ratio that is not one per example, or candidates of another shape.
+        ValueError: a ratio that is not one per example, flags that are not boolean, or candidates
+            of another shape.
 
     Examples:
         >>> is_masked, ratio = jnp.array([[True, False], [True, True]]), jnp.array([0.25, 0.5])
@@ -140,9 +147,12 @@ def diffusion_weights(
         >>> loss_weights.tolist(), float(weight_sum)
         ([[4.0, 0.0], [2.0, 2.0]], 4.0)
     """
-    check_shapes("examples", is_masked.shape[:1], ratio=ratio)
-    check_shapes("is_masked", is_masked.shape, is_candidate=is_candidate)
+    is_masked, ratio = as_flags("is_masked", is_masked), as_array("ratio", ratio)
     if is_candidate is None:
         is_candidate = jnp.ones_like(is_masked)
-    weights = jnp.where(is_masked & is_candidate, 1 / ratio[:, None], 0.0)
-    return DiffusionWeights(weights, is_candidate.sum(dtype=ratio.dtype))
+    is_candidate = as_flags("is_candidate", is_candidate)
+    check_shapes("examples", is_masked.shape[:1], ratio=ratio)
+    check_shapes("is_masked", is_masked.shape, is_candidate=is_candidate)
+    weights = jnp.where(is_masked & is_candidate, 1 / ratio.astype(jnp.float32)[:, None], 0.0)
+    # Counted in whole numbers: float16 ends at 65504, and float32 adds ones up to 2^24.
+    return DiffusionWeights(weights, is_candidate.sum(dtype=jnp.int32).astype(jnp.float32))

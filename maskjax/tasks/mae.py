@@ -207,8 +207,9 @@ class MaskedPatches:
             step: Training step.
 
         Returns:
-            All [B, *shape]: "seen" (what the model received, NaN where nothing), "prediction",
-            "pasted" (prediction where hidden, input where visible), and bool "is_hidden".
+            All [B, *shape]: "seen" (what the model received, 0 where nothing), "prediction",
+            "pasted" (prediction where hidden, input where visible), and bool "is_hidden" and
+            "is_absent" (where the model received nothing).
         """
         batch = {"inputs": inputs}
         patches, prediction, hidden = self._forward(params, batch, keys, step, train=False)
@@ -217,11 +218,14 @@ class MaskedPatches:
             prediction = prediction * scale + mean
         is_masked = hidden.is_masked[..., None]
         seen = self._corrupt(patches, hidden, keys)
-        if self.fill in ("drop", "token"):
-            seen = jnp.where(is_masked, jnp.nan, patches)
         pasted = jnp.where(is_masked, prediction, patches)
         is_hidden = jnp.broadcast_to(is_masked, patches.shape)
-        parts = {"seen": seen, "prediction": prediction, "pasted": pasted, "is_hidden": is_hidden}
+        # A flag and no NaN, which would end a program that JAX_DEBUG_NANS watches.
+        is_absent = is_hidden & (self.fill in ("drop", "token"))
+        parts = {
+            "seen": jnp.where(is_absent, 0, seen), "prediction": prediction, "pasted": pasted,
+            "is_hidden": is_hidden, "is_absent": is_absent,
+        }  # fmt: skip
         return {name: unpatchify(part, self.shape, self.patch_size) for name, part in parts.items()}
 
 

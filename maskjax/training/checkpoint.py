@@ -35,6 +35,10 @@ def _checksums(tree: PyTree) -> dict[str, int]:
     return {name: checksum(array) for name, array in named_leaves(tree).items()}
 
 
+def _is_news(record: Any) -> bool:
+    return not str(record.msg).startswith("Given directory is read only")
+
+
 class DamagedCheckpointError(Exception):
     """A checkpoint that cannot be read, or whose content is not what was saved."""
 
@@ -78,6 +82,8 @@ class Checkpoints(contextlib.AbstractContextManager):
             value = metrics.get("loss")
             return value if value is not None and math.isfinite(value) else math.inf
 
+        # Orbax warns of `read_only`, which is asked for here.
+        logging.get_absl_logger().addFilter(_is_news)
         best = BestN(get_metric_fn=loss, reverse=True, n=1, keep_checkpoints_without_metrics=False)
         self._manager = _Manager(
             self.directory,

@@ -133,10 +133,11 @@ def reconstructions(
         )
     return evaluation.reconstruction_panel(
         data.denormalise(inputs),
-        data.denormalise(parts["seen"]),
+        np.where(parts["is_absent"], np.nan, data.denormalise(parts["seen"])),
         data.denormalise(parts["prediction"]),
         data.denormalise(parts["pasted"]),
         is_hidden=np.asarray(parts["is_hidden"]),
+        dim_visible=config.loss.on == "masked",
         labels=labels,
         note=note,
     )

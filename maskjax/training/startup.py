@@ -130,7 +130,9 @@ def guard(main: Callable[[], None]) -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    say("error: " + " ".join(message.split()), sys.stderr)
+    # Line by line, for a path may hold two spaces.
+    lines = filter(None, map(str.strip, message.splitlines()))
+    say("error: " + " ".join(lines), sys.stderr)
     sys.exit(USER_ERROR)
 
 

@@ -111,6 +111,14 @@ def test_an_unknown_failure_to_write_a_checkpoint_keeps_its_traceback():
         startup.guard(lambda: _fail_to_write(errno.EIO))
 
 
+def test_a_message_on_several_lines_becomes_one_and_its_paths_stay(capsys):
+    def fail():
+        raise FileNotFoundError("no such file:\n\n  /my  pictures/a\tb.png \n; give another")
+
+    line = refusal(capsys, lambda: startup.guard(fail))
+    assert line == "error: no such file: /my  pictures/a\tb.png ; give another"
+
+
 def _fail_to_write(number):
     raise ValueError(
         'RESOURCE_EXHAUSTED: Error writing local file "run/checkpoints/3/x": Failed writing: '

@@ -155,9 +155,10 @@ def test_reconstruction_pastes_predictions_over_hidden_patches_only(build, param
     task = build(**{"loss.target": target})
     params, batch = params_of(task), batch_of(task)
     parts = jax.jit(task.reconstruct)(params, batch["inputs"], keys_of(), jnp.int32(0))
-    is_hidden = np.isnan(parts["seen"])
-    np.testing.assert_array_equal(parts["is_hidden"], is_hidden)
+    is_hidden = np.asarray(parts["is_hidden"])
+    np.testing.assert_array_equal(parts["is_absent"], is_hidden)
     assert is_hidden.mean() == 0.75
+    assert not np.asarray(parts["seen"])[is_hidden].any()
     inputs = np.asarray(batch["inputs"])
     np.testing.assert_array_equal(np.asarray(parts["seen"])[~is_hidden], inputs[~is_hidden])
     np.testing.assert_array_equal(np.asarray(parts["pasted"])[~is_hidden], inputs[~is_hidden])
@@ -197,6 +198,7 @@ def test_simmim_can_see_noise_or_zeros_in_place_of_tokens(build, params_of, fill
     changed = np.asarray(parts["seen"]) != np.asarray(batch["inputs"])
     np.testing.assert_allclose(changed.mean(), 10 / 16)  # 16 - int(16 * 0.4)
     np.testing.assert_array_equal(parts["is_hidden"], changed)
+    assert not np.asarray(parts["is_absent"]).any()
     if fill == "zero":
         assert not np.asarray(parts["seen"])[changed].any()
 

@@ -163,6 +163,7 @@ def test_reading_only_changes_nothing_even_where_another_process_saves(tmp_path,
     with Checkpoints(tmp_path, read_only=True) as checkpoints:
         assert int(checkpoints.restore(_state(0))["step"]) == 1
     assert f"{tmp_path / '2'} is damaged" in caplog.text
+    assert "read only" not in caplog.text  # which was asked for
     assert sorted(tmp_path.rglob("*")) == before
 
 

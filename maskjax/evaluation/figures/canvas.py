@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from maskjax.evaluation.figures.letters import literal
 from maskjax.typing import Array, Float, Shaped
 
 # The public functions check shapes themselves, with errors that name the argument.
@@ -50,7 +51,7 @@ def add_text(figure: Figure, left: float, top: float, text: str, **style) -> Non
     """Write text at a distance from the figure's upper left corner, in inches."""
     width, height = figure.get_size_inches()
     style = {"fontsize": 9, "color": INK, "va": "top", "ha": "left", **style}
-    figure.text(left / width, 1 - top / height, text, **style)
+    figure.text(left / width, 1 - top / height, **literal(text), **style)
 
 
 def wrapped_note(notes: list[str], width: float) -> list[str]:

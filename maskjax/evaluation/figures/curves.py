@@ -92,9 +92,9 @@ def _draw_probes(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _finish(axes: Axes, title: str, label: str) -> None:
     """Give axes their title, labels, grid and legend."""
-    axes.set_title(title, fontsize=10, color=INK, loc="left")
+    axes.set_title(title, fontsize=10, color=INK, loc="left", parse_math=False)
     axes.set_xlabel("step", fontsize=9, color=INK)
-    axes.set_ylabel(textwrap.fill(label, 36), fontsize=9, color=INK)
+    axes.set_ylabel(textwrap.fill(label, 36), fontsize=9, color=INK, parse_math=False)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.tick_params(labelsize=8, colors=INK, length=3, width=0.6)

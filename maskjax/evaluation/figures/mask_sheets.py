@@ -19,6 +19,7 @@ from maskjax.evaluation.figures.canvas import (
     fitted,
     show_image,
 )
+from maskjax.evaluation.figures.letters import literal
 from maskjax.evaluation.figures.tiles import VEIL, Block, hidden_count, tiled_figure, veiled
 from maskjax.typing import Bool, Float
 
@@ -96,6 +97,7 @@ def token_sheet(
         ValueError: There is no rule, or masks are not bool [B, L].
     """
     is_real = np.ones(len(tokens), bool) if is_real is None else is_real
+    tokens = [literal(token)["s"] for token in tokens]
     tints = [_mixed(color, "white", _TINT) for color in colors or ["white"] * len(tokens)]
     widths = [_CHARACTER * len(token) + _PADDING for token in tokens]
     width = sum(widths) + _BETWEEN * (len(tokens) - 1)
@@ -109,8 +111,9 @@ def token_sheet(
             if is_real[i]:
                 _draw_box(axes, left, widths[i], tints[i], bool(is_masked[i]))
             hue = _mixed(INK, HIDDEN, 2 * VEIL) if is_masked[i] else INK if is_real[i] else FAINT
-            style = {"fontsize": 7, "family": "monospace", "color": hue}
-            axes.text(left + widths[i] / 2, _LINE / 2, token, ha="center", va="center", **style)
+            style = {"fontsize": 7, "color": hue, "ha": "center", "va": "center"}
+            text = literal(token, "monospace")
+            axes.text(left + widths[i] / 2, _LINE / 2, **text, **style)
             left += widths[i] + _BETWEEN
 
     blocks = {}

@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from maskjax.evaluation.figures.canvas import (
-    BROKEN,
     FAINT,
     HIDDEN,
     INK,
@@ -26,12 +25,21 @@ from maskjax.evaluation.figures.canvas import (
     show_image,
     wrapped_note,
 )
+from maskjax.evaluation.figures.letters import one_line, width_of
 from maskjax.typing import Bool, Float
 
 TITLES = ("original", "seen by the model", "prediction", "prediction + visible part")
 _ARGUMENTS = ("original", "seen", "prediction", "pasted")
 _TITLE = 0.3
 _GAP = 0.08
+_LABEL_SIZE = 8  # points
+_LABEL_LETTERS = 40
+# How much of the prediction shows where it was never asked for.
+_DIMMED = 0.2
+_DIMMED_NOTE = (
+    "The prediction is dimmed where the model saw the input: the loss counts hidden parts only, so "
+    "the model never learns these."
+)
 
 
 def reconstruction_panel(
@@ -41,6 +49,7 @@ def reconstruction_panel(
     pasted: AnyArray,
     *,
     is_hidden: AnyArray | None = None,
+    dim_visible: bool = True,
     labels: Sequence[str] | None = None,
     titles: Sequence[str] = TITLES,
     note: str | None = None,
@@ -50,7 +59,8 @@ def reconstruction_panel(
 
     The layout of figures 2 and 3 of He et al. 2022 (MAE), for inputs of three ranks. Images are
     shown in [0, 1], clipped. Signals are drawn as curves, a line a channel, on one scale a row;
-    hidden spans are shaded. Volumes and videos are drawn as evenly spaced slices along their
+    hidden spans are shaded. Predictions of what was visible are dimmed, and the figure says why.
+    Volumes and videos are drawn as evenly spaced slices along their
     first axis. Of two channels the mean is shown, of more than three the first three, and the
     figure says so.
 
@@ -60,8 +70,9 @@ def reconstruction_panel(
         seen: Floats [N, *shape], NaN where the model received nothing.
         prediction: Floats [N, *shape].
         pasted: Floats [N, *shape], the prediction where hidden and the original elsewhere.
-        is_hidden: Bools [N, *shape], for signals; None where `seen` is NaN wherever it is hidden.
-        labels: What to write beside each row, N texts.
+        is_hidden: Bools [N, *shape]; None where `seen` is NaN wherever it is hidden.
+        dim_visible: False where the loss counts visible parts too.
+        labels: What to write beside each row, N texts; long ones are shortened.
         titles: What to write above the four columns.
         note: What the reader must know, such as that predictions of normalised patches were
             scaled back with each original patch's own mean and variance.
@@ -87,14 +98,17 @@ def reconstruction_panel(
         raise ValueError(f"4 columns need as many titles, got {len(titles)}")
     if num_slices < 1:
         raise ValueError(f"num_slices must be at least 1, got {num_slices}")
-    notes = [note] if note else []
+    notes = [_DIMMED_NOTE] * dim_visible + ([note] if note else [])
     if not all(np.isfinite(column).all() for column in (columns[0], *columns[2:])):
         notes.append("Values that are not finite are magenta, in curves a gap.")
+    hidden = np.asarray(hidden.any(axis=-1))
     if len(shape) == 2:
-        return _draw_curves(columns, hidden.any(axis=-1), labels, titles, notes)
+        return _draw_curves(columns, hidden, dim_visible, labels, titles, notes)
+    colours = _painted(columns, hidden, dim_visible)
+    notes += channel_note(shape[-1])
     if len(shape) == 3:
-        return _draw_images(columns, labels, titles, notes)
-    return _draw_slices(columns, labels, titles, notes, num_slices)
+        return _draw_images(colours, labels, titles, notes)
+    return _draw_slices(colours, labels, titles, notes, num_slices)
 
 
 def _checked_columns(*arrays: AnyArray) -> list[Float[np.ndarray, "N ..."]]:
@@ -117,6 +131,18 @@ def _checked_columns(*arrays: AnyArray) -> list[Float[np.ndarray, "N ..."]]:
     return columns
 
 
+def _painted(
+    columns, hidden: Bool[np.ndarray, "N *spatial"], dim_visible: bool
+) -> list[Float[np.ndarray, "N *spatial 3"]]:
+    """The columns in the colours that they are drawn in."""
+    original, seen, prediction, pasted = columns
+    prediction = displayed(prediction)
+    if dim_visible:
+        dimmed = 1 - _DIMMED + _DIMMED * prediction
+        prediction = np.where(hidden[..., None], prediction, dimmed)
+    return [displayed(original), displayed(seen, HIDDEN), prediction, displayed(pasted)]
+
+
 def _lay_out(
     cell: tuple[float, float],
     num_rows: int,
@@ -135,7 +161,8 @@ def _lay_out(
     """
     width, height = cell
     if labels is not None:
-        left += 0.1 + 0.068 * max(len(label) for label in labels)
+        labels = [one_line(label, _LABEL_LETTERS) for label in labels]
+        left += 0.1 + max(width_of(label, _LABEL_SIZE) for label in labels)
     left += MARGIN
     top += _TITLE
     full_width = left + len(titles) * width + (len(titles) - 1) * gap + MARGIN
@@ -150,50 +177,46 @@ def _lay_out(
         middle = corner(0, column)[0] + width / 2
         add_text(figure, middle, _TITLE - 0.07, title, ha="center", va="bottom")
     for row, label in enumerate(labels or ()):
-        add_text(figure, MARGIN, corner(row, 0)[1] + height / 2, label, va="center", fontsize=8)
+        middle = corner(row, 0)[1] + height / 2
+        add_text(figure, MARGIN, middle, label, va="center", fontsize=_LABEL_SIZE)
     add_note(figure, lines)
     return figure, corner
 
 
 def _draw_images(columns, labels, titles, notes) -> Figure:
-    """Draw [N, H, W, C]."""
-    num_examples, image_height, image_width, channels = columns[0].shape
+    """Draw colours [N, H, W, 3]."""
+    num_examples, image_height, image_width, _ = columns[0].shape
     width, height = fitted(image_width, image_height, 1.6)
-    figure, corner = _lay_out(
-        (width, height), num_examples, labels, titles, notes + channel_note(channels)
-    )
+    figure, corner = _lay_out((width, height), num_examples, labels, titles, notes)
     for row in range(num_examples):
         for column, images in enumerate(columns):
             axes = add_axes(figure, *corner(row, column), width, height)
-            show_image(axes, displayed(images[row], HIDDEN if column == 1 else BROKEN))
+            show_image(axes, images[row])
     return figure
 
 
 def _draw_slices(columns, labels, titles, notes, num_slices: int) -> Figure:
-    """Draw some [H, W, C] of [N, T, H, W, C], side by side in each cell."""
-    num_examples, length, image_height, image_width, channels = columns[0].shape
+    """Draw some [H, W, 3] of colours [N, T, H, W, 3], side by side in each cell."""
+    num_examples, length, image_height, image_width, _ = columns[0].shape
     indices = np.linspace(0, length - 1, min(num_slices, length)).round().astype(int)
     width, height = fitted(image_width, image_height, 0.8)
     inner = 0.03
     cell = (len(indices) * (width + inner) - inner, height)
     shown = ", ".join(map(str, indices))
     notes = [*notes, f"Slices {shown} of 0 to {length - 1} along the first axis."]
-    figure, corner = _lay_out(
-        cell, num_examples, labels, titles, notes + channel_note(channels), top=0.14, gap=0.2
-    )
+    figure, corner = _lay_out(cell, num_examples, labels, titles, notes, top=0.14, gap=0.2)
     for row in range(num_examples):
         for column, volumes in enumerate(columns):
             left, top = corner(row, column)
-            missing = HIDDEN if column == 1 else BROKEN
             for place, index in enumerate(indices):
                 axes = add_axes(figure, left + place * (width + inner), top, width, height)
-                show_image(axes, displayed(volumes[row, index], missing))
+                show_image(axes, volumes[row, index])
                 if row == 0:
                     axes.set_title(str(index), fontsize=7, color=FAINT, pad=2)
     return figure
 
 
-def _draw_curves(columns, hidden, labels, titles, notes) -> Figure:
+def _draw_curves(columns, hidden, dim_visible, labels, titles, notes) -> Figure:
     """Draw [N, T, C], a line a channel; `hidden` is [N, T]."""
     num_examples, length, channels = columns[0].shape
     cell = (2.5, 1.15)
@@ -213,7 +236,11 @@ def _draw_curves(columns, hidden, labels, titles, notes) -> Figure:
                 axes.sharey(first)
             if column == 2:
                 axes.plot(columns[0][row], color=FAINT, linewidth=0.7, linestyle=":")
-            _draw_signal(axes, signals[row], hidden[row] if column else np.zeros_like(hidden[row]))
+            signal, is_hidden = signals[row], hidden[row]
+            if column == 2 and dim_visible:
+                _draw_lines(axes, signal, alpha=_DIMMED)
+                signal = np.where(is_hidden[:, None], signal, np.nan)
+            _draw_signal(axes, signal, is_hidden & (column > 0))
             axes.set_xlim(-0.5, length - 0.5)
             axes.tick_params(labelleft=column == 0, labelbottom=row == num_examples - 1)
             if row == num_examples - 1:
@@ -228,6 +255,17 @@ def _draw_signal(
     edges = np.flatnonzero(np.diff(np.concatenate([[False], is_hidden, [False]])))
     for start, stop in edges.reshape(-1, 2):
         axes.axvspan(start - 0.5, stop - 0.5, color=HIDDEN, alpha=0.55, linewidth=0)
+    _draw_lines(axes, signal)
+    axes.tick_params(labelsize=7, colors=INK, length=2, width=0.6)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_linewidth(0.6)
+
+
+def _draw_lines(axes: Axes, signal: Float[np.ndarray, "T C"], alpha: float = 1.0) -> None:
+    """Draw a signal's channels, and a point where one stands alone."""
     is_drawn = np.asarray(np.isfinite(signal).all(axis=-1))
     is_alone = is_drawn & ~np.append(False, is_drawn[:-1]) & ~np.append(is_drawn[1:], False)
     for channel in range(signal.shape[-1]):
@@ -238,13 +276,8 @@ def _draw_signal(
             marker=".",
             markersize=2.5,
             markevery=list(np.flatnonzero(is_alone)),  # a line needs two points to be seen
+            alpha=alpha,
         )
-    axes.tick_params(labelsize=7, colors=INK, length=2, width=0.6)
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axes.yaxis.set_major_locator(MaxNLocator(4))
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_linewidth(0.6)
 
 
 def _channel_colours(channels: int) -> str:

@@ -20,6 +20,7 @@ from maskjax.evaluation.figures.canvas import (
     new_figure,
     wrapped_note,
 )
+from maskjax.evaluation.figures.letters import literal
 from maskjax.typing import Bool, Float
 
 # What is hidden lets this share of its colours through, so that one sees what a rule covers.
@@ -132,16 +133,8 @@ def _add_heading(
 def _draw_problem(axes: Axes, problem: str, width: float) -> None:
     """Write why there is nothing to see into a dashed frame."""
     text = textwrap.fill(problem, max(16, int((width - 0.2) / _SMALL_CHARACTER)))
-    axes.text(
-        0.5,
-        0.5,
-        text,
-        ha="center",
-        va="center",
-        fontsize=7.5,
-        color=FAINT,
-        transform=axes.transAxes,
-    )
+    style = {"ha": "center", "va": "center", "fontsize": 7.5, "color": FAINT}
+    axes.text(0.5, 0.5, **literal(text), **style, transform=axes.transAxes)
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():

@@ -29,7 +29,7 @@ def texts(figure):
 
 def test_grey_images_are_drawn_unchanged_row_by_row():
     arrays = columns(3, 6, 8, 1)
-    figure = reconstruction_panel(*arrays)
+    figure = reconstruction_panel(*arrays, dim_visible=False)
     images = drawn_images(figure)
     assert len(images) == 3 * 4
     for row in range(3):
@@ -44,7 +44,9 @@ def test_grey_images_are_drawn_unchanged_row_by_row():
 def test_colour_images_are_drawn_unchanged_and_values_outside_are_clipped():
     original, seen, prediction, pasted = columns(1, 5, 4, 3)
     prediction = 3 * prediction - 1
-    images = drawn_images(reconstruction_panel(original, seen, prediction, pasted))
+    images = drawn_images(
+        reconstruction_panel(original, seen, prediction, pasted, dim_visible=False)
+    )
     np.testing.assert_array_equal(images[0], original[0])
     np.testing.assert_array_equal(images[2], np.clip(prediction[0], 0, 1))
     assert images[2].min() == 0
@@ -79,8 +81,30 @@ def test_titles_labels_and_note_are_written():
     assert "one" in written
     assert "two" in written
     assert note in " ".join(written)
-    custom = reconstruction_panel(*arrays, titles=["w", "x", "y", "z"])
+    custom = reconstruction_panel(*arrays, titles=["w", "x", "y", "z"], dim_visible=False)
     assert texts(custom) == ["w", "x", "y", "z"]
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("$100_vs_$200.png", "$100_vs_$200.png"),
+        ("M\udcfcnchen.png", r"M\xfcnchen.png"),  # Latin-1, as Python gives the name of a file
+        ("München №1.png", "München №1.png"),
+        ("\U000f0000 \ue000.png", r"\U000f0000 \ue000.png"),  # private: no font has them
+        ("two\nlines\t.png", r"two\nlines\t.png"),
+        ("a  b_^{c}.png", "a  b_^{c}.png"),
+        ("x" * 100 + ".png", "x" * 13 + "…" + "x" * 22 + ".png"),
+    ],
+)
+def test_labels_are_written_as_they_are_and_beside_the_pictures(name, written):
+    figure = reconstruction_panel(*columns(1, 4, 4, 1), labels=[name])
+    figure_pixels(figure)  # glyphs that are missing would be a warning, and fail
+    (label,) = [text for text in figure.texts if text.get_text() == written]
+    box = label.get_window_extent()
+    assert box.x0 > 0
+    assert box.x1 < figure.axes[0].get_window_extent().x0
+    assert box.height < 0.2 * figure.dpi  # one line
 
 
 def test_two_channels_are_their_mean_and_five_the_first_three():
@@ -99,16 +123,48 @@ def test_predictions_that_are_not_finite_are_not_taken_for_hidden():
     original, seen, prediction, pasted = columns(1, 4, 4, 1)
     prediction[0, 1, 2] = np.nan
     prediction[0, 0, 0] = np.inf
-    figure = reconstruction_panel(original, seen, prediction, pasted)
+    figure = reconstruction_panel(original, seen, prediction, pasted, dim_visible=False)
     drawn = drawn_images(figure)[2]
     np.testing.assert_array_equal(drawn[1, 2], BROKEN)
     np.testing.assert_array_equal(drawn[0, 0], BROKEN)
     assert any("not finite are magenta" in text for text in texts(figure))
 
 
+@pytest.mark.parametrize("shape", [(1, 4, 6, 3), (1, 2, 4, 6, 3)])
+def test_predictions_of_what_was_visible_are_dimmed_and_it_is_said(shape):
+    original, seen, prediction, pasted = columns(*shape)
+    figure = reconstruction_panel(original, seen, prediction, pasted)
+    shown, pasted_shown = np.split(np.stack(drawn_images(figure)), 4)[2:]
+    prediction, is_hidden = prediction.reshape(shown.shape), np.isnan(seen).reshape(shown.shape)
+    np.testing.assert_array_equal(shown[is_hidden], prediction[is_hidden])
+    faint = shown[~is_hidden]
+    assert 0.75 < faint.min() < faint.max() <= 1  # nearly the paper, yet the picture is there
+    np.testing.assert_allclose(np.corrcoef(faint, prediction[~is_hidden])[0, 1], 1, atol=1e-5)
+    np.testing.assert_array_equal(pasted_shown, pasted.reshape(shown.shape))
+    said = " ".join(texts(figure))
+    assert "dimmed where the model saw the input: the loss counts hidden parts only" in said
+    told = reconstruction_panel(
+        original, seen, prediction.reshape(shape), pasted, dim_visible=False
+    )
+    assert "dimmed" not in " ".join(texts(told))
+
+
+def test_predicted_signals_are_faint_where_they_were_visible():
+    original, seen, prediction, pasted = columns(1, 12, 2)
+    axes = reconstruction_panel(original, seen, prediction, pasted).axes[2]
+    dotted, faint, full = np.split(np.array(axes.lines), 3)
+    for channel in range(2):
+        np.testing.assert_array_equal(faint[channel].get_ydata(), prediction[0, :, channel])
+        expected = np.append(np.full(6, np.nan), prediction[0, 6:, channel])
+        np.testing.assert_array_equal(full[channel].get_ydata(), expected)
+        assert faint[channel].get_alpha() < 0.3
+        assert full[channel].get_alpha() == 1
+        assert dotted[channel].get_linestyle() == ":"
+
+
 def test_signals_are_lines_one_a_channel_on_one_scale_a_row():
     arrays = columns(2, 12, 3)
-    figure = reconstruction_panel(*arrays)
+    figure = reconstruction_panel(*arrays, dim_visible=False)
     assert len(figure.axes) == 2 * 4
     for i, axes in enumerate(figure.axes):
         row, column = divmod(i, 4)

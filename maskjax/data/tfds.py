@@ -10,6 +10,13 @@ from maskjax.data.images import EncodedImage
 from maskjax.data.settings import Settings, unknown_name
 from maskjax.data.sources import Record, Source, Splits, digest, register
 
+# What tfds itself writes beside data sets, and beside their versions while it prepares them.
+_NO_DATA = ("downloads", "incomplete")
+# `tfds build` would do the same, but needs apache-beam even for data sets that do not.
+_PREPARE = (
+    'python -c "import tensorflow_datasets as tfds;'
+    " tfds.builder('{}', file_format='array_record').download_and_prepare()\""
+)
 EVAL_SPLITS = ("validation", "val", "test", "eval")
 
 
@@ -86,15 +93,16 @@ def tfds(argument: str, settings: Settings) -> Splits:
     import tensorflow_datasets as tfds  # slow to import
 
     name = f"data source 'tfds:{argument}'"
-    builder: Any = tfds.builder_from_directory(_find_folder(argument, name))
+    folder = _find_folder(argument, name)
+    builder: Any = tfds.builder_from_directory(folder)
     try:
         records: Any = builder.as_data_source(
             deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
         )
     except (NotImplementedError, ValueError) as error:
         raise ValueError(
-            f"{name} is not stored with random access; prepare it with"
-            f" `tfds build {argument.partition(':')[0]} --file_format=array_record`"
+            f"{name} is not stored with random access; remove {folder} and prepare it again with"
+            f" `{_PREPARE.format(argument)}`"
         ) from error
     if "train" not in records:
         raise ValueError(f"{name} has no split 'train', only {', '.join(sorted(records))}")
@@ -143,26 +151,38 @@ def _find_folder(argument: str, name: str) -> epath.Path:
     root = epath.Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
     path, _, version = argument.partition(":")
     dataset = path.partition("/")[0]
-    known = sorted(entry.name for entry in root.iterdir()) if root.is_dir() else []
+    known = _folders_of_data(root)
     if not dataset or dataset not in known:
         detail = unknown_name("dataset", dataset, known) if known else f"{root} is empty or missing"
         raise FileNotFoundError(
             f"{name}: {detail}; set TFDS_DATA_DIR, or prepare it with"
-            f" `tfds build {dataset or 'NAME'} --file_format=array_record`"
+            f" `{_PREPARE.format(argument or 'NAME')}`"
         )
     inside = list((root / path).iterdir()) if (root / path).is_dir() else []
     versions = {entry.name: entry for entry in inside if (entry / "dataset_info.json").exists()}
+    configs = _folders_of_data(root / dataset)
+    if not configs:
+        raise FileNotFoundError(
+            f"{name}: nothing was prepared to the end in {root / dataset}; prepare it with"
+            f" `{_PREPARE.format(argument)}`"
+        )
     if not versions:
-        configs = ", ".join(sorted(entry.name for entry in (root / dataset).iterdir()))
         raise FileNotFoundError(
             f"{name}: no prepared version in {root / path}; give a config as"
-            f" tfds:{dataset}/CONFIG (there: {configs})"
+            f" tfds:{dataset}/CONFIG (there: {', '.join(configs)})"
         )
     if version and version not in versions:
         raise FileNotFoundError(
             f"{name}: no version {version}; prepared: {', '.join(sorted(versions))}"
         )
     return versions[version or max(versions, key=_version_key)]
+
+
+def _folders_of_data(parent: epath.Path) -> list[str]:
+    """Return the sorted names of the folders in one, but for those of tfds's own."""
+    entries = parent.iterdir() if parent.is_dir() else ()
+    folders = [entry.name for entry in entries if entry.is_dir()]
+    return sorted(name for name in folders if name.partition(".")[0] not in ("", *_NO_DATA))
 
 
 def _version_key(version: str) -> tuple[int, ...]:

@@ -149,7 +149,7 @@ def test_tensorflow_is_never_imported(tiny):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("tny", r"unknown dataset 'tny'; did you mean 'tiny'\?.*--file_format=array_record"),
+        ("tny", r"unknown dataset 'tny'; did you mean 'tiny'\?.*builder\('tny', file_"),
         ("tiny:3.0.0", "no version 3.0.0; prepared: 1.0.0, 1.10.0, 1.9.0"),
         ("tiny/cfg", "no prepared version in .*tiny/cfg"),
         ("", "set TFDS_DATA_DIR"),
@@ -170,8 +170,18 @@ def test_missing_data_dir_says_so(monkeypatch):
 def test_format_without_random_access_is_refused(tiny):
     path = pathlib.Path(tiny) / "tiny" / "1.0.0" / "dataset_info.json"
     path.write_text(path.read_text().replace('"array_record"', '"tfrecord"'))
-    with pytest.raises(ValueError, match="tfds build tiny --file_format=array_record"):
+    message = r"remove .*tiny/1.0.0 and .* again with .*builder\('tiny:1.0.0', file_"
+    with pytest.raises(ValueError, match=message):
         _build("tiny:1.0.0")
+
+
+def test_what_tfds_leaves_behind_is_no_dataset(tiny):
+    (tiny / "downloads" / "extracted").mkdir(parents=True)
+    (tiny / "half" / "incomplete.X_1.0.0").mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match="unknown dataset 'downloads'; Known: half, tiny; "):
+        _build("downloads")
+    with pytest.raises(FileNotFoundError, match=r"nothing was prepared .*half; prepare it with"):
+        _build("half")
 
 
 def test_fingerprint_tells_versions_splits_and_files_apart_but_not_places(tiny, monkeypatch):

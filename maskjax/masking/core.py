@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from maskjax.masking.counts import check_num_masked
 from maskjax.typing import Array, Bool, Float, Int, Key, Shaped
@@ -67,7 +68,8 @@ def cut(scores: Float[Array, "*b L"], num_masked: int) -> Masking:
     kept, the rest dropped. Among equal scores the later position is hidden first.
 
     Args:
-        scores: the higher, the sooner hidden; -inf is never hidden.
+        scores: the higher, the sooner hidden; -inf is never hidden. NaN counts as the highest, here
+            and in every cut.
         num_masked: M, static, from 0 to L; the same for every row.
 
     Returns:
@@ -121,13 +123,13 @@ def cut_chosen(scores: Float[Array, "*b L"]) -> Bool[Array, "*b L"]:
         scores: of a rule that chooses.
 
     Returns:
-        True where a position is hidden.
+        True where a position is hidden, NaN included.
 
     Examples:
         >>> cut_chosen(jnp.array([1.3, 0.9, -jnp.inf, 1.0])).astype(int).tolist()
         [1, 0, 0, 1]
     """
-    return scores >= 1
+    return (scores >= 1) | jnp.isnan(scores)
 
 
 def cut_slots(
@@ -163,20 +165,30 @@ def cut_slots(
     return Slots(masking._replace(is_masked=is_masked), is_visible)
 
 
+def lowest(scores: Float[Array, "*b L"]) -> Int[Array, "*b"]:
+    """The position of each row that every cut hides last: of equals the first, of NaN alone too."""
+    return jnp.argmin(jnp.where(jnp.isnan(scores), jnp.inf, scores), axis=-1)
+
+
 def keep(x: Shaped[Array, "B L *d"], ids_keep: Int[Array, "B K"]) -> Shaped[Array, "B K *d"]:
     """Drops what is hidden: the kept positions of each row, in the order of `ids_keep`.
 
     Args:
         x: one value, vector or patch per position.
-        ids_keep: positions from 0 to L - 1 (`Masking.ids_keep`); not checked when traced.
+        ids_keep: positions from 0 to L - 1 (`Masking.ids_keep`). What is traced is not checked:
+            a position outside would give some other one.
 
     Returns:
         x at those positions.
+
+    Raises:
+        ValueError: a position that is known and not one of the L.
 
     Examples:
         >>> keep(jnp.array([[10, 11, 12, 13]]), jnp.array([[2, 0]])).tolist()
         [[12, 10]]
     """
+    _check_places("ids_keep", ids_keep, x.shape[1])
     return _take(x, ids_keep)
 
 
@@ -199,7 +211,8 @@ def restore(
         One value per position.
 
     Raises:
-        ValueError: more kept positions than positions, or a fill that does not broadcast.
+        ValueError: more kept positions than positions, a fill that does not broadcast, or a place
+            that is known and not one of the L.
 
     Examples:
         >>> masking = cut(jnp.array([[0.3, 0.9, 0.1, 0.7]]), 2)
@@ -213,8 +226,19 @@ def restore(
         raise ValueError(
             f"{num_kept} kept positions exceed the {ids_restore.shape[1]} of ids_restore"
         )
+    _check_places("ids_restore", ids_restore, ids_restore.shape[1])
     fill = jnp.broadcast_to(fill.astype(x_visible.dtype), (batch, num_masked, *rest))
     return _permute(jnp.concatenate([x_visible, fill], axis=1), ids_restore)
+
+
+def _check_places(name: str, ids: Array, length: int) -> None:
+    """Refuses places that are known and out of range, which a gather would clamp."""
+    if isinstance(ids, Tracer) or not ids.size:
+        return
+    low, high = int(ids.min()), int(ids.max())
+    if low < 0 or high >= length:
+        wrong = low if low < 0 else high
+        raise ValueError(f"{name} holds {wrong}: there are the positions 0 to {length - 1}")
 
 
 def _take(x: Array, ids: Array) -> Array:

@@ -6,7 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from maskjax.masking.core import cut_counts
+from maskjax.masking.checks import as_flags
+from maskjax.masking.core import cut_counts, lowest
 from maskjax.masking.counts import check_num_masked
 from maskjax.typing import Array, Bool, Float, Int, PyTree
 
@@ -56,19 +57,22 @@ def importance(
         The importance of each head, at least 0; zeros where no example counts. Batches of as many
         valid examples may be averaged.
 
+    Raises:
+        ValueError: flags that are not boolean.
+
     Examples:
         >>> loss = lambda head_weights, x: (head_weights * x).sum()
         >>> importance(loss, (2,), jnp.array([[1.0, 3.0], [-1.0, 1.0]])).tolist()
         [1.0, 2.0]
     """
     gradients = jax.vmap(jax.grad(loss), in_axes=(None, 0))(jnp.ones(shape), examples)
-    counts = jnp.ones(len(gradients)) if is_valid is None else is_valid.astype(jnp.float32)
-    total = jnp.tensordot(counts, jnp.where(_like(counts > 0, gradients), abs(gradients), 0), 1)
-    return total / jnp.maximum(counts.sum(), 1)
-
-
-def _like(flags: Array, x: Array) -> Array:
-    return flags.reshape(-1, *(1,) * (x.ndim - 1))
+    if is_valid is None:
+        is_valid = jnp.ones(len(gradients), bool)
+    is_valid = as_flags("is_valid", is_valid)
+    # A sum and no product: an accelerator multiplies float32 in fewer bits.
+    columns = is_valid.reshape(-1, *(1,) * (gradients.ndim - 1))
+    total = jnp.where(columns, abs(gradients), 0).sum(axis=0)
+    return total / jnp.maximum(is_valid.sum(), 1)
 
 
 def normalize_layers(importance: Float[Array, "depth H"]) -> Float[Array, "depth H"]:
@@ -81,12 +85,13 @@ def normalize_layers(importance: Float[Array, "depth H"]) -> Float[Array, "depth
         importance: of each head, averaged over all examples.
 
     Returns:
-        Rows of norm 1; a row of zeros stays.
+        Rows of norm 1, float32 at least; a row of zeros stays.
 
     Examples:
         >>> normalize_layers(jnp.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
         [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
+    importance = importance.astype(jnp.promote_types(importance.dtype, jnp.float32))
     norm = jnp.linalg.norm(importance, axis=-1, keepdims=True)
     return importance / jnp.where(norm > 0, norm, 1)
 
@@ -103,7 +108,7 @@ def cut_heads(
     the first is kept.
 
     Args:
-        importance: [H], or [depth, H].
+        importance: [H], or [depth, H]; a head of NaN goes first.
         num_masked: how many heads go. A traced count above what can go takes all that can.
         keep_one_per_layer: the most important head of each layer stays, for a layer without heads
             only passes on what it got.
@@ -125,6 +130,6 @@ def cut_heads(
     limit = layers.size - (len(layers) if keep_one_per_layer else 0)
     check_num_masked(num_masked, limit, "heads that can go")
     if keep_one_per_layer:
-        layers = layers.at[jnp.arange(len(layers)), layers.argmin(axis=-1)].set(-jnp.inf)
+        layers = layers.at[jnp.arange(len(layers)), lowest(layers)].set(-jnp.inf)
     is_masked = cut_counts(layers.reshape(-1), jnp.asarray(num_masked))
     return ~is_masked.reshape(importance.shape)

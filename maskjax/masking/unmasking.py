@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from maskjax.masking.checks import as_array, as_flags, check_keys, check_shapes
 from maskjax.masking.core import cut_counts
@@ -180,11 +181,12 @@ def unmask_step(
         >>> state.tokens.tolist(), state.is_masked.astype(int).tolist()
         ([[9, 1, 2]], [[1, 0, 0]])
     """
-    if isinstance(token_temperature, jax.core.Tracer):
+    if isinstance(token_temperature, Tracer):
         raise ValueError("token_temperature is traced: give a number that is known at compile time")
     if token_temperature < 0:
         raise ValueError(f"token_temperature {token_temperature} must be at least 0")
-    state = Unmasking(as_array("tokens", state.tokens), as_flags("is_masked", state.is_masked))
+    tokens, is_masked = state
+    state = Unmasking(as_array("tokens", tokens), as_flags("is_masked", is_masked))
     logits = _wide("logits", logits)
     check_shapes("tokens", state.tokens.shape, is_masked=state.is_masked)
     if logits.ndim != 3 or logits.shape[:2] != state.tokens.shape:

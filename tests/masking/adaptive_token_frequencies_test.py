@@ -106,3 +106,10 @@ def test_arguments_out_of_range_are_refused():
         token_frequencies.log_weights(state, jnp.array([0]), smoothing=0)
     with pytest.raises(ValueError, match=r"decay 1\.5 must be from 0 to 1"):
         token_frequencies.apply(state, token_frequencies.CountStatistics(jnp.ones(2)), decay=1.5)
+
+
+def test_counts_of_a_corpus_in_few_bits_have_a_finite_mean():
+    counts = jnp.array([40_000, 60_000], jnp.float16)  # their sum is no number of float16
+    state = token_frequencies.TokenCounts(counts)
+    logs = token_frequencies.log_weights(state, jnp.array([0, 1]), exponent=1)
+    np.testing.assert_allclose(logs, np.log(50_001 / np.array([40_001, 60_001])), rtol=1e-3)

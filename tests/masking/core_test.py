@@ -202,3 +202,22 @@ def test_example_keys_depend_on_step_and_global_index_alone():
     halves = jnp.concatenate([data(3, jnp.arange(4)), data(jnp.int32(3), jnp.arange(4, 8))])
     np.testing.assert_array_equal(whole, halves)
     assert len(np.unique(np.concatenate([whole, data(4, jnp.arange(8))]), axis=0)) == 16
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_nan_is_hidden_first_by_every_cut(count):
+    scores = jnp.array([0.5, jnp.nan, -jnp.inf, 1.5])
+    expected = [count > 2, True, False, count > 1]
+    assert masking.cut(scores, count).is_masked.tolist() == expected
+    assert masking.cut_counts(scores, jnp.int32(count)).tolist() == expected
+    slots = masking.cut_slots(scores, jnp.int32(count), count)
+    assert slots.masking.is_masked.tolist() == expected
+    assert masking.cut_chosen(scores).tolist() == [False, True, False, True]
+
+
+@pytest.mark.parametrize(("ids", "wrong"), [([[0, 5]], 5), ([[-1, 0]], -1), ([[2, 1]], 2)])
+def test_positions_that_are_known_and_not_there_are_refused(ids, wrong):
+    with pytest.raises(ValueError, match=f"ids_keep holds {wrong}: .* positions 0 to 1"):
+        masking.keep(jnp.array([[3, 4]]), jnp.array(ids))
+    with pytest.raises(ValueError, match=f"ids_restore holds {wrong}: .* positions 0 to 1"):
+        masking.restore(jnp.array([[3, 4]]), jnp.array(0), jnp.array(ids))

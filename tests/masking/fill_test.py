@@ -91,3 +91,14 @@ def test_flags_that_would_broadcast_are_refused(shape):
 def test_one_key_for_two_examples_is_refused():
     with pytest.raises(ValueError, match="1 keys for 2 examples"):
         masking.fill_noise(_x(2), IS_MASKED, jax.random.split(jax.random.key(0), 1))
+
+
+def test_noise_in_bfloat16_is_that_in_float32_rounded():
+    x, is_masked = jnp.zeros((1, 40_000)), jnp.ones((1, 40_000), bool)
+    keys = jax.random.split(jax.random.key(3), 1)
+    noise = np.float32(masking.fill_noise(x.astype(jnp.bfloat16), is_masked, keys))
+    np.testing.assert_allclose(noise, masking.fill_noise(x, is_masked, keys), rtol=2**-8)
+    # P(|z| > 2.93) by the error function; 2.93 is the middle between two numbers of bfloat16.
+    expected = math.erfc(2.9296875 / math.sqrt(2))
+    error = math.sqrt(expected / 40_000)
+    assert abs((abs(noise) > 2.9296875).mean() - expected) < 4.5 * error

@@ -132,3 +132,22 @@ def test_a_static_count_is_that_of_a_traced_one():
 def test_more_heads_than_can_go_are_refused(count, limit, keep_one):
     with pytest.raises(ValueError, match=f"num_masked {count} must be from 0 to the {limit} heads"):
         heads.cut_heads(jnp.ones((DEPTH, H)), count, keep_one_per_layer=keep_one)
+
+
+def test_a_head_of_nan_goes_first_even_where_one_must_stay():
+    importance = jnp.array([[jnp.nan, 1.0], [5.0, 4.0]])
+    for keep_one in (False, True):
+        kept = heads.cut_heads(importance, 1, keep_one_per_layer=keep_one)
+        assert kept.tolist() == [[False, True], [True, True]]
+
+
+def test_norms_of_importance_in_bfloat16_are_those_in_float32():
+    importance = jnp.full((1, 300), 0.1, jnp.bfloat16)  # a sum of squares would stand still
+    normalized = heads.normalize_layers(importance)
+    np.testing.assert_allclose(normalized, 1 / np.sqrt(300), rtol=1e-6)
+
+
+def test_examples_are_flagged_by_booleans(unchecked):
+    loss = lambda head_weights, x: (head_weights * x).sum()  # noqa: E731
+    with pytest.raises(ValueError, match="is_valid holds int32: flags are boolean"):
+        heads.importance(loss, (2,), jnp.ones((2, 2)), is_valid=jnp.array([1, 0]))

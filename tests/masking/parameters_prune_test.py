@@ -331,3 +331,23 @@ KERNEL = {"a": {"kernel": jnp.ones((6, 2))}}
 def test_what_does_not_fit_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_nan_scores_are_hidden_first_by_every_cut():
+    scores = {"a": jnp.array([jnp.nan, -1.0]), "b": jnp.array([-3.0, -4.0])}
+    expected = {"a": [False, True], "b": [True, True]}
+    assert (
+        jax.tree.map(np.ndarray.tolist, jax.device_get(parameters.cut_globally(scores, 0.25)))
+        == expected
+    )
+    leaf = parameters.cut_leaves(scores["a"], 0.5)
+    assert (
+        leaf.tolist() == parameters.cut_n_of_m(scores["a"], 1, 2, axis=0).tolist() == [False, True]
+    )
+
+
+def test_movement_in_bfloat16_is_summed_in_float32():
+    # 1 + 2^-8 is no number of bfloat16.
+    one = jnp.ones(1, jnp.bfloat16)
+    movement = parameters.accumulate_movement(one, one, -one / 256)
+    assert movement.tolist() == [1 + 2**-8]

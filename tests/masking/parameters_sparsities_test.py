@@ -65,17 +65,37 @@ def test_leaves_that_are_not_eligible_are_none_and_count_for_nothing():
 @given(st.integers(1, 2**31 - 1), st.floats(0, 1, exclude_max=True, width=32))
 @settings(max_examples=50, deadline=None, derandomize=True)
 def test_counts_are_exact_for_any_size_and_the_same_static_and_traced(size, sparsity):
-    places = round(Fraction(sparsity) * 2**24)
-    expected = math.floor(Fraction(size * places, 2**24) + Fraction(1, 2))
-    assert parameters.num_masked_from_sparsity(size, sparsity) == expected
-    assert parameters.num_masked_from_sparsity(size, jnp.float32(sparsity)).item() == expected
-    assert abs(expected - size * sparsity) <= 0.5 + size * 2**-25
+    static = parameters.num_masked_from_sparsity(size, sparsity)
+    assert parameters.num_masked_from_sparsity(size, jnp.float32(sparsity)).item() == static
+    assert abs(static - size * Fraction(sparsity)) <= Fraction(1, 2) + size * Fraction(1, 10**7)
+
+
+def _halves_up(size, sparsity):
+    return math.floor(size * Fraction(sparsity) + Fraction(1, 2))
+
+
+def test_halves_of_every_decimal_of_two_places_go_up():
+    for size in range(1, 41):
+        for decimal in (f"0.{hundredths:02}" for hundredths in range(100)):
+            count = parameters.num_masked_from_sparsity(size, float(decimal))
+            assert count == _halves_up(size, decimal), (size, decimal)
+
+
+@given(st.integers(1, 2**31 - 1), st.integers(0, 10**7 - 1))
+@settings(max_examples=50, deadline=None, derandomize=True)
+def test_counts_of_decimals_are_exact_for_any_size_static_and_traced(size, places):
+    decimal = f"0.{places:07}"
+    expected = _halves_up(size, decimal)
+    assert parameters.num_masked_from_sparsity(size, float(decimal)) == expected
+    traced = parameters.num_masked_from_sparsity(size, jnp.float32(decimal))
+    assert traced.item() == expected
 
 
 @pytest.mark.parametrize(
     ("size", "sparsity", "count"),
     [(100, 0.9, 90), (10, 0.5, 5), (10, 0.25, 3), (10, 0.74, 7), (1, 0.4, 0), (1, 0.5, 1),
-     (3, 0.0, 0), (85_000_000, 0.75, 63_750_000), (2**31 - 1, 0.5, 2**30)],
+     (3, 0.0, 0), (5, 0.7, 4), (5, 0.3, 2), (5, 0.9, 5), (10, 0.15, 2), (10, 0.45, 5),
+     (85_000_000, 0.75, 63_750_000), (2**31 - 1, 0.5, 2**30)],
 )  # fmt: skip
 def test_counts_by_hand(size, sparsity, count):
     assert parameters.num_masked_from_sparsity(size, sparsity) == count

@@ -118,3 +118,32 @@ def test_shapes_that_would_broadcast_are_refused(ratio, candidate, message):
 def test_what_does_not_fit_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         text.diffusion_ratio(KEYS[:2], **options)
+
+
+@pytest.mark.parametrize(("dtype", "length"), [(jnp.float16, 65_520), (jnp.bfloat16, 4101)])
+def test_weights_of_ratios_in_few_bits_are_summed_exactly(dtype, length):
+    ratio = jnp.array([0.25], dtype)
+    loss_weights, weight_sum = text.diffusion_weights(jnp.ones((1, length), bool), ratio)
+    assert weight_sum == length
+    assert loss_weights.dtype == weight_sum.dtype == jnp.float32
+    assert (loss_weights == 4).all()
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_flags_numbers_and_lists():
+    is_masked = [[True, False]]
+    assert text.diffusion_weights(is_masked, [0.5]).loss_weights.tolist() == [[2, 0]]
+    with pytest.raises(ValueError, match="is_masked holds int32: flags are boolean"):
+        text.diffusion_weights(jnp.array([[1, 0]]), jnp.array([0.5]))
+    with pytest.raises(ValueError, match="is_candidate holds float32: flags are boolean"):
+        text.diffusion_weights(is_masked, [0.5], is_candidate=jnp.array([[0.0, -1e9]]))
+    score = lambda probabilities: text.token_probabilities(  # noqa: E731
+        KEYS[0], (3,), 0, probabilities=probabilities
+    )
+    np.testing.assert_array_equal(score(0.5), score(jnp.array([0.5, 0.5, 0.5])))
+    np.testing.assert_array_equal(score([0.5, 0.1, 0]), score(jnp.array([0.5, 0.1, 0])))
+    with pytest.raises(ValueError, match=r"for 3 positions of grid .*give one number, or one per"):
+        score([0.5, 0.1])
+    assert text.diffusion_ratio(KEYS[:2], index=[0, 1], batch_size=2).shape == (2,)
+    with pytest.raises(ValueError, match="one key for the examples; give one per example"):
+        text.diffusion_ratio(KEYS[0])

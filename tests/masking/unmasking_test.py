@@ -15,6 +15,11 @@ from maskjax.masking import unmasking
 
 B, L, V, MASK = 3, 10, 6, 9
 KEYS = jax.random.split(jax.random.key(0), B)
+STEP = {
+    "state": (jnp.full((B, L), MASK), jnp.ones((B, L), bool)),
+    "logits": jnp.zeros((B, L, V)),
+    "keys": KEYS,
+}
 TABLE = np.random.RandomState(0).randn(L, V).astype(np.float32)
 # cos(pi i / 16), from a table of cosines.
 COSINES = [0.98078528, 0.92387953, 0.83146961, 0.70710678, 0.55557023, 0.38268343, 0.19509032]
@@ -257,3 +262,81 @@ def test_temperatures_below_0_are_refused():
         unmasking.unmask_step(state, logits, KEYS, 1, token_temperature=-1)
     with pytest.raises(ValueError, match=r"temperature -0\.5 must be at least 0"):
         unmasking.unmask_step(state, logits, KEYS, 1, choice_temperature=-0.5)
+
+
+low_precision = pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+
+
+def _within(share, expected, num_draws):
+    return abs(share - expected) < 4.5 * np.sqrt(expected * (1 - expected) / num_draws)
+
+
+@low_precision
+def test_tokens_are_drawn_by_their_probabilities_in_few_bits_too(dtype):
+    length, vocab_size = 4096, 1024
+    logits = jnp.full(vocab_size, np.log(0.2 / 1023)).at[7].set(np.log(0.8)).astype(dtype)
+    exact = np.exp(np.asarray(logits, np.float64))
+    state = unmasking.Unmasking(jnp.full((1, length), -1), jnp.ones((1, length), bool))
+    logits = jnp.broadcast_to(logits, (1, length, vocab_size))
+    tokens = unmasking.unmask_step(state, logits, KEYS[:1], length, token_temperature=1).tokens
+    assert _within((tokens == 7).mean(), exact[7] / exact.sum(), length)
+
+
+@low_precision
+def test_the_most_confident_are_revealed_first_in_few_bits_too(dtype):
+    # Probabilities from .99962 down to .98201, whose logits are numbers of bfloat16.
+    gaps = 8 - np.arange(1, 33) / 8
+    logits = jnp.stack([jnp.asarray(gaps, dtype), jnp.zeros(32, dtype)], axis=-1)[None]
+    state = unmasking.Unmasking(jnp.full((1, 32), MASK), jnp.ones((1, 32), bool))
+    state = unmasking.unmask_step(state, logits, KEYS[:1], 4)
+    assert np.flatnonzero(~np.asarray(state.is_masked)[0]).tolist() == [0, 1, 2, 3]
+
+
+@low_precision
+def test_noise_on_confidences_of_few_bits_is_not_of_few_bits(dtype):
+    rows = 20_000
+    log_probs = jnp.log(jnp.array([0.572, 0.428])).astype(dtype)
+    exact = np.exp(np.asarray(log_probs, np.float64))
+    confidence = unmasking.noisy_confidence(
+        jnp.broadcast_to(log_probs, (rows, 2)), jax.random.split(KEYS[0], rows), temperature=1
+    )
+    assert confidence.dtype == jnp.float32
+    share = (confidence[:, 0] > confidence[:, 1]).mean()
+    assert _within(share, exact[0] / exact.sum(), rows)
+
+
+def test_positions_of_nan_confidence_are_revealed_last():
+    confidence, is_masked = jnp.array([[jnp.nan, -9.0, -jnp.inf]]), jnp.ones((1, 3), bool)
+    revealed = [unmasking.most_confident(confidence, is_masked, n)[0].tolist() for n in (1, 3)]
+    assert revealed == [[False, True, False], [True, True, True]]
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"state": (STEP["state"][0], jnp.ones((B, L), int))}, "is_masked holds int32: flags are"),
+        ({"state": (STEP["state"][0], jnp.ones((B, 1), bool))}, r"is_masked of shape \(3, 1\)"),
+        ({"logits": jnp.zeros((L, V))}, r"logits of shape \(10, 6\) for tokens of shape \(3, 10\)"),
+        ({"logits": None}, "logits is None: give an array"),
+        ({"keys": KEYS[0]}, "one key for 3 examples; give one per example"),
+        ({"keys": jax.random.PRNGKey(0)}, r"keys are uint32\[2\]: give typed ones"),
+    ],
+)
+def test_steps_that_do_not_fit_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        unmasking.unmask_step(**STEP | change, num_unmasked=1)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_lists_and_numpy_arrays_are_unmasked():
+    state = unmasking.Unmasking([[9, 9]], np.array([[True, True]]))
+    state = unmasking.unmask_step(state, [[[0.0, 1.0], [5.0, 0.0]]], KEYS[:1], [1])
+    assert state.tokens.tolist() == [[9, 0]]
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_traced_temperature_of_tokens_is_refused():
+    step = lambda t: unmasking.unmask_step(**STEP, num_unmasked=1, token_temperature=t)  # noqa: E731
+    with pytest.raises(ValueError, match="token_temperature is traced: give a number"):
+        jax.eval_shape(step, jnp.float32(1))

@@ -137,8 +137,9 @@ def log_weights(
     """
     if not smoothing > 0:
         raise ValueError(f"smoothing {smoothing} must be above 0, for example 1")
-    logs = jnp.log(state.counts + smoothing)
-    return exponent * (jnp.log(state.counts.mean() + smoothing) - logs)[ids]
+    counts = jnp.asarray(state.counts, jnp.float32)
+    logs = jnp.log(counts + smoothing)
+    return exponent * (jnp.log(counts.mean() + smoothing) - logs)[ids]
 
 
 def probabilities(

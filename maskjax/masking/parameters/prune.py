@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from maskjax.masking.core import cut, cut_counts
+from maskjax.masking.core import cut, cut_counts, lowest
 from maskjax.masking.drawing import score
 from maskjax.masking.parameters.paths import leaf_paths
 from maskjax.masking.parameters.sparsities import num_masked_from_sparsity
@@ -78,19 +78,24 @@ def accumulate_movement(movement: PyTree, params: PyTree, gradients: PyTree) -> 
     scores, which does not change their order.
 
     Args:
-        movement: the sum so far, zeros at first.
+        movement: the sum so far, zeros at first, in float32: fewer bits lose small steps.
         params: the weights.
         gradients: of the loss, with respect to the masked weights.
 
     Returns:
-        The sum.
+        The sum, float32 at least.
 
     Examples:
         >>> params, gradients = jnp.array([1.0, -2.0]), jnp.array([3.0, 4.0])
         >>> accumulate_movement(jnp.zeros(2), params, gradients).tolist()
         [-3.0, 8.0]
     """
-    return jax.tree.map(lambda m, w, g: m - w.astype(m.dtype) * g, movement, params, gradients)
+
+    def add(movement: Array, weights: Array, gradients: Array) -> Array:
+        dtype = jnp.promote_types(movement.dtype, jnp.float32)
+        return movement.astype(dtype) - weights.astype(dtype) * gradients.astype(dtype)
+
+    return jax.tree.map(add, movement, params, gradients)
 
 
 def cut_leaves(scores: PyTree, sparsities: PyTree) -> PyTree:
@@ -148,7 +153,7 @@ def cut_globally(scores: PyTree, sparsity: int | float | Float[Array, ""]) -> Py
     flat = []
     for leaf in leaves:
         row = leaf.reshape(-1)
-        flat.append(row.at[row.argmin()].set(-jnp.inf))
+        flat.append(row.at[lowest(row)].set(-jnp.inf))
     sizes = [leaf.size for leaf in leaves]
     num_masked = jnp.asarray(num_masked_from_sparsity(sum(sizes), sparsity))
     is_masked = cut_counts(jnp.concatenate(flat), num_masked)

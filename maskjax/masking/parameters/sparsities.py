@@ -113,9 +113,10 @@ def num_masked_from_sparsity(
 ) -> int | Int[Array, ""]:
     """How many of `size` weights a sparsity hides: `size * sparsity`, rounded, halves up.
 
-    The sparsity is read as a float32 to 24 binary places and the product is exact, so that static
-    and traced sparsities give the same count for any size. It differs from
-    `num_masked_from_ratio`, which rounds what is kept down.
+    The sparsity is read as a float32 to 7 decimal places, which is the number that was written
+    where it has no more of them, and the product is exact: static and traced sparsities give the
+    same count for any size. It differs from `num_masked_from_ratio`, which rounds what is kept
+    down.
 
     Args:
         size: number of weights, from 1 to 2^31 - 1.
@@ -128,21 +129,25 @@ def num_masked_from_sparsity(
         ValueError: a size or a static sparsity out of range.
 
     Examples:
-        >>> num_masked_from_sparsity(10, 0.75), num_masked_from_sparsity(10, jnp.float32(0.75))
-        (8, Array(8, dtype=int32))
+        >>> num_masked_from_sparsity(5, 0.7), num_masked_from_sparsity(5, jnp.float32(0.7))
+        (4, Array(4, dtype=int32))
     """
     if not 1 <= size < 2**31:
         raise ValueError(f"{size} weights: the cut takes from 1 to {2**31 - 1}")
     if isinstance(sparsity, int | float):
         _check(sparsity)
-        return (size * round(float(np.float32(sparsity)) * 2**24) + 2**23) >> 24
+        places = round(float(np.float32(sparsity)) * 2**24)
+        return (size * (places * 5**7 + 2**16 >> 17) + 10**7 // 2) // 10**7
     share = jnp.clip(sparsity.astype(jnp.float32), 0, 1)
     places = jnp.round(share * 2**24).astype(jnp.uint32)
-    # size * places / 2^24 by digits to the base 2^12, for a product of 55 bits has no dtype.
-    high, low = places >> 12, places & 4095
-    size_high, size_low = np.uint32(size >> 12), np.uint32(size & 4095)
-    middle = size_high * low + size_low * high + (size_low * low >> 12)
-    return (size_high * high + (middle + np.uint32(2**11) >> 12)).astype(jnp.int32)
+    # By digits, for products of 41 and 55 bits have no dtype: first places * 10^7 / 2^24, rounded.
+    decimal = (places >> 12) * 5**7 + ((places & 4095) * 5**7 + 2**16 >> 12) >> 5
+    # Then size * decimal / 10^7, rounded.
+    thousands, units = decimal // 1000, decimal % 1000
+    whole, rest = (np.uint32(part) for part in divmod(size, 10**7))
+    high, low = (np.uint32(part) for part in divmod(int(rest), 10**4))
+    middle = 10 * high * units + low * thousands + low * units // 1000
+    return (whole * decimal + high * thousands + (middle + 5000) // 10**4).astype(jnp.int32)
 
 
 def _check(sparsity: int | float) -> None:

@@ -56,6 +56,10 @@ def base() -> ConfigDict:
     config.keep_checkpoints = 2
     config.max_nonfinite_steps = 10
 
+    config.init_from = ConfigDict()
+    config.init_from.path = ""  # the --workdir of a run to start from; "" = from scratch
+    config.init_from.what = "params"  # or "all": step, moments and averages too
+
     config.data = ConfigDict()
     config.data.source = "digits"
     config.data.eval_source = ""  # "" = held out by the source itself

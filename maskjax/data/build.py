@@ -54,12 +54,43 @@ class Data:
         return is_labelled and (self.num_classes or 0) > 1
 
     @property
+    def in_words(self) -> str:
+        """How many examples there are, of which shape and how many classes."""
+        kind = "images" if len(self.shape) == 3 else "examples"
+        evaluated = f" and {self.num_eval} evaluation" if self.num_eval else ""
+        classes = f", {self.num_classes} classes" if self.num_classes else ", no labels"
+        shape = "x".join(map(str, self.shape))
+        return f"{self.num_train} training{evaluated} {kind} of {shape}{classes}"
+
+    @property
     def num_skipped(self) -> int:
         """Files that were left out for their headers, or skipped as they could not be decoded.
 
         Those whose pixels only worker processes tried to decode are not among them.
         """
         return len(self._train.skipped)
+
+    def describe(self) -> dict[str, Any]:
+        """Say what the data is, not where, in values that JSON knows.
+
+        Returns:
+            "num_train", "num_eval", "shape", "num_classes", "class_names"; "fingerprints" of the
+            two splits' sources, equal for equal examples at another place; and what an example is
+            normalised with: "value_range" (stored numbers that stand for 0 and 1, or None where the
+            dtype tells), "mean" and "std" a channel, in [0, 1].
+        """
+        splits = {"train": self._train.source, "eval": self._eval and self._eval.source}
+        return {
+            "num_train": self.num_train,
+            "num_eval": self.num_eval,
+            "shape": list(self.shape),
+            "num_classes": self.num_classes,
+            "class_names": self.class_names and list(self.class_names),
+            "fingerprints": {name: x and x.fingerprint() for name, x in splits.items()},
+            "value_range": np.asarray(self._train.source.value_range).tolist(),
+            "mean": self.mean.reshape(-1).tolist(),
+            "std": self.std.reshape(-1).tolist(),
+        }
 
     def train_batches(self, start_step: int = 0) -> Iterator[Batch]:
         """Iterate without end over this process's part of the shuffled, augmented batches.

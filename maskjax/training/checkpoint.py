@@ -199,15 +199,42 @@ class Checkpoints(contextlib.AbstractContextManager):
             ValueError: it is whole but of another structure, shape or dtype.
         """
         tree = serialization.to_state_dict(state)
+        _check_same_arrays(tree, self._metadata(step), self.directory / str(step))
+        placed = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree
+        )
+        return serialization.from_state_dict(state, self._read(step, placed))
+
+    def restore_any(self, sharding: jax.sharding.Sharding) -> tuple[int, PyTree] | None:
+        """Read the newest whole checkpoint, of whatever structure.
+
+        Args:
+            sharding: where every leaf goes.
+
+        Returns:
+            Its step and the state as nested dicts, or None where there is no whole checkpoint.
+        """
+        for step in reversed(self.steps):
+            try:
+                placed = jax.tree.map(
+                    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+                    self._metadata(step),
+                )
+                return step, self._read(step, placed)
+            except DamagedCheckpointError as error:
+                self._move_aside(step, str(error))
+        return None
+
+    def _metadata(self, step: int) -> PyTree:
+        """Shapes and dtypes of a saved state, as nested dicts."""
         with _damage_named():
             saved = self._manager.item_metadata(step)[_STATE]
             if saved is None:
                 raise DamagedCheckpointError("it holds no state")
-            saved = saved.tree
-        _check_same_arrays(tree, saved, self.directory / str(step))
-        placed = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree
-        )
+            return saved.tree
+
+    def _read(self, step: int, placed: PyTree) -> PyTree:
+        """Read a saved state, as nested dicts, and compare its checksums."""
         with _damage_named():
             restored = self._manager.restore(
                 step,
@@ -222,7 +249,7 @@ class Checkpoints(contextlib.AbstractContextManager):
             altered = [name for name in found if found[name] != expected.get(name)]
         if altered:
             raise DamagedCheckpointError(f"{altered[0]} is not what was saved")
-        return serialization.from_state_dict(state, restored[_STATE])
+        return restored[_STATE]
 
     def _steps_with_unreadable_metrics(self) -> list[int]:
         """Steps whose metrics are no JSON; Orbax could not even list a folder that has one."""

@@ -5,13 +5,17 @@ called in the order of `AFTER_STEP`. A step that will be evaluated is on disk be
 for it may take long; what is cut short of evaluation and drawing, `catch_up` does on resuming.
 """
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import jax
+from absl import logging
 
 from maskjax import data as data_layer
 from maskjax.training import draw as drawing
+from maskjax.training import workdir
 from maskjax.training.preemption import Preempted
 from maskjax.training.run import Run
 from maskjax.training.state import TrainState
@@ -82,6 +86,38 @@ def leave_if_told(run: Run, step: int, state: TrainState) -> None:
     if run.stop.reached():
         run.checkpoints.save(step, state)
         raise Preempted(step)
+
+
+@contextlib.contextmanager
+def saving(run: Run, step: int, state: TrainState) -> Iterator[None]:
+    """Save the state that a failure beside the training step would lose: it is whole.
+
+    Not so after a divergence, which is no reason to let go of older checkpoints; nor with several
+    processes, for the others would have to take part.
+    """
+    try:
+        yield
+    except Exception as error:
+        is_expected = isinstance(error, Preempted | FloatingPointError)
+        if step > 0 and jax.process_count() == 1 and not is_expected:
+            try:
+                run.checkpoints.save(step, state)
+                run.checkpoints.wait()
+            except Exception as second:
+                logging.warning("Step %d could not be saved either (%s).", step, second)
+        raise
+
+
+@contextlib.contextmanager
+def advising(run: Run) -> Iterator[None]:
+    """Add to an error how what was saved is of use."""
+    try:
+        yield
+    except Exception as error:
+        if run.checkpoints.steps and not isinstance(error, Preempted):
+            saved = f"step {run.checkpoints.steps[-1]} is saved: the same command goes on from it"
+            error.add_note(f"{saved}; {workdir.start_anew(run.folder)}")
+        raise
 
 
 def next_batch(run: Run, step: int, state: TrainState, batches: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from absl import logging
 
+from maskjax.training.init_from import WHAT
 from maskjax.training.optimizer import peak_learning_rate
 
 
@@ -65,12 +66,19 @@ def check_ranges(config: Any) -> None:
         ValueError: names the key, its value and its limits; or a key is missing.
     """
     for key, limit in LIMITS.items():
-        try:
-            value = functools.reduce(lambda node, name: node[name], key.split("."), config)
-        except KeyError:
-            raise ValueError(f"the config lacks {key}: take it from configs/mae.py") from None
+        value = _read(config, key)
         if not limit.allows(value):
             raise ValueError(f"{key} is {value}: it must be {limit}")
+    _read(config, "init_from.path")
+    if _read(config, "init_from.what") not in WHAT:
+        raise ValueError(f"init_from.what is {config.init_from.what!r}: it must be one of {WHAT}")
+
+
+def _read(config: Any, key: str) -> Any:
+    try:
+        return functools.reduce(lambda node, name: node[name], key.split("."), config)
+    except KeyError:
+        raise ValueError(f"the config lacks {key}: take it from configs/mae.py") from None
 
 
 def check(config: Any) -> None:

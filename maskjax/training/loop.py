@@ -32,7 +32,7 @@ def train(config: Any, directory: str | Path) -> dict[str, Any]:
     limits.check(config)
     folder = workdir.check(config, directory)
     finished = workdir.read_summary(folder)
-    if finished is not None:
+    if finished is not None and not workdir.names_other_places(config, folder):
         return finished
     data = data_layer.build(
         config.data,
@@ -41,6 +41,9 @@ def train(config: Any, directory: str | Path) -> dict[str, Any]:
         process_index=jax.process_index(),
         process_count=jax.process_count(),
     )
+    workdir.check(config, folder, data.describe())
+    if finished is not None:
+        return finished
     return fit(tasks.build(config, data), data, config, folder)
 
 
@@ -48,18 +51,23 @@ def fit(task: Any, data: Any, config: Any, folder: Path) -> dict[str, Any]:
     """Train a task on data in a folder that was checked; returns and raises as `train`."""
     with open_run(task, data, config, folder) as (run, state):
         start = int(state.step)
-        hooks.catch_up(run, start, state)
-        with data_layer.Prefetcher(
-            data.train_batches(start),
-            run.spread.split,
-            is_interrupted=lambda: run.stop.received,
-        ) as batches:
+        with (
+            hooks.advising(run),
+            data_layer.Prefetcher(
+                data.train_batches(start),
+                run.spread.split,
+                is_interrupted=lambda: run.stop.received,
+            ) as batches,
+        ):
+            hooks.catch_up(run, start, state)
             run.meter.restart()
             for step in range(start + 1, config.total_steps + 1):
-                batch = hooks.next_batch(run, step - 1, state, batches)
+                with hooks.saving(run, step - 1, state):
+                    batch = hooks.next_batch(run, step - 1, state, batches)
                 state, metrics = run.program(state, batch)
-                for hook in hooks.AFTER_STEP:
-                    hook(run, step, state, metrics)
+                with hooks.saving(run, step, state):
+                    for hook in hooks.AFTER_STEP:
+                        hook(run, step, state, metrics)
         summary = summarise(run, state)
     if jax.process_index() == 0:
         workdir.write_summary(folder, summary)

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from maskjax.training import optimizer, parallel, workdir
+from maskjax.training import init_from, optimizer, parallel, workdir
 from maskjax.training.checkpoint import Checkpoints
 from maskjax.training.evaluate import Evaluator
 from maskjax.training.loggers import RunLog
@@ -61,21 +61,25 @@ def initial_state(task: Any, config: Any) -> TrainState:
 
 def make_step(task: Any, config: Any, axis_name: str | None) -> Any:
     """Make the training step that a config asks for; see `step.train_step`."""
-    schedule = functools.partial(
+    return train_step(
+        task,
+        _adamw(task, config),
+        _schedule(config),
+        seed=config.seed,
+        accumulate_steps=config.optimizer.accumulate_steps,
+        ema_decay=config.optimizer.ema_decay,
+        axis_name=axis_name,
+    )
+
+
+def _schedule(config: Any) -> Any:
+    """Learning rate of a step number."""
+    return functools.partial(
         optimizer.learning_rate,
         peak=optimizer.peak_learning_rate(config.optimizer.base_lr, config.batch_size),
         total_steps=config.total_steps,
         warmup_steps=config.optimizer.warmup_steps,
         min_lr=config.optimizer.min_lr,
-    )
-    return train_step(
-        task,
-        _adamw(task, config),
-        schedule,
-        seed=config.seed,
-        accumulate_steps=config.optimizer.accumulate_steps,
-        ema_decay=config.optimizer.ema_decay,
-        axis_name=axis_name,
     )
 
 
@@ -125,18 +129,28 @@ def open_run(task: Any, data: Any, config: Any, folder: Path) -> Iterator[tuple[
         The run and the state to go on from. On every way out, saves that are pending are finished.
 
     Raises:
+        FileNotFoundError: `init_from.path` has no checkpoint.
         ValueError: the batch does not fit the devices, or the checkpoints not the model, or another
             run is at work in the folder.
     """
     spread = parallel.Spread(config.num_devices)
     spread.check_batch(config.batch_size, config.optimizer.accumulate_steps)
     with (
-        workdir.claim(config, folder),
+        workdir.claim(config, folder, data.describe()),
         StopSignal() as stop,
         Checkpoints(folder / workdir.CHECKPOINTS, keep=config.keep_checkpoints) as checkpoints,
     ):
-        state = checkpoints.restore(spread.replicate(initial_state(task, config)))
+        fresh = spread.replicate(initial_state(task, config))
+        state = checkpoints.restore(fresh)
+        beginning = None
+        if state is fresh and config.init_from.path:
+            state, record, beginning = init_from.start(fresh, config, _schedule(config))
+            workdir.note(folder, {"init_from": record})
+            checkpoints.save(int(state.step), state)  # the other run may go on, or be gone
         with RunLog(folder, int(state.step), config.total_steps) as log:
+            for line in (data.in_words, beginning):
+                if line:
+                    log.progress.say(f"{folder.name}: {line}")
             meter = Meter(
                 batch_size=config.batch_size,
                 flops_per_example=task.flops_per_example,

@@ -126,7 +126,7 @@ def guard(main: Callable[[], None]) -> None:
         message = _message_for_the_user(error)
         if message is None:
             raise
-        _fail(message)
+        _fail("; ".join([message, *getattr(error, "__notes__", ())]))
 
 
 def _fail(message: str) -> NoReturn:

@@ -76,9 +76,13 @@ def named_leaves(tree: PyTree) -> dict[str, Any]:
         >>> named_leaves({"b": {"x": 1}, "a": [2, 3]})
         {'a/0': 2, 'a/1': 3, 'b/x': 1}
     """
+    return dict(sorted(zip(leaf_paths(tree), jax.tree.leaves(tree), strict=True)))
+
+
+def leaf_paths(tree: PyTree) -> list[str]:
+    """Name the leaves of a pytree as `named_leaves` does, in JAX's order."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
-    named = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
-    return dict(sorted(named.items()))
+    return [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
 
 
 def params_sha256(params: Params) -> str:

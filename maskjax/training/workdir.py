@@ -4,11 +4,9 @@ import contextlib
 import errno
 import fcntl
 import json
-import os
 import platform
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +14,8 @@ from typing import Any
 
 import jax
 from absl import logging
+
+from maskjax.paths import atomic_file
 
 CONFIG, METRICS, SUMMARY = "config.json", "metrics.jsonl", "summary.json"
 CHECKPOINTS, FIGURES, LOCK = "checkpoints", "figures", ".lock"
@@ -29,26 +29,22 @@ FREE_KEYS = (
     "keep_checkpoints",
     "log_every_steps",
     "max_nonfinite_steps",
+    "model.remat",
     "num_devices",
     "save_every_steps",
 )
+# Keys that say where the data is; what it is, is compared by its description.
+PLACES = ("data.source", "data.eval_source")
+# Keys that config files had not from the first, with the values that change nothing.
+LATER_KEYS = {"init_from.path": "", "init_from.what": "params"}
+# What a description of data says of the data itself.
+_DATA_KEYS = ("num_train", "num_eval", "shape", "num_classes", "class_names", "fingerprints")
 
 
 def write_atomically(path: str | Path, content: str) -> None:
     """Write a text file so that a reader, or a kill, sees the old or the new one, never a part."""
-    path = Path(path)
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=f".{path.name}-", delete=False, encoding="utf-8"
-    ) as file:
-        try:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+    with atomic_file(path) as file:
+        file.write(content)
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -78,7 +74,7 @@ def differing_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, 
         >>> differing_keys({"mask": {"ratio": 0.5}, "num_devices": 1}, {"mask": {"ratio": 0.75}})
         {'mask.ratio': (0.5, 0.75)}
     """
-    old, new = _flatten(old), _flatten(new)
+    old, new = LATER_KEYS | _flatten(old), LATER_KEYS | _flatten(new)
     is_free = lambda key: any(key == free or key.startswith(f"{free}.") for free in FREE_KEYS)  # noqa: E731
     return {
         key: (old.get(key), new.get(key))
@@ -125,19 +121,29 @@ def describe_environment() -> dict[str, Any]:
     }
 
 
-def check(config: Any, workdir: str | Path) -> Path:
+def start_anew(workdir: str | Path) -> str:
+    """Say how a run with other settings goes on from what a run has learned."""
+    return (
+        "another --workdir goes on from its newest state with other settings: add "
+        f"--config.init_from.path={workdir} --config.init_from.what=all (or params, for a new "
+        "start with its parameters)"
+    )
+
+
+def check(config: Any, workdir: str | Path, data: Mapping[str, Any] | None = None) -> Path:
     """Make sure that a folder is free, or holds a part of this very run.
 
     Args:
         config: the whole config.
         workdir: the folder; it need not exist.
+        data: what `Data.describe` says, once the data is open.
 
     Returns:
         Its path.
 
     Raises:
-        ValueError: it holds results of another config (the message names the keys that differ), or
-            is no folder, or its config.json cannot be read or is not of a run.
+        ValueError: it holds results of another config or of other data (the message names what
+            differs), or is no folder, or its config.json cannot be read or is not of a run.
     """
     workdir = Path(workdir)
     if workdir.exists() and not workdir.is_dir():
@@ -150,15 +156,45 @@ def check(config: Any, workdir: str | Path) -> Path:
     try:
         earlier = json.loads(path.read_text())
         differing = differing_keys(earlier["config"], _plain(config))
+        described = earlier.get("data")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} cannot be read ({error}): choose another --workdir") from None
+    if described:
+        differing = {key: pair for key, pair in differing.items() if key not in PLACES}
     if differing:
-        pairs = (f"{key} ({old!r} there, {new!r} here)" for key, (old, new) in differing.items())
         raise ValueError(
-            f"workdir {workdir} belongs to a run of another config: {', '.join(pairs)}; "
-            "choose another --workdir, or the same values to resume it"
+            f"workdir {workdir} belongs to a run of another config: {_pairs(differing)}; "
+            f"choose another --workdir, or the same values to resume it; {start_anew(workdir)}"
         )
+    if described and data:
+        now = _plain(data)
+        pairs = {key: (described.get(key), now.get(key)) for key in _DATA_KEYS}
+        other = {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+        if other:
+            raise ValueError(
+                f"workdir {workdir} belongs to a run on other data: {_pairs(other)}; choose "
+                f"another --workdir, or bring the data back to resume it; {start_anew(workdir)}"
+            )
     return workdir
+
+
+def _pairs(differing: Mapping[str, tuple[Any, Any]]) -> str:
+    """Name what differs, with both values; only the part of long lists that one of them lacks."""
+
+    def of(key: str, old: Any, new: Any) -> str:
+        if isinstance(old, list) and isinstance(new, list) and len(old) + len(new) > 8:
+            old, new = [x for x in old if x not in new][:4], [x for x in new if x not in old][:4]
+            return f"{key} ({old} only there, {new} only here)"
+        return f"{key} ({old!r} there, {new!r} here)"
+
+    return ", ".join(of(key, *pair) for key, pair in differing.items())
+
+
+def names_other_places(config: Any, workdir: Path) -> bool:
+    """Whether a run's config, checked, looks for the data at another place than before."""
+    earlier = _flatten(json.loads((workdir / CONFIG).read_text())["config"])
+    now = _flatten(_plain(config))
+    return any(earlier.get(key) != now.get(key) for key in PLACES)
 
 
 def _is_ours(path: Path) -> bool:
@@ -177,7 +213,7 @@ def _has_results(workdir: Path) -> bool:
 
 
 @contextlib.contextmanager
-def claim(config: Any, workdir: Path) -> Iterator[None]:
+def claim(config: Any, workdir: Path, data: Mapping[str, Any]) -> Iterator[None]:
     """Make a run's folder, keep other runs out of it, and write what is run into its config.json.
 
     Where a run goes on, what it was begun on stays, and what it goes on on is added to "resumed"; a
@@ -186,6 +222,7 @@ def claim(config: Any, workdir: Path) -> Iterator[None]:
     Args:
         config: the whole config.
         workdir: the folder, checked.
+        data: what `Data.describe` says.
 
     Raises:
         ValueError: another run is at work in the folder, or left results of another config there
@@ -205,19 +242,27 @@ def claim(config: Any, workdir: Path) -> Iterator[None]:
                     "another --workdir"
                 ) from None
             logging.warning("%s cannot be locked (%s): start one run in it only", workdir, error)
-        _write_config(config, check(config, workdir))
+        _write_config(config, check(config, workdir, data), data)
         yield
 
 
-def _write_config(config: Any, workdir: Path) -> None:
+def _write_config(config: Any, workdir: Path, data: Mapping[str, Any]) -> None:
     plain, now = _plain(config), describe_environment()
-    record = {"config": plain, "seeds": {"seed": plain["seed"]}, **now, "resumed": []}
+    settled = {"config": plain, "seeds": {"seed": plain["seed"]}, "data": data}
+    record = {**settled, **now, "resumed": []}
     if _has_results(workdir):
         first = json.loads((workdir / CONFIG).read_text())
         starts = [first, *first.get("resumed", [])]
         _warn_of_changes(workdir, starts[-1], now)
-        record = {**first, "config": plain, "resumed": [*starts[1:], now]}
+        record = {**first, **settled, "resumed": [*starts[1:], now]}
     write_atomically(workdir / CONFIG, json.dumps(record, indent=2) + "\n")
+
+
+def note(workdir: Path, facts: Mapping[str, Any]) -> None:
+    """Add facts to a run's config.json, once, in the first process."""
+    if jax.process_index() == 0:
+        record = json.loads((workdir / CONFIG).read_text()) | facts
+        write_atomically(workdir / CONFIG, json.dumps(record, indent=2) + "\n")
 
 
 def _warn_of_changes(workdir: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

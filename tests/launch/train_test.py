@@ -177,6 +177,14 @@ def test_a_stopped_run_has_an_exit_code_of_its_own(capsys):
     assert "step 7" in capsys.readouterr().out
 
 
+def test_what_an_error_has_in_its_notes_is_said_too(capsys):
+    error = MemoryError("too much")
+    error.add_note("step 7 is saved")
+    with pytest.raises(SystemExit):
+        startup.guard(lambda: _raise(error))
+    assert capsys.readouterr().err.endswith("model.remat=True; step 7 is saved\n")
+
+
 def test_an_error_of_this_package_is_a_line_and_a_bug_keeps_its_traceback(tmp_path, capsys):
     file = tmp_path / "a file"
     file.write_text("")

@@ -245,6 +245,57 @@ def test_a_finished_run_is_looked_up_and_another_config_refused(toy, straight, m
         loop.train(toy.config(total_steps=24), folder)
 
 
+def test_a_finished_run_is_not_looked_up_for_data_of_another_name(toy, straight, monkeypatch):
+    folder, summary = straight
+    there = toy.Data(8)
+    monkeypatch.setattr(loop.data_layer, "build", lambda *_, **__: there)
+    moved = toy.config(data__source="toy:moved")
+    assert loop.train(moved, folder) == summary
+    there.num_train = 65
+    with pytest.raises(ValueError, match=r"on other data: num_train \(64 there, 65 here\)"):
+        loop.train(moved, folder)
+
+
+class _Failing:
+    """Data that fails in a batch of training, or in one of evaluation."""
+
+    def __init__(self, data, step=None):
+        self._data, self._step = data, step
+
+    def __getattr__(self, name):
+        return getattr(self._data, name)
+
+    def train_batches(self, start_step):
+        for step, batch in enumerate(self._data.train_batches(start_step), start_step):
+            if step == self._step:
+                raise ValueError("the file is gone")
+            yield batch
+
+    def eval_batches(self, *arguments):
+        if self._step is None:
+            raise ValueError("the file is gone")
+        return self._data.eval_batches(*arguments)
+
+
+@pytest.mark.parametrize(("step", "saved"), [(7, 7), (None, 12)])
+def test_what_fails_beside_the_step_costs_no_step(toy, straight, tmp_path, step, saved):
+    with pytest.raises(ValueError, match="the file is gone") as failure:
+        toy.fit(tmp_path, toy.config(save_every_steps=0), data=_Failing(toy.Data(8), step))
+    (note,) = failure.value.__notes__
+    assert note.startswith(f"step {saved} is saved: the same command goes on from it; another")
+    assert f"--config.init_from.path={tmp_path} --config.init_from.what=all" in note
+    assert (tmp_path / workdir.CHECKPOINTS / str(saved)).is_dir()
+    again = toy.fit(tmp_path, toy.config(save_every_steps=0))
+    assert again["params_sha256"] == straight[1]["params_sha256"]
+
+
+def test_a_first_batch_that_fails_leaves_the_folder_free(toy, tmp_path):
+    with pytest.raises(ValueError, match="the file is gone") as failure:
+        toy.fit(tmp_path, data=_Failing(toy.Data(8), 0))
+    assert not hasattr(failure.value, "__notes__")
+    workdir.check(toy.config(seed=9), tmp_path)
+
+
 def test_too_many_steps_that_are_not_finite_stop_the_run(toy, tmp_path):
     task = toy.Task(poison=lambda step: jnp.where(step >= 5, jnp.nan, 1.0))
     with pytest.raises(FloatingPointError, match="in 3 steps in a row, up to step 8"):

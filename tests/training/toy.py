@@ -94,6 +94,15 @@ class Data:
         self._batch_size, self._seed = batch_size, seed
         self._process_index, self._process_count = process_index, process_count
 
+    @property
+    def in_words(self):
+        return f"{self.num_train} training and {self.num_eval} evaluation rows"
+
+    def describe(self):
+        names = ("num_train", "num_eval", "shape", "num_classes")
+        others = {"class_names": None, "fingerprints": {}}
+        return {name: getattr(self, name) for name in names} | others
+
     def _batch(self, rows, **others):
         batch = {"inputs": rows, "label": (rows[:, 0] > 0).astype(np.int32), **others}
         size = len(rows) // self._process_count
@@ -136,6 +145,7 @@ def config(**overrides):
                 "ema_decay": 0.0,
             },
             "max_nonfinite_steps": 2,
+            "init_from": {"path": "", "what": "params"},
             "log_every_steps": 2,
             "save_every_steps": 4,
             "eval_every_steps": 0,

@@ -26,8 +26,15 @@ def _config(**overrides):
     return config
 
 
-def _claim(config, folder):
-    with workdir.claim(config, folder):
+def _data(**changes):
+    """What a data set says of itself."""
+    known = {"num_train": 60, "num_eval": 18, "shape": [32, 32, 3], "num_classes": 3}
+    named = {"class_names": ["ash", "birch", "cedar"], "mean": [0.5, 0.5, 0.5]}
+    return known | named | {"fingerprints": {"train": "a1", "eval": "b2"}} | changes
+
+
+def _claim(config, folder, data=None):
+    with workdir.claim(config, folder, data or _data()):
         pass
 
 
@@ -123,6 +130,48 @@ def test_a_key_that_only_one_config_has_counts_as_different():
     assert workdir.differing_keys({"a": None}, {}) == {"a": (None, None)}
 
 
+def test_other_data_is_refused_by_what_differs(begun):
+    workdir.check(_config(), begun, _data())
+    classes = ["alder", "ash", "birch", "cedar"]
+    changes = {"num_train": 70, "num_classes": 4, "class_names": classes}
+    with pytest.raises(ValueError) as refusal:
+        workdir.check(_config(), begun, _data(**changes))
+    message = str(refusal.value)
+    assert "on other data: num_train (60 there, 70 here), num_classes (3 there, 4 here)" in message
+    assert "'alder'" in message
+    assert "fingerprint" not in message
+    assert f"--config.init_from.path={begun} --config.init_from.what=all" in message
+    renamed = {"train": "c3", "eval": "b2"}
+    with pytest.raises(ValueError, match=r"fingerprints \({'train': 'a1'.*'train': 'c3'"):
+        _claim(_config(), begun, _data(fingerprints=renamed))
+
+
+def test_of_long_lists_only_what_one_side_lacks_is_named():
+    old = [f"class{number}" for number in range(1000)]
+    message = workdir._pairs({"class_names": (old, [*old[1:], "other"])})
+    assert message == "class_names (['class0'] only there, ['other'] only here)"
+
+
+def test_the_same_data_may_lie_elsewhere(begun):
+    elsewhere = _config(data__source="array:elsewhere.npz")
+    assert workdir.names_other_places(elsewhere, begun)
+    assert not workdir.names_other_places(_config(), begun)
+    assert workdir.check(elsewhere, begun, _data()) == begun
+
+
+def test_a_run_from_before_data_was_described_goes_on_at_its_place(begun):
+    path = begun / workdir.CONFIG
+    record = json.loads(path.read_text())
+    del record["data"]
+    path.write_text(json.dumps(record))
+    with pytest.raises(ValueError, match=r"data.source \('digits' there, 'photos' here\)"):
+        workdir.check(_config(data__source="photos"), begun, _data())
+    later = _config()
+    later.init_from = {"path": "", "what": "params"}
+    _claim(later, begun)
+    assert json.loads(path.read_text())["data"] == _data()
+
+
 def test_a_folder_without_results_is_free_for_another_config(tmp_path):
     _claim(_config(), tmp_path)
     workdir.check(_config(seed=2), tmp_path)
@@ -133,7 +182,7 @@ HOLD = """
 import pathlib, sys
 from maskjax.training import workdir
 
-with workdir.claim({"seed": 1}, pathlib.Path(sys.argv[1])):
+with workdir.claim({"seed": 1}, pathlib.Path(sys.argv[1]), {}):
     print("held", flush=True)
     sys.stdin.read()
 """

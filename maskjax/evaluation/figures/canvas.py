@@ -1,7 +1,6 @@
 """What every figure shares: paper, ink, exact placement in inches, and safe saving."""
 
 import os
-import tempfile
 import textwrap
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from maskjax.evaluation.figures.letters import literal
+from maskjax.paths import atomic_file
 from maskjax.typing import Array, Float, Shaped
 
 # The public functions check shapes themselves, with errors that name the argument.
@@ -121,16 +121,8 @@ def save_figure(figure: Figure, path: str | os.PathLike) -> None:
     if path.suffix[1:].lower() not in formats:
         raise ValueError(f"cannot tell a figure format from {path.name!r}; use {sorted(formats)}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    # In the same folder, for a rename is atomic only within a file system.
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.stem}-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            figure.savefig(file, format=path.suffix[1:].lower())
-        os.chmod(temporary, 0o644)  # mkstemp's files are closed to other readers
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with atomic_file(path, "wb") as file:
+        figure.savefig(file, format=path.suffix[1:].lower())
 
 
 def figure_pixels(figure: Figure) -> Shaped[np.ndarray, "H W 3"]:

@@ -1,0 +1,85 @@
+"""Paths that a user gives, and files that are never half written."""
+
+import contextlib
+import errno
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+# What file systems answer that have no permissions, or no way to make a file last.
+_NOT_OFFERED = {errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+
+
+def local_path(text: str | os.PathLike[str], name: str) -> Path:
+    """Read a path of this machine as a shell would.
+
+    Args:
+        text: the path; `~` and `$VARIABLE` are expanded.
+        name: of the flag or key that holds it, for messages.
+
+    Raises:
+        ValueError: it is the address of a store elsewhere (gs://, s3:// ...), or is not UTF-8, or
+            names a variable or a home that does not exist.
+
+    Example:
+        >>> local_path("~/runs", "--workdir") == Path.home() / "runs"
+        True
+    """
+    path = os.path.expanduser(os.path.expandvars(os.fspath(text)))
+    unknown = re.search(r"\$(\w+|\{\w+\})", path)
+    scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", path)
+    shown = path.encode("utf-8", "backslashreplace").decode()
+    if scheme and not os.path.exists(path):
+        raise ValueError(
+            f"{name} {shown!r} is not on this machine: give a folder of a local or mounted file "
+            "system"
+        )
+    if unknown and not os.path.exists(path):
+        raise ValueError(f"{name} {shown!r}: {unknown[0]} is not set: set it, or write the path")
+    if path.startswith("~"):
+        raise ValueError(f"{name} {shown!r}: no such home folder; write the path in full")
+    if shown != path:
+        raise ValueError(f"{name} {shown!r} is not UTF-8, which checkpoints need: rename it")
+    return Path(path)
+
+
+@contextlib.contextmanager
+def atomic_file(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO]:
+    """Write a file so that a reader, or a kill, sees the old or the new one, never a part.
+
+    Args:
+        path: where.
+        mode: "w" for text in UTF-8, "wb" for bytes.
+
+    Yields:
+        A file in the same folder, for a rename is atomic only within a file system.
+    """
+    path = Path(path)
+    encoding = None if "b" in mode else "utf-8"
+    with tempfile.NamedTemporaryFile(
+        mode, dir=path.parent, prefix=f".{path.name[:100]}-", delete=False, encoding=encoding
+    ) as file:
+        try:
+            yield file
+            file.flush()
+            with _where_offered():
+                os.fsync(file.fileno())
+            with _where_offered():
+                os.chmod(file.name, 0o644)  # a temporary file is closed to other readers
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise
+
+
+@contextlib.contextmanager
+def _where_offered() -> Iterator[None]:
+    """Do without what a file system does not offer."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NOT_OFFERED:
+            raise

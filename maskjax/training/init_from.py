@@ -1,0 +1,128 @@
+"""A new run that starts from the newest state of another: `config.init_from`."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from absl import logging
+from flax import serialization
+
+from maskjax.paths import local_path
+from maskjax.training import workdir
+from maskjax.training.checkpoint import Checkpoints
+from maskjax.training.state import TrainState, leaf_paths, named_leaves, params_sha256
+from maskjax.typing import PyTree
+
+WHAT = ("params", "all")
+_NAMED = 5  # leaves that an error lists by name
+
+
+def start(
+    state: TrainState, config: Any, schedule: Callable[[int], Any]
+) -> tuple[TrainState, dict[str, Any], str]:
+    """Put what another run has learned into a fresh state.
+
+    Args:
+        state: a fresh state; its structure, shapes and placement are kept.
+        config: the new run's; `init_from.path` is the folder of the other, `init_from.what` is
+            "params" (its parameters; the run begins at step 0) or "all" (step, moments and averages
+            too). Averages that the other run lacks start as a copy of its parameters.
+        schedule: learning rate of the new run at a step.
+
+    Returns:
+        The state; a record of what was loaded, with the parameters' hash, for config.json; a line
+        that says where the run starts and at which learning rate.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or it has no whole checkpoint.
+        ValueError: leaves do not fit, and are named; or no step is left of the new run.
+    """
+    folder, what = local_path(config.init_from.path, "init_from.path"), config.init_from.what
+    saved = folder / workdir.CHECKPOINTS
+    if not saved.is_dir():
+        raise FileNotFoundError(
+            f"init_from.path {str(folder)!r} has no checkpoints: give the --workdir of a run"
+        )
+    with Checkpoints(saved, read_only=True) as checkpoints:
+        found = checkpoints.restore_any(jax.tree.leaves(state.params)[0].sharding)
+    if found is None:
+        raise FileNotFoundError(f"init_from.path: {saved} has no whole checkpoint yet")
+    step, tree = found
+    state = _merge(state, tree, what, saved / str(step))
+    done = int(state.step)
+    if done >= config.total_steps:
+        raise ValueError(
+            f"init_from.path {str(folder)!r} is at step {done}, and total_steps is "
+            f"{config.total_steps}: raise total_steps, or set init_from.what=params to begin anew"
+        )
+    record = {"path": str(folder), "step": step, "what": what}
+    record |= {"params_sha256": params_sha256(state.params)}
+    rates = [float(schedule(at)) for at in (done, config.total_steps)]
+    line = (
+        f"starts at step {done} of {config.total_steps} from step {step} of {folder} ({what}): "
+        f"learning rate {rates[0]:.3g} now, {rates[1]:.3g} at the end"
+    )
+    return state, record, line
+
+
+def _merge(state: TrainState, tree: Mapping[str, Any], what: str, place: Path) -> TrainState:
+    """Take from nested dicts what the new run's state has a place for, and all of it."""
+    params = _filled(state.params, tree["params"], f"{place}: params")
+    averages = state.ema_params
+    if what == "params":
+        if averages is not None:
+            averages = jax.tree.map(jnp.copy, params)
+        return dataclasses.replace(state, params=params, ema_params=averages)
+    saved = tree.get("ema_params")
+    if averages is not None and saved:
+        averages = _filled(averages, saved, f"{place}: ema_params")
+    elif averages is not None:
+        averages = jax.tree.map(jnp.copy, params)
+    elif saved:
+        logging.warning("%s has averaged parameters; they are left out.", place)
+    return dataclasses.replace(
+        state,
+        step=tree["step"],
+        params=params,
+        opt_state=_filled(state.opt_state, tree["opt_state"], f"{place}: opt_state"),
+        ema_params=averages,
+        nonfinite_total=tree["nonfinite_total"],
+    )
+
+
+def _filled(wanted: PyTree, saved: PyTree, name: str) -> PyTree:
+    """Give saved leaves the wanted structure.
+
+    Raises:
+        ValueError: one side has a leaf that the other lacks, or of another shape or dtype.
+    """
+    shaped = serialization.to_state_dict(wanted)
+    ours, theirs = named_leaves(shaped), named_leaves(saved)
+    problems = {
+        "lacks": [key for key in ours if key not in theirs],
+        "has besides": [key for key in theirs if key not in ours],
+        "has in another shape": [
+            f"{key} {theirs[key].dtype}{list(theirs[key].shape)}, here "
+            f"{leaf.dtype}{list(leaf.shape)}"
+            for key, leaf in ours.items()
+            if key in theirs and (theirs[key].shape, theirs[key].dtype) != (leaf.shape, leaf.dtype)
+        ],
+    }
+    if any(problems.values()):
+        parts = (f"{verb} {_listed(keys)}" for verb, keys in problems.items() if keys)
+        raise ValueError(
+            f"init_from: {name} does not fit this config's model and optimizer: it "
+            f"{', '.join(parts)}; set the same model keys as that run"
+        )
+    leaves = [theirs[name] for name in leaf_paths(shaped)]
+    return serialization.from_state_dict(
+        wanted, jax.tree.unflatten(jax.tree.structure(shaped), leaves)
+    )
+
+
+def _listed(keys: list[str]) -> str:
+    more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
+    return "; ".join(keys[:_NAMED]) + more

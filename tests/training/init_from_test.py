@@ -1,0 +1,125 @@
+"""A new run goes on from the state of another, or is told what does not fit."""
+
+import dataclasses
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from maskjax.training import init_from, workdir
+from maskjax.training import run as runs
+
+# At a constant rate the length of a run does not change its steps.
+CONSTANT = {"optimizer__warmup_steps": 0, "optimizer__min_lr": 0.5 * 8 / 256}
+
+
+@pytest.fixture(scope="module")
+def begun(toy, tmp_path_factory):
+    """A run of 6 steps at a constant rate."""
+    folder = tmp_path_factory.mktemp("begun") / "run"
+    toy.fit(folder, toy.config(total_steps=6, optimizer__ema_decay=0.5, **CONSTANT))
+    return folder
+
+
+def _config(toy, begun, what, **overrides):
+    chosen = {"init_from__path": str(begun), "init_from__what": what, **CONSTANT, **overrides}
+    return toy.config(**chosen)
+
+
+def _started(toy, config):
+    """The state that a run with this config starts with, its record and its line."""
+    fresh = jax.device_put(runs.initial_state(toy.Task(), config), jax.devices()[0])
+    return init_from.start(fresh, config, lambda step: 0.25)
+
+
+def test_a_longer_run_goes_on_with_all_of_the_state(toy, begun, tmp_path, capsys):
+    ema = {"optimizer__ema_decay": 0.5}
+    straight = toy.fit(tmp_path / "straight", toy.config(total_steps=12, **ema, **CONSTANT))
+    config = _config(toy, begun, "all", total_steps=12, **ema)
+    capsys.readouterr()
+    longer = toy.fit(tmp_path / "longer", config)
+    assert longer["params_sha256"] == straight["params_sha256"]
+    assert [line["step"] for line in toy.lines(tmp_path / "longer")] == [8, 10, 12, 12]
+    said = capsys.readouterr().out
+    assert f"longer: starts at step 6 of 12 from step 6 of {begun} (all)" in said
+    assert "learning rate 0.0156 now, 0.0156 at the end" in said
+    record = json.loads((tmp_path / "longer" / workdir.CONFIG).read_text())["init_from"]
+    loaded = json.loads((begun / workdir.SUMMARY).read_text())["params_sha256"]
+    whence = {"path": str(begun), "step": 6, "what": "all", "params_sha256": loaded}
+    assert record == whence
+
+
+def test_a_run_stopped_after_its_start_needs_the_other_no_more(toy, begun, tmp_path):
+    other = shutil.copytree(begun, tmp_path / "other")
+    config = _config(toy, other, "params", total_steps=3, save_every_steps=0)
+    straight = toy.fit(tmp_path / "straight", config)
+
+    class Broken(toy.Data):
+        def train_batches(self, start_step):
+            raise ValueError("no batch")
+            yield
+
+    with pytest.raises(ValueError, match="no batch"):
+        toy.fit(tmp_path / "run", config, data=Broken(8))
+    shutil.rmtree(other)
+    assert toy.fit(tmp_path / "run", config)["params_sha256"] == straight["params_sha256"]
+
+
+def test_parameters_alone_start_at_step_0(toy, begun):
+    state, record, line = _started(toy, _config(toy, begun, "params", optimizer__ema_decay=0.5))
+    saved = runs.load_state(toy.Task(), toy.config(optimizer__ema_decay=0.5), begun)
+    assert int(state.step) == 0
+    np.testing.assert_array_equal(state.params["kernel"], saved.params["kernel"])
+    np.testing.assert_array_equal(state.ema_params["kernel"], saved.params["kernel"])
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves(state.opt_state))
+    assert (record["step"], record["what"]) == (6, "params")
+    assert "starts at step 0 of 12 from step 6" in line
+
+
+def test_averages_may_be_new_or_left_out(toy, begun, tmp_path, caplog):
+    without, *_ = _started(toy, _config(toy, begun, "all"))
+    assert without.ema_params is None
+    assert "averaged parameters; they are left out" in caplog.text
+    toy.fit(tmp_path / "plain", toy.config(total_steps=1))
+    config = _config(toy, tmp_path / "plain", "all", optimizer__ema_decay=0.5)
+    with_average, *_ = _started(toy, config)
+    np.testing.assert_array_equal(with_average.ema_params["bias"], with_average.params["bias"])
+
+
+def test_a_run_of_skipped_steps_is_not_held_against_the_new_one(toy, begun):
+    saved = runs.load_state(toy.Task(), toy.config(optimizer__ema_decay=0.5), begun)
+    skipped = dataclasses.replace(saved, nonfinite_run=np.int32(7), nonfinite_total=np.int32(9))
+    fresh = runs.initial_state(toy.Task(), toy.config())
+    state = init_from._merge(fresh, init_from.serialization.to_state_dict(skipped), "all", begun)
+    assert (int(state.nonfinite_run), int(state.nonfinite_total)) == (0, 9)
+
+
+def test_what_does_not_fit_is_named_on_both_sides(toy, begun):
+    class Other(toy.Task):
+        def init(self, key):
+            wide = super().init(key)
+            return {"kernel": np.zeros((6, 9), np.float32), "scale": wide["bias"]}
+
+    config = _config(toy, begun, "params")
+    fresh = jax.device_put(runs.initial_state(Other(), config), jax.devices()[0])
+    words = (
+        r"params does not fit .*lacks scale, has besides bias, has in another shape "
+        r"kernel float32\[6, 6\], here float32\[6, 9\]; set the same model keys"
+    )
+    with pytest.raises(ValueError, match=words):
+        init_from.start(fresh, config, lambda step: 0.25)
+
+
+def test_a_run_that_is_over_says_to_raise_total_steps(toy, begun):
+    with pytest.raises(ValueError, match="at step 6, and total_steps is 6: raise total_steps"):
+        _started(toy, _config(toy, begun, "all", total_steps=6))
+
+
+def test_a_folder_without_a_run_is_refused(toy, tmp_path):
+    with pytest.raises(FileNotFoundError, match="has no checkpoints: give the --workdir of a run"):
+        _started(toy, _config(toy, tmp_path, "all"))
+    (tmp_path / workdir.CHECKPOINTS).mkdir()
+    with pytest.raises(FileNotFoundError, match="no whole checkpoint yet"):
+        _started(toy, _config(toy, tmp_path, "all"))

@@ -1,6 +1,7 @@
-"""Image files: headers, decoding with a crop and a resize, and the same crop for arrays."""
+"""Image files: headers, and decoding with a crop and a resize."""
 
 import dataclasses
+import functools
 import io
 import math
 import os
@@ -9,12 +10,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
+from maskjax.data import wide
+from maskjax.data.crops import Box, crop_resize, resample
 from maskjax.typing import Num
-
-# (top, left, height, width) in pixels of the upright image; fractions are allowed.
-Box = tuple[float | int, float | int, float | int, float | int]
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -26,13 +26,20 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_CHANNELS = {"1": 1, "L": 1, "I": 1, "F": 1, "LA": 2, "La": 2, "RGBA": 4, "RGBa": 4}
+_SIDEWAYS = tuple(_UPRIGHT[orientation] for orientation in (5, 6, 7, 8))
+_CHANNELS = {"1": 1, "L": 1, "LA": 2, "La": 2, "RGBA": 4, "RGBa": 4}
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 MAX_CHANNELS = max(_MODES)
+# Of a decoded picture, 2 GB in PIL; of a JPEG the fraction of its pixels that is decoded counts.
+MAX_PIXELS = 2**29
+_TIFF_BEGINS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_STRIPS = (
+    (273, 279),
+    (324, 325),
+)  # TIFF's tags of where strips or tiles begin, and how long they are
 # What PIL's decoders raise for bytes that are not the image they claim to be.
 _DECODE_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error,
-    Image.DecompressionBombError,
 )  # fmt: skip
 
 
@@ -49,26 +56,46 @@ class EncodedImage:
 
     def open(self) -> Image.Image:
         """Read the header only."""
+        Image.MAX_IMAGE_PIXELS = None  # there is MAX_PIXELS
         content = self.content
-        return Image.open(io.BytesIO(content) if isinstance(content, bytes) else content)
+        try:
+            return Image.open(io.BytesIO(content) if isinstance(content, bytes) else content)
+        except UnidentifiedImageError:
+            if self.ends()[0].startswith(_TIFF_BEGINS):
+                raise ValueError(f"a TIFF of a kind that PIL cannot read; {wide.ADVICE}") from None
+            raise
+
+    def ends(self) -> tuple[bytes, bytes, int]:
+        """Return the first and the last bytes, and how many there are."""
+        if isinstance(self.content, bytes):
+            return self.content[:8], self.content[-12:], len(self.content)
+        with open(self.content, "rb") as file:
+            head = file.read(8)
+            length = file.seek(0, os.SEEK_END)
+            file.seek(-min(12, length), os.SEEK_END)
+            return head, file.read(), length
 
 
 class Header(NamedTuple):
-    """Height and width of the upright image, and its number of channels as stored."""
+    """Height and width of the upright image, its number of channels as stored, whether more follow.
+
+    Further pages or frames of a file are not read.
+    """
 
     height: int
     width: int
     channels: int
+    has_more: bool = False
 
 
-def num_channels(mode: str) -> int:
-    """Return how many channels an image of a PIL mode has as stored; palettes count as RGB."""
-    return 1 if mode.startswith("I;16") else _CHANNELS.get(mode, 3)
+def _num_channels(image: Image.Image) -> int:
+    """Return how many channels an opened image has as stored; palettes count as RGB."""
+    return wide.num_channels(image) if wide.is_wide(image) else _CHANNELS.get(image.mode, 3)
 
 
 def _orientation(image: Image.Image) -> int:
-    # PIL would decode a whole PNG to look for EXIF data behind the pixels.
-    if image.format == "PNG" and "exif" not in image.info:
+    # PIL would decode a whole PNG to look for EXIF data behind the pixels, and turns TIFF itself.
+    if image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info):
         return 1
     try:
         return image.getexif().get(_ORIENTATION_TAG, 1)
@@ -76,44 +103,65 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _is_cut_short(content: str | bytes, kind: str | None) -> bool:
+def _has_more(image: Image.Image) -> bool:
+    # Phones write a second picture, for depth, into their JPEG files.
+    try:
+        return image.format not in ("JPEG", "MPO") and getattr(image, "is_animated", False)
+    except Exception:  # a broken second picture does not make the first undecodable
+        return True
+
+
+def _is_cut_short(image: EncodedImage, opened: Image.Image) -> bool:
     """Whether the end of a file lacks its format's end mark; such files may still decode."""
-    if isinstance(content, bytes):
-        head, tail, length = content[:8], content[-12:], len(content)
-    else:
-        with open(content, "rb") as file:
-            head = file.read(8)
-            length = file.seek(0, os.SEEK_END)
-            file.seek(-min(12, length), os.SEEK_END)
-            tail = file.read()
-    if kind == "JPEG":
+    head, tail, length = image.ends()
+    if opened.format == "JPEG":
         return not tail.endswith(b"\xff\xd9")
-    if kind == "PNG":
+    if opened.format == "PNG":
         return b"IEND" not in tail
-    return kind == "WEBP" and length < 8 + int.from_bytes(head[4:8], "little")
+    if opened.format == "GIF":
+        return not tail.endswith(b";")
+    if opened.format == "TIFF":
+        tags = opened.tag_v2  # type: ignore[attr-defined]
+        strips = [
+            pair for begin, size in _STRIPS for pair in zip(tags.get(begin, ()), tags.get(size, ()))
+        ]
+        return not strips or length < max(map(sum, strips))
+    at = {"WEBP": (4, 8), "BMP": (2, 0)}.get(opened.format or "")
+    return at is not None and length < at[1] + int.from_bytes(head[at[0] : at[0] + 4], "little")
+
+
+def _refuse_large(image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError(
+            f"{image.width} x {image.height} pixels are more than {MAX_PIXELS}; store it smaller"
+        )
 
 
 def read_header(image: EncodedImage) -> Header:
     """Read an image's size and channels without decoding it.
 
-    A file whose end is missing is decoded to see whether PIL accepts it.
+    A file whose end is missing is decoded to see whether PIL accepts it. One that PIL would not
+    decode fully is refused (`wide.refuse`), and one of more than MAX_PIXELS unless it is a JPEG.
 
     Args:
         image: the encoded image.
 
     Returns:
-        Size after EXIF orientation, and channels as stored.
+        Size after EXIF orientation, channels as stored, and whether other pictures follow.
 
     Raises:
         UndecodableError: names the image.
     """
     try:
         with image.open() as opened:
+            wide.refuse(opened)
+            if opened.format != "JPEG":
+                _refuse_large(opened)
             width, height = opened.size
             if _orientation(opened) in (5, 6, 7, 8):
                 width, height = height, width
-            header = Header(height, width, num_channels(opened.mode))
-            if _is_cut_short(image.content, opened.format):
+            header = Header(height, width, _num_channels(opened), _has_more(opened))
+            if _is_cut_short(image, opened):
                 opened.load()
             return header
     except _DECODE_ERRORS as error:
@@ -140,26 +188,30 @@ def decode(
         choose_box: (height, width) of the upright image -> crop, or None for all of it.
 
     Returns:
-        [H, W, C]: uint8, or float32 in [0, 1] for images of 16 bits.
+        [H, W, C]: uint8, or float32 in [0, 1] for images of 12 and 16 bits.
 
     Raises:
         UndecodableError: names the image.
     """
     try:
         with image.open() as opened:
-            orientation = _orientation(opened)
+            wide.refuse(opened)
+            method = _UPRIGHT.get(_orientation(opened))
             width, height = opened.size
-            if orientation in (5, 6, 7, 8):
+            if method in _SIDEWAYS:
                 width, height = height, width
             box = choose_box(height, width)
-            channels = channels or num_channels(opened.mode)
+            channels = channels or _num_channels(opened)
             factor = _draft(opened, box, size, channels)
+            _refuse_large(opened)
             if box is not None:
                 box = (box[0] / factor, box[1] / factor, box[2] / factor, box[3] / factor)
-            opened = _convert(opened, _MODES[channels])
-            if orientation in _UPRIGHT:
-                opened = opened.transpose(_UPRIGHT[orientation])
-            return _to_array(opened, channels, size, box)
+            turn = functools.partial(_turn, method=method)
+            if wide.is_wide(opened):
+                unit = crop_resize(wide.read(opened, image.open, turn), size=size, box=box)
+                return wide.to_channels(unit, channels)
+            pixels = np.asarray(resample(turn(_convert(opened, _MODES[channels])), size, box))
+            return pixels.reshape(pixels.shape[0], pixels.shape[1], -1)
     except _DECODE_ERRORS as error:
         raise UndecodableError(f"{image.name} cannot be decoded as an image ({error})") from error
 
@@ -180,103 +232,13 @@ def _draft(image: Image.Image, box: Box | None, size, channels: int) -> float:
 
 
 def _convert(image: Image.Image, mode: str) -> Image.Image:
-    """Convert to an 8-bit mode; grey images of more bits stay as they are."""
-    if image.mode == mode or image.mode in ("I", "F") or image.mode.startswith("I;16"):
+    """Convert to an 8-bit mode."""
+    if image.mode == mode:
         return image
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")  # PIL warns about the direct way to RGB
     return image.convert(mode)
 
 
-def _to_array(image: Image.Image, channels: int, size, box: Box | None):
-    if image.mode in ("L", "LA", "RGB", "RGBA"):
-        pixels = np.asarray(_resample(image, size, box))
-        return pixels.reshape(pixels.shape[0], pixels.shape[1], -1)
-    grey = np.asarray(image)
-    if grey.dtype.kind != "f":
-        grey = grey.astype(np.float32) / np.float32(65535)
-    grey = crop_resize(grey[..., None], size=size, box=box)
-    if channels in (2, 4):
-        opaque = np.ones_like(grey)
-        return np.concatenate([grey] * (channels - 1) + [opaque], -1)
-    return np.repeat(grey, channels, -1)
-
-
-def _resample(image: Image.Image, size, box: Box | None) -> Image.Image:
-    """Crop to a box and resize; without a size, only crop (to whole pixels)."""
-    if box is not None:
-        top, left, height, width = box
-        bottom, right = min(top + height, image.height), min(left + width, image.width)
-        # PIL's resize(box=...) would let pixels outside the box into its edges.
-        x, y = math.floor(left), math.floor(top)
-        image = image.crop((x, y, math.ceil(right), math.ceil(bottom)))
-        box = (left - x, top - y, right - x, bottom - y)
-    if size is None:
-        return image
-    return image.resize((size[1], size[0]), Image.Resampling.BICUBIC, box=box)
-
-
-def crop_resize(
-    pixels: Num[np.ndarray, "H W C"], *, size: tuple[int, int] | None, box: Box | None
-) -> Num[np.ndarray, "h w C"]:
-    """Crop and resize an image that is an array already (bicubic, antialiased).
-
-    Args:
-        pixels: uint8 of any range, or floats whose nominal range is [0, 1].
-        size: (height, width) to resize to; None keeps the crop's.
-        box: the crop, None for all.
-
-    Returns:
-        The resized crop in the dtype that came in (floats as float32); overshoot of the bicubic
-        kernel is cut to [0, 1], or to the image's own range where that is wider.
-    """
-    if box is None and size in (None, pixels.shape[:2]):
-        return pixels
-    if pixels.dtype == np.uint8 and pixels.shape[-1] == 3:
-        return np.asarray(_resample(Image.fromarray(pixels), size, box))
-    kind = np.uint8 if pixels.dtype == np.uint8 else np.float32
-    planes = [
-        np.asarray(_resample(Image.fromarray(np.ascontiguousarray(plane, kind)), size, box))
-        for plane in np.moveaxis(pixels, -1, 0)
-    ]
-    resized = np.stack(planes, -1)
-    if kind == np.uint8:
-        return resized
-    return np.clip(resized, min(0, pixels.min()), max(1, pixels.max()))
-
-
-def centre_box(height: int, width: int, size: tuple[int, int]) -> Box:
-    """Return the largest centred crop with the aspect ratio of `size`."""
-    scale = min(height / size[0], width / size[1])
-    box_height, box_width = size[0] * scale, size[1] * scale
-    return ((height - box_height) / 2, (width - box_width) / 2, box_height, box_width)
-
-
-def random_box(
-    rng: np.random.Generator, height: int, width: int, scale: tuple[float, float]
-) -> Box:
-    """Draw a random resized crop (Szegedy et al. 2015, section 6; aspect ratios 3/4 to 4/3).
-
-    Args:
-        rng: the generator.
-        height: of the image in pixels.
-        width: of the image in pixels.
-        scale: (low, high) share of the image's area, uniform.
-
-    Returns:
-        A box of whole pixels inside the image: area uniform in `scale`, aspect ratio
-        log-uniform. After ten draws that do not fit, the largest centred crop whose aspect ratio
-        is in range.
-    """
-    low, high = np.log(3 / 4), np.log(4 / 3)
-    for _ in range(10):
-        area = height * width * rng.uniform(*scale)
-        aspect = np.exp(rng.uniform(low, high))
-        box_width, box_height = round(np.sqrt(area * aspect)), round(np.sqrt(area / aspect))
-        if 0 < box_width <= width and 0 < box_height <= height:
-            top = int(rng.integers(height - box_height + 1))
-            left = int(rng.integers(width - box_width + 1))
-            return (top, left, box_height, box_width)
-    box_width = min(width, max(1, round(height * 4 / 3)))
-    box_height = min(height, max(1, round(width * 4 / 3)))
-    return ((height - box_height) // 2, (width - box_width) // 2, box_height, box_width)
+def _turn(image: Image.Image, method: Image.Transpose | None) -> Image.Image:
+    return image if method is None else image.transpose(method)

@@ -4,10 +4,10 @@ import dataclasses
 
 import numpy as np
 
-from maskjax.data.images import Box, EncodedImage, centre_box, crop_resize, decode, random_box
+from maskjax.data.crops import Box, centre_box, crop_resize, random_box
+from maskjax.data.images import EncodedImage, decode
+from maskjax.data.wide import LUMA
 from maskjax.typing import Float, Num, Shaped
-
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601-2, as in PIL
 
 
 def to_unit(
@@ -49,7 +49,7 @@ def to_channels(x: Num[np.ndarray, "*spatial C"], channels: int) -> Num[np.ndarr
         return colours
     if channels == 3:
         return np.repeat(colours, 3, -1)
-    grey = colours.astype(np.float32) @ _LUMA
+    grey = colours.astype(np.float32) @ LUMA
     if x.dtype.kind != "f":
         grey = np.rint(grey)
     return grey[..., None].astype(x.dtype)

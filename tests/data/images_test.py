@@ -6,15 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps, JpegImagePlugin
 
-from maskjax.data.images import (
-    EncodedImage,
-    UndecodableError,
-    centre_box,
-    crop_resize,
-    decode,
-    random_box,
-    read_header,
-)
+from maskjax.data import images
+from maskjax.data.crops import centre_box, crop_resize, random_box
+from maskjax.data.images import EncodedImage, UndecodableError, decode, read_header
 
 
 def _encode(image, kind, **options):
@@ -35,7 +29,7 @@ def test_lossless_files_decode_to_their_pixels(photo, kind, mode, channels):
         image.putalpha(Image.linear_gradient("L").resize((160, 120)))
     encoded = _encode(image, kind, lossless=True, exact=True)
     np.testing.assert_array_equal(_decode(encoded), np.asarray(image))
-    assert read_header(encoded) == (120, 160, channels)
+    assert read_header(encoded)[:3] == (120, 160, channels)
     np.testing.assert_array_equal(_decode(encoded, channels=3), photo)
 
 
@@ -159,7 +153,7 @@ def test_what_is_no_image_is_named(content):
 def test_jpeg_with_bytes_after_its_end_is_accepted(photo):
     encoded = _encode(Image.fromarray(photo), "JPEG")
     longer = EncodedImage("longer.jpg", encoded.content + b"trailer")
-    assert read_header(longer) == (120, 160, 3)
+    assert read_header(longer)[:3] == (120, 160, 3)
 
 
 def test_centre_box_is_the_largest_of_its_aspect_ratio():
@@ -191,3 +185,43 @@ def test_random_box_falls_back_to_a_centred_one_in_thin_images():
     rng = np.random.default_rng(0)
     assert random_box(rng, 10, 1000, (0.9, 1.0)) == (0, 493, 10, 13)
     assert random_box(rng, 1000, 12, (0.9, 1.0)) == (492, 0, 16, 12)
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "BMP", "GIF"])
+def test_tiff_bmp_and_gif_are_read_and_cut_ones_found(photo, kind):
+    image = Image.fromarray(photo)
+    encoded = _encode(image.quantize(64) if kind == "GIF" else image, kind)
+    expected = np.asarray(image.quantize(64).convert("RGB") if kind == "GIF" else image)
+    assert read_header(encoded) == (120, 160, 3, False)
+    np.testing.assert_array_equal(_decode(encoded), expected)
+    cut = EncodedImage("cut.file", encoded.content[: len(encoded.content) // 2])
+    with pytest.raises(UndecodableError, match=r"cut.file cannot be decoded"):
+        read_header(cut)
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "GIF", "WEBP", "PNG"])
+def test_of_several_pictures_the_first_is_read_and_the_header_tells(photo, kind):
+    first, second = Image.fromarray(photo), Image.fromarray(255 - photo)
+    options = {"lossless": True} if kind == "WEBP" else {}
+    if kind == "GIF":
+        first, second = first.quantize(64), second.quantize(64)
+    encoded = _encode(first, kind, save_all=True, append_images=[second], **options)
+    assert read_header(encoded) == (120, 160, 3, True)
+    np.testing.assert_array_equal(_decode(encoded), np.asarray(first.convert("RGB")))
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_limit_of_pixels_is_maskjaxs_own_and_a_jpeg_is_judged_by_what_is_decoded(
+    photo, monkeypatch
+):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5000)  # PIL's own: 120 * 160 is too much
+    image = Image.fromarray(photo)
+    png, jpeg = _encode(image, "PNG"), _encode(image, "JPEG")
+    assert _decode(png).shape == (120, 160, 3)
+    monkeypatch.setattr(images, "MAX_PIXELS", 5000)
+    with pytest.raises(UndecodableError, match=r"160 x 120 pixels are more than 5000; store it sm"):
+        read_header(png)
+    assert read_header(jpeg)[:3] == (120, 160, 3)
+    assert _decode(jpeg, size=(60, 80)).shape == (60, 80, 3)  # half the size is 4800 pixels
+    with pytest.raises(UndecodableError, match=r"160 x 120 pixels are more than 5000"):
+        _decode(jpeg)

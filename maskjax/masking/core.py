@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
-from maskjax.masking.counts import check_num_masked
+from maskjax.masking.checks import as_array, as_count, as_counts, as_grid
 from maskjax.typing import Array, Bool, Float, Int, Key, Shaped
 
 
@@ -50,15 +50,13 @@ def grid_length(grid: tuple[int, ...]) -> int:
         The product of the sides.
 
     Raises:
-        ValueError: the grid has no axis, or a side below 1.
+        ValueError: the grid is one number, has no axis, or a side below 1.
 
     Examples:
         >>> grid_length((14, 14))
         196
     """
-    if not grid or min(grid) < 1:
-        raise ValueError(f"grid {tuple(grid)}: every side must be at least 1; give one per axis")
-    return math.prod(grid)
+    return math.prod(as_grid(grid))
 
 
 def cut(scores: Float[Array, "*b L"], num_masked: int) -> Masking:
@@ -84,8 +82,9 @@ def cut(scores: Float[Array, "*b L"], num_masked: int) -> Masking:
         >>> masking.is_masked.astype(int).tolist(), masking.ids_keep.tolist()
         ([0, 1, 0, 1], [2, 0])
     """
+    scores = _as_scores(scores)
     length = scores.shape[-1]
-    check_num_masked(num_masked, length)
+    num_masked = as_count(num_masked, length)
     num_kept = length - num_masked
     ids_shuffle = jnp.argsort(scores, axis=-1, stable=True)
     ids_restore = jnp.argsort(ids_shuffle, axis=-1)
@@ -108,8 +107,23 @@ def cut_counts(scores: Float[Array, "*b L"], num_masked: Int[Array, "*b"]) -> Bo
         >>> cut_counts(scores, jnp.array([1, 3])).astype(int).tolist()
         [[0, 1, 0], [1, 0, 1]]
     """
+    scores = _as_scores(scores)
+    counts = jnp.asarray(as_counts(num_masked, scores.shape[-1], is_bounded=False))
+    if counts.shape not in ((), scores.shape[:-1]):
+        raise ValueError(
+            f"num_masked of shape {counts.shape} for scores of shape {scores.shape}: give one "
+            f"count, or one per row, {scores.shape[:-1]}"
+        )
+    counts = jnp.broadcast_to(counts, scores.shape[:-1])
     rank = jnp.argsort(jnp.argsort(scores, axis=-1, stable=True), axis=-1)
-    return (rank >= scores.shape[-1] - num_masked[..., None]) & (scores != -jnp.inf)
+    return (rank >= scores.shape[-1] - counts[..., None]) & (scores != -jnp.inf)
+
+
+def _as_scores(scores: Array) -> Array:
+    scores = as_array("scores", scores)
+    if not scores.ndim:
+        raise ValueError("scores are one number: give one per position, [*b, L]")
+    return scores
 
 
 def cut_chosen(scores: Float[Array, "*b L"]) -> Bool[Array, "*b L"]:
@@ -129,6 +143,7 @@ def cut_chosen(scores: Float[Array, "*b L"]) -> Bool[Array, "*b L"]:
         >>> cut_chosen(jnp.array([1.3, 0.9, -jnp.inf, 1.0])).astype(int).tolist()
         [1, 0, 0, 1]
     """
+    scores = as_array("scores", scores)
     return (scores >= 1) | jnp.isnan(scores)
 
 
@@ -159,7 +174,10 @@ def cut_slots(
         >>> is_visible.astype(int).tolist()
         [[1, 1, 1], [1, 0, 0]]
     """
-    masking = cut(scores, min_num_masked)
+    scores = _as_scores(scores)
+    length = scores.shape[-1]
+    masking = cut(scores, as_count(min_num_masked, length, name="min_num_masked"))
+    num_masked = as_counts(num_masked, length, is_bounded=False)
     is_masked = cut_counts(scores, jnp.maximum(num_masked, min_num_masked))
     is_visible = ~jnp.take_along_axis(is_masked, masking.ids_keep, axis=-1)
     return Slots(masking._replace(is_masked=is_masked), is_visible)

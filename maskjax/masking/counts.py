@@ -8,22 +8,22 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from maskjax.masking.checks import as_array, as_integers, check_whole, is_number
 from maskjax.typing import Array, Float, Int
 
 
-def check_ratio(ratio: float) -> None:
-    """Refuses a static mask ratio that hides nothing or all by itself."""
-    if not 0 < ratio < 1:
-        raise ValueError(f"mask ratio {ratio} must lie strictly between 0 and 1, for example 0.75")
-
-
-def check_num_masked(
-    num_masked: int | np.integer | Array, limit: int, things: str = "positions"
-) -> None:
-    """Refuses one count that there is not of the things; a traced one cannot be looked at."""
-    is_known = np.ndim(num_masked) == 0 and not isinstance(num_masked, Tracer)
-    if is_known and not 0 <= num_masked <= limit:
-        raise ValueError(f"num_masked {num_masked} must be from 0 to the {limit} {things}")
+def as_ratio(ratio: float) -> float:
+    """A static mask ratio, strictly between 0 and 1; a float32 is read as its shortest decimal."""
+    if isinstance(ratio, Tracer):
+        raise ValueError(
+            "mask ratio is traced: give a float that is known before jit, or use "
+            "num_masked_from_traced_ratio(length, ratio)"
+        )
+    if not is_number(ratio) or not 0 < ratio < 1:
+        raise ValueError(
+            f"mask ratio {ratio} must lie strictly between 0 and 1, as one number: 0.75"
+        )
+    return ratio if isinstance(ratio, float) else float(str(ratio))
 
 
 def num_masked_from_ratio(length: int, ratio: float) -> int:
@@ -46,9 +46,8 @@ def num_masked_from_ratio(length: int, ratio: float) -> int:
         >>> 196 - num_masked_from_ratio(196, 0.75), 196 - num_masked_from_ratio(196, 0.9)
         (49, 19)
     """
-    if length < 1:
-        raise ValueError(f"length {length} must be at least 1")
-    check_ratio(ratio)
+    check_whole("length", length, hint="; of a grid: grid_length(grid)")
+    ratio = as_ratio(ratio)
     return length - int(length * (1 - ratio))
 
 
@@ -81,28 +80,30 @@ def num_masked_from_lengths(
         >>> num_masked_from_lengths(lengths, 0.15, max_length=512, max_masked=76).tolist()
         [0, 1, 2, 4, 76]
     """
-    if max_masked is not None and max_masked < 1:
-        raise ValueError(f"max_masked {max_masked} must be at least 1")
+    if max_masked is not None:
+        check_whole("max_masked", max_masked)
     most = max_length if max_masked is None else max_masked
-    counts = table_of_counts(ratio, max_length, lambda n: min(most, max(1, round(n * ratio))))
-    return counts[jnp.clip(lengths, 0, max_length)]
+    return counts_of_lengths(
+        lengths, ratio, max_length, lambda n, share: min(most, max(1, round(n * share)))
+    )
 
 
-def table_of_counts(
-    ratio: float, max_length: int, count: Callable[[int], int]
-) -> Int[Array, "lengths"]:
-    """count(length) for 1 ... max_length, and 0 for an empty row, in Python's own floats.
+def counts_of_lengths(
+    lengths: Int[Array, "*b"], ratio: float, max_length: int, count: Callable[[int, float], int]
+) -> Int[Array, "*b"]:
+    """count(length, ratio) of each row, and 0 for an empty one, in Python's own floats.
 
     A traced length looks its count up, for float32 would round some of the halves otherwise.
     """
-    check_ratio(ratio)
-    if max_length < 1:
-        raise ValueError(f"max_length {max_length} must be at least 1")
-    return jnp.array([0, *map(count, range(1, max_length + 1))], jnp.int32)
+    check_whole("max_length", max_length)
+    lengths = as_integers("lengths", lengths)
+    ratio = as_ratio(ratio)
+    counts = [0, *(count(length, ratio) for length in range(1, max_length + 1))]
+    return jnp.array(counts, jnp.int32)[jnp.clip(lengths, 0, max_length)]
 
 
 def num_masked_from_traced_ratio(
-    length: int, ratio: Float[Array, "*b"]
+    length: int, ratio: float | Float[Array, "*b"]
 ) -> Int[Array, "*b"]:  # fmt: skip
     """`num_masked_from_ratio` for a ratio that is only known inside a traced function.
 
@@ -112,23 +113,25 @@ def num_masked_from_traced_ratio(
 
     Args:
         length: number of positions, at least 1.
-        ratio: float32 hidden shares; at or below 0 counts 0, at or above 1 counts `length`.
+        ratio: hidden shares, floats, read as float32; at or below 0 counts 0, at or above 1 counts
+            `length`.
 
     Returns:
         Counts from 0 to `length`.
 
     Raises:
-        ValueError: a length below 1.
+        ValueError: a length below 1, or a ratio of whole numbers, which would be a count.
 
     Examples:
         >>> num_masked_from_traced_ratio(100, jnp.float32(0.9)).item()
         91
     """
-    if length < 1:
-        raise ValueError(f"length {length} must be at least 1")
-    return jnp.searchsorted(
-        _ratio_thresholds(length), ratio.astype(jnp.float32), side="right"
-    ).astype(jnp.int32)
+    check_whole("length", length, hint="; of a grid: grid_length(grid)")
+    array = as_array("ratio", ratio)
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise ValueError(f"ratio holds {array.dtype}: give shares of 1, floats; a count is none")
+    thresholds = _ratio_thresholds(int(length))
+    return jnp.searchsorted(thresholds, array.astype(jnp.float32), side="right").astype(jnp.int32)
 
 
 @functools.lru_cache(maxsize=64)

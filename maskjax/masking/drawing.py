@@ -1,27 +1,28 @@
 """Masks for a batch with any rule: the rule scores each example, one cut hides the highest."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from maskjax.masking.core import (
-    Masking,
-    Slots,
-    cut,
-    cut_chosen,
-    cut_counts,
-    cut_slots,
-    grid_length,
+from maskjax.masking.checks import (
+    as_array,
+    as_count,
+    as_counts,
+    as_flags,
+    as_grid,
+    as_integers,
+    check_keys,
 )
-from maskjax.masking.counts import check_num_masked
+from maskjax.masking.core import Masking, Slots, cut, cut_chosen, cut_counts, cut_slots, grid_length
 from maskjax.masking.registry import (
     Rule,
+    check_rule,
     declared_choice,
     makes_choice,
     missing_options,
+    name_of,
     options_of,
 )
 from maskjax.typing import Array, Bool, Float, Int, Key
@@ -41,18 +42,19 @@ def score(
         keys: one key per example (`example_keys`).
         grid: positions along each axis.
         num_masked: how many positions will be hidden, one count or one per example.
-        **runtime: what the rule needs from outside: `step`, `log_weights`, `word_ids`. A scalar is
-            the same for all examples; an array has one row per example. Every rule takes
-            `is_candidate` [B L]: False where a position must stay visible (padding, [CLS]). None
-            means all may be hidden.
+        **runtime: what the rule needs from outside: `step`, `log_weights`, `word_ids`. An array or
+            list has one row per example; a number, name or tuple is the same for all. Every rule
+            takes `is_candidate` [B L]: False where a position must stay visible (padding, [CLS]).
+            None means all may be hidden.
 
     Returns:
         Scores, the higher, the sooner hidden.
 
     Raises:
-        ValueError: an argument that the rule lacks or does not know, rows that do not match, a
-            static count outside 0 ... L, counts that are not one per example, or candidates that
-            are not one flag per position.
+        ValueError: what is no rule, key per example or grid; an argument that the rule lacks or
+            does not know; rows that do not match; a ratio in place of a count, a static count
+            outside 0 ... L, or counts that are not one per example; candidates that are not one
+            flag per position; a rule whose scores are not one per position.
 
     Examples:
         >>> from maskjax.masking import make_rule
@@ -60,60 +62,71 @@ def score(
         >>> score(make_rule("random"), keys, (4, 4), 12).shape
         (2, 16)
     """
-    name = getattr(rule, "func", rule).__name__
-    options = options_of(rule)
+    name, options, grid = name_of(rule), options_of(rule), as_grid(grid)
+    check_keys(keys)
+    num_masked = _as_counts(num_masked, len(keys), grid)
     if runtime.get("is_candidate", ...) is None:
         del runtime["is_candidate"]
-    _check_counts(num_masked, len(keys), grid_length(grid))
-    _check_candidates(runtime, len(keys), grid)
     for option in missing_options(rule, runtime):
         raise ValueError(f"rule {name} needs {option}: pass {option}=... here or to make_rule")
-    in_axes = {}
+    rows, same = {}, {}
     for option, value in runtime.items():
         if option not in {*options, "is_candidate"}:
             raise ValueError(f"rule {name} takes no {option!r}; it takes {sorted(options)}")
-        shape = np.shape(value)
-        if shape and shape[0] != len(keys):
-            raise ValueError(
-                f"{option} has {shape[0]} rows for {len(keys)} examples; give one row per example"
-            )
-        in_axes[option] = 0 if shape else None
-    count_axis = 0 if np.ndim(num_masked) else None
+        if option == "is_candidate" or isinstance(value, list) or _has_rows(value):
+            rows[option] = _as_rows(option, value, len(keys), grid)
+        else:
+            same[option] = value
     takes_candidates = "is_candidate" in options
 
     def score_example(key, count, values):
         is_candidate = values.get("is_candidate")
         if is_candidate is not None and not takes_candidates:
             values = {name: value for name, value in values.items() if name != "is_candidate"}
-        scores = rule(key, grid, count, **values)
+        scores = rule(key, grid, count, **same, **values)
+        if np.shape(scores) != (grid_length(grid),):
+            raise ValueError(
+                f"rule {name} gives scores of shape {np.shape(scores)} for {grid_length(grid)} "
+                f"positions of grid {grid}; give one each, in raster order"
+            )
         return scores if is_candidate is None else jnp.where(is_candidate, scores, -jnp.inf)
 
-    return jax.vmap(score_example, in_axes=(0, count_axis, in_axes))(keys, num_masked, runtime)
+    count_axis = 0 if np.ndim(num_masked) else None
+    return jax.vmap(score_example, in_axes=(0, count_axis, 0))(keys, num_masked, rows)
 
 
-def _check_counts(num_masked: int | Array, num_examples: int, length: int) -> None:
-    """Refuses a static count that no row can hide, and counts that are not one per example."""
-    check_num_masked(num_masked, length)
+def _as_counts(num_masked: Any, num_examples: int, grid: tuple[int, ...]) -> int | Array:
+    """One count, or one per example."""
+    num_masked = as_counts(num_masked, grid_length(grid))
     shape = np.shape(num_masked)
     if shape not in ((), (num_examples,)):
         raise ValueError(
             f"num_masked of shape {shape} for {num_examples} examples; give one count, or one per "
             "example"
         )
+    return num_masked
 
 
-def _check_candidates(
-    runtime: Mapping[str, Any], num_examples: int, grid: tuple[int, ...]
-) -> None:  # fmt: skip
-    """Refuses candidates of another shape, which would broadcast without a word."""
-    if "is_candidate" not in runtime:
-        return
-    shape, expected = np.shape(runtime["is_candidate"]), (num_examples, grid_length(grid))
-    if shape != expected:
+def _has_rows(value: Any) -> bool:
+    return isinstance(value, np.ndarray | Array) and value.ndim > 0
+
+
+def _as_rows(option: str, value: Any, num_examples: int, grid: tuple[int, ...]) -> Array:
+    """One row per example; candidates of another shape would broadcast without a word."""
+    if option == "is_candidate":
+        value, expected = as_flags(option, value), (num_examples, grid_length(grid))
+        if value.shape != expected:
+            raise ValueError(
+                f"is_candidate of shape {value.shape} for grid {grid}: give one flag per position "
+                f"of each example, {expected}"
+            )
+        return value
+    value = as_integers(option, value, none=-1) if option == "word_ids" else as_array(option, value)
+    if len(value) != num_examples:
         raise ValueError(
-            f"is_candidate of shape {shape} for grid {grid}: give one flag per position of each "
-            f"example, {expected}"
+            f"{option} has {len(value)} rows for {num_examples} examples; give one row per example"
         )
+    return value
 
 
 def draw(
@@ -132,7 +145,7 @@ def draw(
         The Masking of the batch.
 
     Raises:
-        ValueError: as `score` and `cut`.
+        ValueError: as `score`, or a count that is traced or not the same in every row.
 
     Examples:
         >>> from maskjax.masking import make_rule
@@ -141,6 +154,7 @@ def draw(
         >>> masking.is_masked.sum(axis=1).tolist(), masking.ids_keep.shape
         ([147, 147], (2, 49))
     """
+    num_masked = as_count(num_masked, grid_length(grid))
     return cut(score(rule, keys, grid, num_masked, **runtime), num_masked)
 
 
@@ -148,7 +162,7 @@ def draw_slots(
     rule: Rule,
     keys: Key[Array, "B"],
     grid: tuple[int, ...],
-    num_masked: Int[Array, "B"],
+    num_masked: int | Int[Array, "B"],
     min_num_masked: int,
     **runtime: Any,
 ) -> Slots:
@@ -158,7 +172,7 @@ def draw_slots(
         rule: from `make_rule`, or a plain scoring function.
         keys: one key per example (`example_keys`).
         grid: positions along each axis, L in all.
-        num_masked: how many positions each example hides (`Schedule.num_masked`).
+        num_masked: how many positions each example hides (`Schedule.num_masked`), or one count.
         min_num_masked: the smallest count that can occur (`Schedule.min_num_masked`).
         **runtime: as for `score`.
 
@@ -183,7 +197,7 @@ def draw_counts(
     rule: Rule,
     keys: Key[Array, "B"],
     grid: tuple[int, ...],
-    num_masked: Int[Array, "B"],
+    num_masked: int | Int[Array, "B"],
     **runtime: Any,
 ) -> Bool[Array, "B L"]:
     """Flags for a batch whose rows hide different, traced counts (text of different lengths).
@@ -192,7 +206,7 @@ def draw_counts(
         rule: from `make_rule`, or a plain scoring function.
         keys: one key per example (`example_keys`).
         grid: positions along each axis, L in all.
-        num_masked: how many positions each example hides (`num_masked_from_lengths`).
+        num_masked: how many positions each example hides (`num_masked_from_lengths`), or one count.
         **runtime: as for `score`.
 
     Returns:
@@ -245,12 +259,12 @@ def draw_chosen(
         >>> bool((is_masked.sum(axis=1) <= 75).all())
         True
     """
+    check_rule(rule)
     declared = declared_choice(rule)
     if declared is not None and not makes_choice(declared, rule, runtime):
-        name = getattr(rule, "func", rule).__name__
         option = f" without {declared}" if declared else ""
         raise ValueError(
-            f"rule {name} chooses nothing by itself{option}: use draw or draw_counts, whose count "
-            "is exact"
+            f"rule {name_of(rule)} chooses nothing by itself{option}: use draw or draw_counts, "
+            "whose count is exact"
         )
     return cut_chosen(score(rule, keys, grid, num_masked, **runtime))

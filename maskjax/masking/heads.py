@@ -6,9 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from maskjax.masking.checks import as_flags
+from maskjax.masking.checks import as_counts, as_flags
 from maskjax.masking.core import cut_counts, lowest
-from maskjax.masking.counts import check_num_masked
 from maskjax.typing import Array, Bool, Float, Int, PyTree
 
 
@@ -128,7 +127,7 @@ def cut_heads(
     """
     layers = -importance.reshape(-1, importance.shape[-1])
     limit = layers.size - (len(layers) if keep_one_per_layer else 0)
-    check_num_masked(num_masked, limit, "heads that can go")
+    num_masked = as_counts(num_masked, limit, "heads that can go")
     if keep_one_per_layer:
         layers = layers.at[jnp.arange(len(layers)), lowest(layers)].set(-jnp.inf)
     is_masked = cut_counts(layers.reshape(-1), jnp.asarray(num_masked))

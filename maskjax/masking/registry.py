@@ -3,9 +3,13 @@
 import difflib
 import functools
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from maskjax.masking.checks import as_counts, as_flags, as_grid, check_key, check_shapes
 from maskjax.typing import Array
 
 # (key, grid, num_masked, *, options) -> scores [L], for one example.
@@ -47,10 +51,11 @@ def register(
             where it has one only if that is given.
 
     Returns:
-        A decorator that returns the function unchanged.
+        A decorator. The rule that it gives refuses a key, grid, count or candidates that are none,
+        whatever the function does, and takes lists for a grid and for candidates.
 
     Raises:
-        ValueError: the name is taken, or a modality is not known.
+        ValueError: the name is taken or none, or a modality is not known.
 
     Examples:
         >>> import jax
@@ -62,16 +67,58 @@ def register(
         [0.0, 1.0, 0.0, 1.0]
         >>> del masking.RULES["odd_positions"]
     """
+    if not isinstance(name, str):
+        raise ValueError(f"{name!r} is no name of a rule: write @register('name') before it")
 
     def add(rule: Rule) -> Rule:
         if name in RULES:
             raise ValueError(f"masking rule {name!r} is registered already; choose another name")
-        if not on or set(on) - set(MODALITIES):
-            raise ValueError(f"masking rule {name!r} is on {on}; choose from {MODALITIES}")
-        RULES[name] = RegisteredRule(rule, on, chooses)
-        return rule
+        if isinstance(on, str) or not on or set(on) - set(MODALITIES):
+            raise ValueError(f"masking rule {name!r} is on {on!r}; give some of {MODALITIES}")
+        RULES[name] = RegisteredRule(_checked(rule), on, chooses)
+        return RULES[name].score
 
     return add
+
+
+def _checked(rule: Rule) -> Rule:
+    """The rule, which then sees a key, a grid and a count that are what they should be."""
+
+    @functools.wraps(rule)
+    def score(key: Any, grid: Any, num_masked: Any, **options: Any) -> Array:
+        check_key(key, batch="masking.draw takes one for each example")
+        grid = as_grid(grid)
+        length = math.prod(grid)
+        num_masked = as_counts(num_masked, length)
+        if np.ndim(num_masked):
+            raise ValueError(
+                f"num_masked of shape {np.shape(num_masked)}: a rule scores one example; "
+                "masking.draw_counts takes a count for each"
+            )
+        if options.get("is_candidate") is not None:
+            options["is_candidate"] = as_flags("is_candidate", options["is_candidate"])
+            check_shapes(f"grid {grid}", (length,), is_candidate=options["is_candidate"])
+        return rule(key, grid, num_masked, **options)
+
+    return score
+
+
+def check_rule(rule: Any) -> None:
+    """Refuses what is no rule, such as the name of one."""
+    if isinstance(rule, str):
+        make_rule(rule)  # says which names there are
+        raise ValueError(f"rule {rule!r} is the name of one: give make_rule({rule!r})")
+    if not callable(rule):
+        raise ValueError(
+            f"rule of type {type(rule).__name__}: give make_rule(name), or a function "
+            "(key, grid, num_masked) -> scores"
+        )
+
+
+def name_of(rule: Rule) -> str:
+    """What a rule is called in messages."""
+    function = getattr(rule, "func", rule)
+    return getattr(function, "__name__", type(function).__name__)
 
 
 def make_rule(name: str, **options: Any) -> Rule:
@@ -129,6 +176,9 @@ def bind(
     kind: str, table: Mapping[str, Callable], name: str, options: Mapping[str, Any]
 ) -> functools.partial:
     """`table[name]` with its options bound; ValueErrors list what is known (kind: for them)."""
+    if not isinstance(name, str):
+        kind_of_name = type(name).__name__
+        raise ValueError(f"{kind} of type {kind_of_name}: give its name, one of {sorted(table)}")
     if name not in table:
         raise ValueError(f"unknown {kind} {name!r}{_nearest(name, table)}; known: {sorted(table)}")
     known = options_of(table[name])
@@ -149,6 +199,7 @@ def _nearest(word: str, known: Mapping[str, Any]) -> str:
 
 def options_of(function: Callable) -> dict[str, inspect.Parameter]:
     """What a function takes after key, grid and num_masked: its keyword-only parameters."""
+    check_rule(function)
     parameters = inspect.signature(function).parameters
     return {name: p for name, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
 
@@ -218,6 +269,7 @@ def chooses(rule: Rule) -> bool:
         >>> masking.chooses(masking.block), masking.chooses(masking.random)
         (True, False)
     """
+    check_rule(rule)
     declared = declared_choice(rule)
     return declared is not None and makes_choice(declared, rule, {})
 

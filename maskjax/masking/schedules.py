@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from maskjax.masking.counts import (
-    check_ratio,
+    as_ratio,
     num_masked_from_ratio,
     num_masked_from_traced_ratio,
 )
@@ -47,7 +47,7 @@ class Schedule:
     def __post_init__(self):
         """Refuses bounds that no count can follow from."""
         for bound in (self.min_ratio, self.max_ratio):
-            check_ratio(bound)
+            as_ratio(bound)
         if self.min_ratio > self.max_ratio:
             raise ValueError(
                 f"lowest mask ratio {self.min_ratio} exceeds the highest, {self.max_ratio}"

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 
 from maskjax.masking.core import cut_chosen, grid_length
-from maskjax.masking.counts import check_num_masked
 from maskjax.masking.fill import fill_token
 from maskjax.masking.registry import register
 from maskjax.typing import Array, Bool, Float, Int, Key, Shaped
@@ -92,7 +91,6 @@ def mask_last(
         [0, 0, 1, 1, 0]
     """
     length = grid_length(grid)
-    check_num_masked(num_masked, length)
     if is_candidate is None:
         is_candidate = jnp.ones(length, bool)
     num_behind = jnp.cumsum(is_candidate[::-1])[::-1] - is_candidate

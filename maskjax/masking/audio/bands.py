@@ -5,7 +5,6 @@ import jax.numpy as jnp
 
 from maskjax.masking.audio.common import real_along, scores_of_chosen, spread
 from maskjax.masking.core import cut_counts, grid_length
-from maskjax.masking.counts import check_num_masked
 from maskjax.masking.registry import register
 from maskjax.typing import Array, Bool, Float, Int, Key
 
@@ -112,7 +111,6 @@ def time_frequency(
         >>> int((scores >= 1).sum())  # 3 * 5 - (3 - 1) * (5 - 2)
         9
     """
-    check_num_masked(num_masked, grid_length(grid))
     if (num_times is None) != (num_frequencies is None):
         raise ValueError(
             f"num_times {num_times}, num_frequencies {num_frequencies}: give both or neither"

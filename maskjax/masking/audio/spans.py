@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from maskjax.masking.audio.common import real_along, scores_of_chosen, spread
-from maskjax.masking.core import cut_counts, grid_length
-from maskjax.masking.counts import check_num_masked
+from maskjax.masking.core import cut_counts
 from maskjax.masking.registry import register
 from maskjax.typing import Array, Bool, Float, Int, Key
 
@@ -56,7 +55,6 @@ def wav2vec_spans(
         >>> int((scores >= 1).sum())  # a budget of one span
         5
     """
-    check_num_masked(num_masked, grid_length(grid))
     if span_length < 1 or min_spans < 0:
         raise ValueError(
             f"span_length {span_length} must be at least 1 frame, min_spans {min_spans} at least 0"
@@ -108,7 +106,6 @@ def runs(
         >>> int((scores >= 1).sum())
         12
     """
-    check_num_masked(num_masked, grid_length(grid))
     if run_length < 1:
         raise ValueError(f"run_length {run_length} must be at least 1 frame; Mockingjay uses 7")
     start_key, noise_key = jax.random.split(key)

@@ -2,9 +2,7 @@
 
 import math
 
-import jax.numpy as jnp
-
-from maskjax.masking.counts import check_ratio, table_of_counts
+from maskjax.masking.counts import as_ratio, counts_of_lengths
 from maskjax.typing import Array, Int
 
 
@@ -30,8 +28,9 @@ def spanbert_num_masked(
         >>> spanbert_num_masked(jnp.array([0, 1, 20, 21, 510]), 0.15, max_length=510).tolist()
         [0, 1, 3, 4, 77]
     """
-    counts = table_of_counts(ratio, max_length, lambda length: math.ceil(length * ratio))
-    return counts[jnp.clip(lengths, 0, max_length)]
+    return counts_of_lengths(
+        lengths, ratio, max_length, lambda length, share: math.ceil(length * share)
+    )
 
 
 def t5_num_masked(
@@ -58,14 +57,12 @@ def t5_num_masked(
         >>> t5_num_masked(jnp.array([0, 1, 2, 10, 568]), 0.15, max_length=568).tolist()
         [0, 0, 1, 2, 85]
     """
-    counts = table_of_counts(ratio, max_length, lambda length: num_noise(length, ratio))
-    return counts[jnp.clip(lengths, 0, max_length)]
+    return counts_of_lengths(lengths, ratio, max_length, num_noise)
 
 
 def num_noise(length: int, ratio: float) -> int:
     """T5's number of hidden tokens of one length."""
-    check_ratio(ratio)
-    return max(0, min(max(round(length * ratio), 1), length - 1))
+    return max(0, min(max(round(length * as_ratio(ratio)), 1), length - 1))
 
 
 def num_spans(num_masked: int, mean_span_length: int | float) -> int:

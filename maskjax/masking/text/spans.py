@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from maskjax.masking.core import cut_counts, grid_length
-from maskjax.masking.counts import check_num_masked
 from maskjax.masking.registry import register
 from maskjax.masking.text.counts import num_spans
 from maskjax.masking.text.words import run_starts, unit_ids
@@ -59,7 +58,6 @@ def spans(
         (2, 1)
     """
     length = grid_length(grid)
-    check_num_masked(num_masked, length)
     if not 0 < p <= 1:
         raise ValueError(f"p {p} must lie in (0, 1]; SpanBERT uses 0.2")
     if max_span_length < 1:
@@ -157,7 +155,6 @@ def t5_spans(
         [0, 1, 0, 1]
     """
     length = grid_length(grid)
-    check_num_masked(num_masked, length)
     # Python's floats round the halves; a float32 division would not always find them.
     table = jnp.array([num_spans(n, mean_span_length) for n in range(length + 1)], dtype=jnp.int32)
     if is_candidate is None:

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 
 from maskjax.masking.core import grid_length
-from maskjax.masking.counts import check_num_masked
 from maskjax.masking.registry import register
 from maskjax.typing import Array, Bool, Float, Int, Key
 
@@ -49,7 +48,6 @@ def whole_word(
         [0, 0, 0, 0, 0, 1, 1, 0]
     """
     length = grid_length(grid)
-    check_num_masked(num_masked, length)
     ids = unit_ids(grid, word_ids, is_candidate)
     is_start = run_starts(ids)
     positions = jnp.arange(length, dtype=jnp.int32)

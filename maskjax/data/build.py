@@ -9,6 +9,7 @@ import numpy as np
 
 from maskjax.data import pipeline
 from maskjax.data.images import MAX_CHANNELS, EncodedImage
+from maskjax.data.labels import match_classes
 from maskjax.data.pipeline import Collate, Loader
 from maskjax.data.settings import Config, Settings
 from maskjax.data.shapes import shape_of
@@ -298,18 +299,16 @@ def _open_both(settings: Settings) -> Splits:
     if not settings.eval_source:
         if splits.eval is not None:
             _check_scales(splits.train, splits.eval)
-            return splits
+            name = f"data source {settings.source!r}"
+            return splits._replace(eval=match_classes(splits.train, splits.eval, name))
         held_out = hold_out(splits.train, settings.eval_fraction)
         return held_out._replace(skipped=splits.skipped)
     other = open_splits(settings.eval_source, settings)
     evaluation = other.train if other.eval is None else other.eval
-    names = splits.train.class_names, evaluation.class_names
-    if None not in names and names[0] != names[1]:
-        raise ValueError(
-            f"data.eval_source {settings.eval_source!r} has other classes than"
-            f" {settings.source!r}; give both the same class folders"
-        )
     _check_scales(splits.train, evaluation)
+    evaluation = match_classes(
+        splits.train, evaluation, f"data.eval_source {settings.eval_source!r}"
+    )
     return Splits(splits.train, evaluation, splits.skipped | other.skipped)
 
 

@@ -4,25 +4,30 @@ import collections
 import concurrent.futures
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from absl import logging
 
 from maskjax.data.images import EncodedImage, Header, UndecodableError, read_header
+from maskjax.data.labels import same_name
+from maskjax.data.progress import shown
 from maskjax.data.settings import Settings
 from maskjax.data.sources import Record, Source, Splits, digest, register
 from maskjax.typing import Int
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 EVAL_FOLDERS = ("val", "validation", "valid", "test", "testing", "eval")
 
 # Where sizes and channels are configured, headers only serve to find bad files early: enough of
 # them are opened to notice a broken copy, not all of a million.
 _MAX_CHECKED = 20_000
 
-# Bad files that are named one by one.
+# Folders that macOS and Synology write beside those of the user.
+_NOT_OURS = ("__MACOSX", "@eaDir")
+
+# Files, classes and suffixes that are named one by one.
 _MAX_NAMED = 10
 
 
@@ -85,20 +90,22 @@ def _sample(count: int) -> list[int]:
     return np.linspace(0, count - 1, min(count, _MAX_CHECKED)).astype(int).tolist()
 
 
-def _in_threads(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-    """Apply a function in threads, which hide the latency of a network file system."""
+def _in_threads(
+    function: Callable[[str], Any], paths: Sequence[str], what: str = "looking at"
+) -> list[Any]:
+    """Apply a function to files in threads, which hide the latency of a network file system."""
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        return list(pool.map(function, items))
+        return list(shown(pool.map(function, paths), f"{what} files", "file", len(paths)))
 
 
 @register("folder")
 def folder(argument: str, settings: Settings) -> Splits:
-    """Open image files (JPEG, PNG, WebP) under DIR, in one of these layouts.
+    """Open image files (JPEG, PNG, WebP, TIFF, BMP, GIF) under DIR, in one of these layouts.
 
     DIR/train/CLASS/x.jpg with DIR/val, validation, valid, test, testing or eval (the first that is
     there), in capitals or not; DIR/CLASS/x.jpg; or images directly in DIR (or in DIR/train,
     DIR/val), which then have no classes. Files may lie deeper below CLASS. Names that begin with a
-    dot are passed over.
+    dot are passed over; files of other suffixes are left out and counted in a warning.
     """
     root = pathlib.Path(argument).expanduser()
     name = f"data source 'folder:{argument}'"
@@ -106,7 +113,7 @@ def folder(argument: str, settings: Settings) -> Splits:
         raise FileNotFoundError(f"{name}: no such folder; give the path of a folder of images")
     parts = {path.name.lower(): path for path in sorted(root.iterdir()) if path.is_dir()}
     if "train" not in parts:
-        source = _open(root, name, None, settings)
+        source = _open(root, name, settings)
         classes = source.class_names or ()
         if classes and {each.lower() for each in classes} <= {*EVAL_FOLDERS, "training"}:
             raise ValueError(
@@ -114,63 +121,124 @@ def folder(argument: str, settings: Settings) -> Splits:
                 " folder of training images train"
             )
         return Splits(source, None, source.skipped)
-    train = _open(parts["train"], name, None, settings)
+    train = _open(parts["train"], name, settings)
     for part in EVAL_FOLDERS:
         if part in parts:
-            evaluation = _open(parts[part], name, train.class_names, settings)
+            evaluation = _open(parts[part], name, settings, may_lack=True)
             return Splits(train, evaluation, train.skipped | evaluation.skipped)
     return Splits(train, None, train.skipped)
 
 
 def _open(
-    root: pathlib.Path, name: str, class_names: tuple[str, ...] | None, settings: Settings
+    root: pathlib.Path, name: str, settings: Settings, may_lack: bool = False
 ) -> FolderSource:
-    """Open one split; `class_names` are those of the training split, if it is known."""
-    flat, classes = _list_files(root)
-    if flat and classes:
-        raise ValueError(
-            f"{name}: {root} holds both images ({os.path.basename(flat[0])} ...) and folders of"
-            f" images ({next(iter(classes))} ...); move the images into class folders"
+    """Open one split; `may_lack` says whether its class folders may be empty."""
+    flat, classes, left_out = _list_files(root)
+    if any(left_out.values()):
+        counts = _counted(sum(left_out.values(), collections.Counter()))
+        logging.warning(
+            "%s: left out in %s: %s; read are %s", name, root, counts, ", ".join(SUFFIXES)
         )
-    if not flat and not classes:
+    if not flat and not any(classes.values()):
         raise FileNotFoundError(
             f"{name}: no images in {root}; files must end in {', '.join(SUFFIXES)}"
         )
-    known = tuple(sorted(classes)) if class_names is None else class_names
-    strange = sorted(set(classes) - set(known))
-    if strange:
-        raise ValueError(
-            f"{name}: {root} has class folders that training lacks ({', '.join(strange[:5])});"
-            " give both splits the same class folders"
-        )
-    paths, labels = flat, None
-    if classes:
-        counts = [len(classes.get(key, ())) for key in known]
-        paths = [path for key in known for path in classes.get(key, ())]
-        labels = np.repeat(np.arange(len(known), dtype=np.int32), counts)
+    if flat:
+        mixed = [each for each, files in classes.items() if files]
+        if mixed:
+            raise ValueError(
+                f"{name}: {root} holds both images ({os.path.basename(flat[0])} ...) and folders of"
+                f" images ({mixed[0]} ...); move the images into class folders"
+            )
+        classes = {}
+    _refuse_empty(root, name, classes, left_out, may_lack)
+    classes = {key: files for key, files in sorted(classes.items()) if files}
+    _refuse_twins(root, name, classes)
+    paths = flat or [path for files in classes.values() for path in files]
+    labels = np.repeat(np.arange(len(classes), dtype=np.int32), [*map(len, classes.values())])
     is_good, shape, skipped = _check_headers(paths, name, settings)
     if skipped:
         paths = [path for path, good in zip(paths, is_good) if good]
-        labels = None if labels is None else labels[is_good]
-    return FolderSource(paths, labels, known if classes else None, shape, str(root), skipped)
+        labels = labels if flat else labels[is_good]
+        left = set(labels.tolist())
+        bad = [key for number, key in enumerate(classes) if number not in left]
+        if bad and not may_lack:
+            raise ValueError(
+                f"{name}: every file of {', '.join(bad[:_MAX_NAMED])} in {root} is bad; give the"
+                " class good files, or move its folder elsewhere"
+            )
+    if flat:
+        return FolderSource(paths, None, None, shape, str(root), skipped)
+    return FolderSource(paths, labels, tuple(classes), shape, str(root), skipped)
 
 
-def _list_files(root: pathlib.Path) -> tuple[list[str], dict[str, list[str]]]:
-    """Return the images directly in a folder, and those below each of its sub-folders, sorted."""
-    flat, classes = [], collections.defaultdict(list)
+def _counted(suffixes: collections.Counter[str]) -> str:
+    """Write counts by suffix: "20 .heic, 3 .txt"."""
+    parts = [f"{count} {suffix}" for suffix, count in suffixes.most_common(_MAX_NAMED)]
+    rest = suffixes.total() - sum(count for _, count in suffixes.most_common(_MAX_NAMED))
+    return ", ".join([*parts, f"{rest} of other suffixes"] if rest else parts)
+
+
+def _refuse_empty(
+    root: pathlib.Path,
+    name: str,
+    classes: dict[str, list[str]],
+    left_out: dict[str, collections.Counter[str]],
+    may_lack: bool,
+) -> None:
+    """Refuse class folders without an image, as the class would be gone without a word."""
+    empty = [key for key, files in sorted(classes.items()) if not files]
+    empty = [key for key in empty if left_out.get(key) or not may_lack]
+    if empty:
+        named = [f"{key} ({_counted(left_out.get(key, collections.Counter())) or 'empty'})"
+                 for key in empty[:_MAX_NAMED]]  # fmt: skip
+        raise ValueError(
+            f"{name}: {len(empty)} of {len(classes)} class folders in {root} hold no image that can"
+            f" be read: {', '.join(named)}; convert the files to one of {', '.join(SUFFIXES)}, or"
+            " move such folders elsewhere"
+        )
+
+
+def _refuse_twins(root: pathlib.Path, name: str, classes: Iterable[str]) -> None:
+    """Refuse class folders whose names look the same."""
+    seen: dict[str, str] = {}
+    for each in classes:
+        if seen.setdefault(same_name(each), each) != each:
+            raise ValueError(
+                f"{name}: {root} has two class folders {each}, which differ in Unicode form alone"
+                f" ({seen[same_name(each)]!a} and {each!a}); move the files of one into the other"
+            )
+
+
+def _list_files(
+    root: pathlib.Path,
+) -> tuple[list[str], dict[str, list[str]], dict[str, collections.Counter[str]]]:
+    """List a folder.
+
+    Returns:
+        The images directly in it, those below each of its sub-folders, sorted, and how many files
+        of other suffixes each sub-folder holds ("" for the folder itself).
+    """
+    flat, classes, left_out = [], {}, collections.defaultdict(collections.Counter)
     above: dict[str, frozenset[str]] = {}  # the folders that lead to one, links resolved
-    for parent, folders, files in os.walk(root, followlinks=True):
+    for parent, folders, files in shown(os.walk(root, followlinks=True), "listing", "folder"):
         where, leading = os.path.realpath(parent), above.pop(parent, frozenset())
         if where in leading:  # a link has led back
             folders.clear()
             continue
-        folders[:] = sorted(entry for entry in folders if not entry.startswith("."))
+        folders[:] = sorted(each for each in folders if not each.startswith((".", *_NOT_OURS)))
         above |= {os.path.join(parent, entry): leading | {where} for entry in folders}
         below = pathlib.PurePath(parent).relative_to(root).parts
+        images = classes.setdefault(below[0], []) if below else flat
         for file in sorted(files):
-            if file.lower().endswith(SUFFIXES) and not file.startswith("."):
-                (classes[below[0]] if below else flat).append(os.path.join(parent, file))
-    return flat, dict(classes)
+            if file.startswith("."):
+                continue
+            if file.lower().endswith(SUFFIXES):
+                images.append(os.path.join(parent, file))
+            else:
+                suffix = os.path.splitext(file)[1].lower() or "without a suffix"
+                left_out[below[0] if below else ""][suffix] += 1
+    return flat, classes, left_out
 
 
 def _check_headers(
@@ -181,13 +249,13 @@ def _check_headers(
     needs_all = not (settings.size and settings.channels)
     checked = np.arange(len(paths)) if needs_all else np.array(_sample(len(paths)))
 
-    def check(index: int) -> Header | UndecodableError:
+    def check(path: str) -> Header | UndecodableError:
         try:
-            return read_header(EncodedImage(paths[index], paths[index]))
+            return read_header(EncodedImage(path, path))
         except UndecodableError as error:
             return error
 
-    results = _in_threads(check, checked.tolist())
+    results = _in_threads(check, [paths[index] for index in checked], "opening")
     errors = [result for result in results if isinstance(result, UndecodableError)]
     if errors:
         message = f"{name}: {len(errors)} of {len(checked)} files are bad; first: {errors[0]}"
@@ -201,6 +269,14 @@ def _check_headers(
             logging.warning("skipped: %d more bad files of %s", len(errors) - _MAX_NAMED, name)
         is_good[checked[[isinstance(result, UndecodableError) for result in results]]] = False
     headers = [result for result in results if isinstance(result, Header)]
+    longer = [paths[index] for index, header in zip(checked, results)
+              if isinstance(header, Header) and header.has_more]  # fmt: skip
+    if longer:
+        logging.warning(
+            "%s: of %d files that hold several pictures (pages, frames) the first is read: %s%s",
+            name, len(longer), ", ".join(longer[:_MAX_NAMED]),
+            ", ..." if len(longer) > _MAX_NAMED else "",
+        )  # fmt: skip
     sides = [{header[axis] for header in headers} for axis in range(3)]
     shape = [side.pop() if len(side) == 1 and needs_all else None for side in sides]
     return is_good, tuple(shape), frozenset(map(str, errors))

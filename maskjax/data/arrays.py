@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 
 from maskjax.data import idx
+from maskjax.data.images import MAX_CHANNELS
 from maskjax.data.settings import Settings
 from maskjax.data.sources import Record, Source, Splits, digest, refuse_argument, register
 from maskjax.typing import Int, Shaped
@@ -95,7 +96,7 @@ def with_channels(
         raise ValueError(f"{name} has shape {inputs.shape}; it must be [N, *spatial] or"
                          " [N, *spatial, C] and not empty")  # fmt: skip
     if not num_spatial:
-        has_channels = inputs.ndim > 2 and inputs.shape[-1] <= 4
+        has_channels = inputs.ndim > 2 and inputs.shape[-1] <= MAX_CHANNELS
         num_spatial = inputs.ndim - 1 - has_channels
     if inputs.ndim == num_spatial + 1:
         return inputs[..., None]
@@ -110,11 +111,14 @@ def with_channels(
 def _refuse_unclear(inputs: np.ndarray, name: str) -> None:
     """Raise where only `data.size` could tell a grey picture from a signal of many channels."""
     sides = inputs.shape[1:]
-    if len(set(sides)) > 1 and sides[-1] > 4:
+    if len(set(sides)) > 1 and sides[-1] > MAX_CHANNELS:
         size = ",".join(map(str, sides))
+        first = ""
+        if sides[0] <= MAX_CHANNELS:
+            first = " store numpy.moveaxis(x, 1, -1) if the second axis holds the channels,"
         raise ValueError(
-            f"{name} has shape {inputs.shape}; set data.size={size} if these are all spatial axes,"
-            f" or data.size={size.rpartition(',')[0]} if the last holds the channels"
+            f"{name} has shape {inputs.shape};{first} set data.size={size} if these are all"
+            f" spatial axes, or data.size={size.rpartition(',')[0]} if the last holds the channels"
         )
 
 
@@ -242,4 +246,6 @@ def idx_folder(argument: str, settings: Settings) -> Splits:
         if images is not None:
             labels = idx.find(folder, prefixes, "labels")
             splits.append((idx.read(images), None if labels is None else idx.read(labels)))
+    if not settings.size and splits[0][0].ndim > 3 and splits[0][0].shape[1] <= MAX_CHANNELS:
+        _refuse_unclear(splits[0][0], name)
     return make_splits(splits[0], splits[1] if len(splits) == 2 else None, name, len(settings.size))

@@ -35,6 +35,7 @@ def _example_shape(source: Source, settings: Settings, name: str) -> tuple[int, 
             f"data.size={settings.size} has {len(settings.size)} lengths, but {name!r} has"
             f" {len(spatial)} spatial axes"
         )
+    _refuse_channels_first(source.shape, settings.size, name)
     size = settings.size or tuple(side for side in spatial if side is not None)
     if len(size) < len(spatial):
         raise ValueError(
@@ -62,3 +63,18 @@ def _example_shape(source: Source, settings: Settings, name: str) -> tuple[int, 
             f" {name!r}; set it to 0"
         )
     return (*size, channels)
+
+
+def _refuse_channels_first(shape: tuple[int | None, ...], size: tuple[int, ...], name: str) -> None:
+    """Raise where a first axis of few entries before long ones must be the channels.
+
+    What stands last would be taken for them, and the first axis resized.
+    """
+    first, *others = (side or 0 for side in shape)
+    if 0 < first <= MAX_CHANNELS < min(others) and size[:1] != (first,):
+        stored = ",".join(map(str, shape[:-1]))
+        raise ValueError(
+            f"data source {name!r} has examples of shape {shape}; the channels must come last:"
+            " numpy.moveaxis(x, 1, -1) puts those of a second axis of x there. If the last axis"
+            f" holds the channels, set data.size={stored}"
+        )

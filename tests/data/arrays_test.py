@@ -73,6 +73,8 @@ def test_column_of_labels_and_whole_floats_are_labels(npz):
         ({"x": np.zeros((0, 3, 3))}, "not empty"),
         ({"x": np.zeros((2, 100, 12))}, "set data.size=100,12 if .* or data.size=100 if the last"),
         ({"x": np.zeros((2, 8, 8, 12))}, "set data.size=8,8,12 if .* or data.size=8,8 if the last"),
+        ({"x": np.zeros((2, 3, 8, 8))}, r"numpy.moveaxis\(x, 1, -1\) if the second .*=3,8,8 if"),
+        ({"x": np.zeros((2, 2, 50))}, r"numpy.moveaxis\(x, 1, -1\) if the second axis holds the"),
         ({"x": np.array([[1.0, np.nan], [0, 1]])}, "not all finite"),
         ({"x": np.array([[1.0, np.inf], [0, 1]])}, "not all finite"),
         ({"x": np.array([[1e300, 0], [0, 1]])}, r"to 1e\+300, not all finite in float32"),
@@ -111,3 +113,17 @@ def test_missing_and_unreadable_files_are_named(tmp_path):
     np.save(tmp_path / "plain.npy", np.zeros(3))
     with pytest.raises(ValueError, match=r"plain.npy' is not a readable .npz"):
         data.build({"source": f"array:{tmp_path}/plain.npy"}, seed=0, batch_size=1)
+
+
+@pytest.mark.parametrize(("shape", "size"), [((2, 3, 8, 8), (8, 8)), ((2, 2, 50), (50,))])
+def test_channels_first_are_refused_where_a_size_would_resize_them_and_the_hint_helps(
+    npz, shape, size
+):
+    x = np.random.default_rng(0).random(shape)
+    message = r"channels must come last: numpy.moveaxis\(x, 1, -1\) .* set data.size="
+    with pytest.raises(ValueError, match=message):
+        npz(x=x, config={"size": size, "eval_fraction": 0})
+    built = npz(x=np.moveaxis(x, 1, -1), config={"size": size, "eval_fraction": 0})
+    assert built.shape == (*size, shape[1])
+    stored = shape[1:-1]  # what the message offers where the last axis does hold the channels
+    assert npz(x=x, config={"size": stored, "eval_fraction": 0}).shape == shape[1:]

@@ -79,6 +79,13 @@ def test_any_rank_is_read_and_size_tells_channels_from_space(tmp_path, shape, si
     assert open_splits(f"idx:{tmp_path}", Settings(size=size)).train.shape == expected
 
 
+def test_channels_first_are_refused_unless_a_size_says_that_they_are_space(tmp_path):
+    (tmp_path / "train-images-idx").write_bytes(_idx_bytes(8, (2, 3, 8, 8), bytes(384)))
+    with pytest.raises(ValueError, match=r"store numpy.moveaxis\(x, 1, -1\) if the second axis"):
+        open_splits(f"idx:{tmp_path}", Settings())
+    assert open_splits(f"idx:{tmp_path}", Settings(size=(3, 8, 8))).train.shape == (3, 8, 8, 1)
+
+
 def test_truncated_file_is_named_with_both_lengths(tmp_path):
     _write_images(tmp_path, 5)
     path = tmp_path / "train-images-idx3-ubyte"

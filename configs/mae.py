@@ -73,6 +73,7 @@ def base() -> ConfigDict:
     config.data.eval_fraction = 0.2
     config.data.bad_files = "error"  # or "skip"
     config.data.limit = 0  # 0 = every training example
+    config.data.missing = ""  # stored number that stands for no data, as "-9999", "nan"; "" = none
 
     config.mask = ConfigDict()
     config.mask.rule = "random"

@@ -8,6 +8,14 @@ import numpy as np
 
 from maskjax.data import idx
 from maskjax.data.images import MAX_CHANNELS
+from maskjax.data.ranges import (
+    Number,
+    ValueRange,
+    check_missing,
+    has_own_range,
+    measure_range,
+    to_unit,
+)  # fmt: skip
 from maskjax.data.settings import Settings
 from maskjax.data.sources import Record, Source, Splits, digest, refuse_argument, register
 from maskjax.typing import Int, Shaped
@@ -22,11 +30,12 @@ class ArraySource(Source):
         inputs: [N, *spatial, C] of any real dtype.
         labels: integers [N] from 0, or None.
         num_classes: None takes the largest label plus one.
-        value_range: stored numbers that stand for 0 and 1. None takes the dtype's for uint8 and
-            uint16, (0, 1) for floats that lie within it, otherwise the smallest and largest number.
+        value_range: stored numbers that stand for 0 and 1, each one or one a channel. None takes
+            the dtype's for uint8 and uint16, otherwise `ranges.measure_range`.
+        missing: number that stands for no data, None where there is none.
 
     Raises:
-        ValueError: where a number is not finite.
+        ValueError: where a number is not finite, or not in float32 once it is scaled.
     """
 
     in_memory = True
@@ -37,15 +46,26 @@ class ArraySource(Source):
         labels: Int[np.ndarray, "N"] | None = None,
         *,
         num_classes: int | None = None,
-        value_range: tuple[float, float] | None = None,
+        value_range: ValueRange | None = None,
+        missing: Number | None = None,
     ):
         self._inputs = inputs
         self._labels = labels
         self.shape = inputs.shape[1:]
         if labels is not None:
             self.num_classes = num_classes or int(labels.max()) + 1
-        found = _value_range(inputs)
-        self.value_range = value_range or found
+        self.value_range = value_range
+        if not has_own_range(inputs.dtype):
+            found = measure_range(inputs, missing)
+            self.value_range = value_range or found
+            with np.errstate(over="ignore"):
+                ends = to_unit(np.stack(np.broadcast_arrays(*found)), self.value_range)
+            if not np.isfinite(ends).all():
+                raise ValueError(
+                    f"the examples run from {np.min(found[0])} to {np.max(found[1])}, where the"
+                    f" training examples run from {np.min(self.value_range[0])} to"
+                    f" {np.max(self.value_range[1])}; remove or replace such numbers"
+                )
 
     def __len__(self) -> int:
         return len(self._inputs)
@@ -59,20 +79,6 @@ class ArraySource(Source):
 
     def fingerprint(self) -> str:
         return digest(super().fingerprint(), self._inputs, self._labels)
-
-
-def _value_range(inputs: np.ndarray) -> tuple[float, float] | None:
-    if inputs.dtype in (np.uint8, np.uint16, np.bool_):
-        return None
-    low, high = float(inputs.min()), float(inputs.max())
-    if not max(-low, high) <= float(np.finfo(np.float32).max):
-        raise ValueError(
-            f"the examples run from {low} to {high}, not all finite in float32; remove or replace"
-            " such numbers"
-        )
-    if inputs.dtype.kind == "f" and low >= 0 and high <= 1:
-        return (0.0, 1.0)
-    return (low, high if high > low else low + 1)
 
 
 def with_channels(
@@ -147,6 +153,7 @@ def make_splits(
     evaluation: tuple[np.ndarray, np.ndarray | None] | None,
     name: str,
     num_spatial: int,
+    missing: Number | None,
 ) -> Splits:
     """Check arrays (inputs, labels or None) and wrap them; `name` is for messages."""
     parts = [train] if evaluation is None else [train, evaluation]
@@ -162,16 +169,18 @@ def make_splits(
         checked.append((inputs, labels))
     all_labels = [labels for _, labels in checked if labels is not None]
     num_classes = max(int(labels.max()) for labels in all_labels) + 1 if all_labels else None
-    try:
-        first = ArraySource(*checked[0], num_classes=num_classes)
-        if len(checked) == 1:
-            return Splits(first)
-        return Splits(
-            first,
-            ArraySource(*checked[1], num_classes=num_classes, value_range=first.value_range),
-        )
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
+    check_missing(checked[0][0], missing, name)
+    sources, value_range = [], None
+    for part, (inputs, labels) in zip(("training", "evaluation"), checked):
+        try:
+            source = ArraySource(
+                inputs, labels, num_classes=num_classes, value_range=value_range, missing=missing
+            )
+        except ValueError as error:
+            raise ValueError(f"{name}: {part} examples: {error}") from None
+        value_range = source.value_range
+        sources.append(source)
+    return Splits(*sources)
 
 
 @register("digits")
@@ -218,7 +227,8 @@ def array(argument: str, settings: Settings) -> Splits:
     if not settings.size:
         _refuse_unclear(train[0], f"data source 'array:{argument}': {prefix}")
     test = (arrays["x_test"], arrays.get("y_test")) if "x_test" in arrays else None
-    return make_splits(train, test, f"data source 'array:{argument}'", len(settings.size))
+    name = f"data source 'array:{argument}'"
+    return make_splits(train, test, name, len(settings.size), settings.missing_number)
 
 
 @register("idx")
@@ -248,4 +258,5 @@ def idx_folder(argument: str, settings: Settings) -> Splits:
             splits.append((idx.read(images), None if labels is None else idx.read(labels)))
     if not settings.size and splits[0][0].ndim > 3 and splits[0][0].shape[1] <= MAX_CHANNELS:
         _refuse_unclear(splits[0][0], name)
-    return make_splits(splits[0], splits[1] if len(splits) == 2 else None, name, len(settings.size))
+    evaluation = splits[1] if len(splits) == 2 else None
+    return make_splits(splits[0], evaluation, name, len(settings.size), settings.missing_number)

@@ -11,11 +11,12 @@ from maskjax.data import pipeline
 from maskjax.data.images import MAX_CHANNELS, EncodedImage
 from maskjax.data.labels import match_classes
 from maskjax.data.pipeline import Collate, Loader
+from maskjax.data.ranges import to_unit, within_unit
 from maskjax.data.settings import Config, Settings
 from maskjax.data.shapes import shape_of
 from maskjax.data.sources import Source, Splits, hold_out, open_splits, take
 from maskjax.data.statistics import statistics
-from maskjax.data.transforms import Transform, to_unit
+from maskjax.data.transforms import Transform
 from maskjax.typing import Batch, Float
 
 
@@ -102,7 +103,8 @@ class Data:
 
         Returns:
             An iterator of {"inputs": float32 [B, *shape], normalised; "label": int32 [B] where
-            there are labels}. Its `close()` ends worker processes.
+            there are labels; with `data.missing` "is_known": bool [B, *shape], False where an
+            example has no number and "inputs" is 0}. Its `close()` ends worker processes.
         """
         return pipeline.train_batches(
             self._train,
@@ -157,12 +159,13 @@ class Data:
             count: how many, at least 1; a smaller split gives all it has that can be decoded.
 
         Returns:
-            float32, normalised, without augmentation.
+            float32, normalised, without augmentation; NaN where an example has no number.
         """
         alone = dataclasses.replace(self, _process_index=0, _process_count=1)
         found = np.zeros((0, *self.shape), np.float32)
         for batch in alone.eval_batches(split, count):
-            found = np.concatenate([found, batch["inputs"][batch["is_valid"]]])[:count]
+            inputs = np.where(batch.get("is_known", True), batch["inputs"], np.float32(np.nan))
+            found = np.concatenate([found, inputs[batch["is_valid"]]])[:count]
             if len(found) == count:
                 break
         return found
@@ -174,7 +177,7 @@ class Data:
             path: JPEG, PNG or WebP.
 
         Returns:
-            float32, the shape of an example, normalised.
+            float32, the shape of an example, normalised; NaN where it has no number.
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -185,7 +188,8 @@ class Data:
             raise ValueError(f"{path}: images do not fit this data, of shape {self.shape}")
         if not os.path.isfile(path):
             raise FileNotFoundError(f"{path}: no such file; give the path of an image")
-        transform = Transform(size=self.shape[:2], channels=self.shape[-1])
+        missing = self._train.transform.missing
+        transform = Transform(size=self.shape[:2], channels=self.shape[-1], missing=missing)
         x = to_unit(transform(EncodedImage(str(path), str(path))))
         return (x - self.mean) / self.std
 
@@ -196,12 +200,18 @@ class Data:
             x: [..., *shape] normalised.
 
         Returns:
-            float32 of the same shape: [0, 1] in the training split, beyond it where x is.
+            float32 of the same shape: [0, 1] in the training split, each channel by its own range
+            where the dtype does not tell it; beyond that where x is.
         """
         return (np.asarray(x, np.float32) * self.std + self.mean).astype(np.float32)
 
     def _collate(self, source: Source) -> Collate:
-        return Collate(self.mean.reshape(-1), self.std.reshape(-1), source.num_classes is not None)
+        return Collate(
+            self.mean.reshape(-1),
+            self.std.reshape(-1),
+            source.num_classes is not None,
+            marks_known=self._train.transform.missing is not None,
+        )
 
 
 def build(
@@ -264,7 +274,12 @@ def build(
 
 def _loaders(splits: Splits, shape: tuple[int, ...], settings: Settings) -> tuple[Loader, Loader]:
     """Read the training examples without augmentation, and with it."""
-    transform = Transform(shape[:-1], settings.channels, value_range=splits.train.value_range)
+    transform = Transform(
+        shape[:-1],
+        settings.channels,
+        value_range=splits.train.value_range,
+        missing=settings.missing_number,
+    )
     plain = Loader(splits.train, transform, shape, settings.bad_files, set(splits.skipped))
     random = dataclasses.replace(transform, crop_scale=settings.crop_scale, flip=settings.flip)
     return plain, dataclasses.replace(plain, transform=random)
@@ -318,9 +333,9 @@ def _check_scales(train: Source, evaluation: Source):
     Training examples of 8 or 16 bits are scaled by their dtype, and others by their range, which
     holds for evaluation too.
     """
-    if train.value_range is None and evaluation.value_range not in (None, (0.0, 1.0)):
-        low, high = evaluation.value_range
+    if train.value_range is None and not within_unit(evaluation.value_range or (0, 1)):
+        low, high = (np.asarray(end, float) for end in evaluation.value_range or (0, 1))
         raise ValueError(
-            f"evaluation examples run from {low:g} to {high:g}, and training examples are stored as"
-            " 8 or 16 bits; store both as one dtype"
+            f"evaluation examples run from {low.min():g} to {high.max():g}, and training examples"
+            " are stored as 8 or 16 bits; store both as one dtype"
         )

@@ -31,7 +31,8 @@ def crop_resize(
     """Crop and resize an image that is an array already (bicubic, antialiased).
 
     Args:
-        pixels: uint8 of any range, or floats whose nominal range is [0, 1].
+        pixels: uint8 of any range, or floats whose nominal range is [0, 1], NaN where there is
+            nothing; an entry of the result that a NaN enters is NaN.
         size: (height, width) to resize to; None keeps the crop's.
         box: the crop, None for all.
 
@@ -51,7 +52,8 @@ def crop_resize(
     resized = np.stack(planes, -1)
     if kind == np.uint8:
         return resized
-    return np.clip(resized, min(0, pixels.min()), max(1, pixels.max()))
+    low, high = np.fmin.reduce(pixels, axis=None), np.fmax.reduce(pixels, axis=None)
+    return np.clip(resized, np.fmin(0, low), np.fmax(1, high))
 
 
 def centre_box(height: int, width: int, size: tuple[int, int]) -> Box:

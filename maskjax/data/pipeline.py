@@ -93,15 +93,18 @@ class Collate:
         std: per channel [C] float32.
         has_labels: whether batches carry "label".
         marks_valid: whether batches carry "is_valid".
+        marks_known: whether batches carry "is_known": False where there is no number (NaN in the
+            examples), and "inputs" is 0, the channel's mean.
     """
 
     mean: np.ndarray
     std: np.ndarray
     has_labels: bool
     marks_valid: bool = False
+    marks_known: bool = False
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, np.ndarray]:
-        """Return {"inputs": float32 [B, *spatial, C], "label": int32 [B], "is_valid": bool [B]}."""
+        """Return {"inputs": float32 [B, *spatial, C], "label": int32 [B], ...}."""
         arrays = [inputs for inputs, _, _ in examples]
         kinds = {array.dtype for array in arrays}
         if len(kinds) > 1:  # 8 and 16 bits in one folder
@@ -109,6 +112,9 @@ class Collate:
         batch = {"inputs": self.normalise(np.stack(arrays))}
         if self.has_labels:
             batch["label"] = np.array([label for _, label, _ in examples], np.int32)
+        if self.marks_known:
+            batch["is_known"] = ~np.isnan(batch["inputs"])
+            batch["inputs"][~batch["is_known"]] = 0
         if self.marks_valid:
             batch["is_valid"] = np.array([is_valid for _, _, is_valid in examples], bool)
         return batch

@@ -1,5 +1,6 @@
 """The keys of `config.data`: names, defaults, and what their values may be."""
 
+import contextlib
 import dataclasses
 import difflib
 import math
@@ -58,6 +59,9 @@ class Settings:
         eval_fraction: share held out in [0, 1) where the source has no evaluation split.
         bad_files: "error" refuses undecodable images, "skip" leaves them out and logs them.
         limit: number of training examples to keep, a fixed subset for all seeds; 0 keeps all.
+        missing: stored number that stands for no data, such as "-9999" or "nan"; it is left out of
+            ranges, statistics and the loss, and the model sees the channel's mean in its place. ""
+            is none.
 
     Raises:
         ValueError: where a value is outside what is stated here.
@@ -75,6 +79,7 @@ class Settings:
     eval_fraction: float = 0.1
     bad_files: str = "error"
     limit: int = 0
+    missing: str = ""
 
     @classmethod
     def from_config(cls, config: Config) -> "Settings":
@@ -99,6 +104,8 @@ class Settings:
                 values[name] = _numbers(name, values[name])
         if "eval_fraction" in values:
             values["eval_fraction"] = float(values["eval_fraction"])
+        if "missing" in values:
+            values["missing"] = str(values["missing"])
         return cls(**values)
 
     def __post_init__(self):
@@ -130,9 +137,22 @@ class Settings:
                 f"data.size={self.size} makes {math.prod(self.size)} positions; it must make fewer"
                 f" than {MAX_POSITIONS}"
             )
+        if self.missing and self.missing_number is None:
+            raise ValueError(
+                f"data.missing={self.missing!r} must be a number, such as '-9999', or 'nan'; ''"
+                " if none stands for no data"
+            )
         for name in ("num_workers", "limit"):
             if getattr(self, name) < 0:
                 raise ValueError(f"data.{name}={getattr(self, name)} must not be negative")
+
+    @property
+    def missing_number(self) -> int | float | None:
+        """The stored number that stands for no data, None where there is none."""
+        for kind in (int, float):  # an int of 64 bits is more than a float holds
+            with contextlib.suppress(ValueError):
+                return kind(self.missing)
+        return None
 
     @property
     def has_crop(self) -> bool:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from maskjax.data.images import EncodedImage
+from maskjax.data.ranges import ValueRange
 from maskjax.data.settings import Settings, unknown_name
 from maskjax.typing import Int
 
@@ -33,15 +34,15 @@ class Source(abc.ABC):
             it is not known without reading them all.
         num_classes: number of classes, None without labels.
         class_names: names of the classes in label order, None where they have none.
-        value_range: stored numbers that stand for 0 and 1; None means that the dtype tells
-            (uint8, uint16) or that a sample must be looked at.
+        value_range: stored numbers that stand for 0 and 1, each one for all channels or one a
+            channel [C]; None means that the dtype tells (see `ranges.to_unit`).
         in_memory: whether reading an example is so cheap that threads would only slow it down.
     """
 
     shape: tuple[int | None, ...]
     num_classes: int | None = None
     class_names: tuple[str, ...] | None = None
-    value_range: tuple[float, float] | None = None
+    value_range: ValueRange | None = None
     in_memory: bool = False
 
     @abc.abstractmethod

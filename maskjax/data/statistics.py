@@ -3,19 +3,49 @@
 import dataclasses
 
 import numpy as np
+from absl import logging
 
 from maskjax.data.pipeline import Loader
+from maskjax.data.ranges import to_unit
 from maskjax.data.settings import Settings
 from maskjax.data.sources import take
-from maskjax.data.transforms import to_unit
 
 # Mean and std come from about so many numbers, within these bounds on the examples.
 _STATISTICS_NUMBERS = 2**21
 _STATISTICS_EXAMPLES = (256, 4096)
+# Channels that span less, in the unit of their value range, are constant but for rounding.
+_CONSTANT = 1e-6
+_MAX_NAMED = 10
+
+
+class _Moments:
+    """Sums over the known numbers of each channel [C], less the first example's mean."""
+
+    def __init__(self, channels: int):
+        self.count, self.total, self.squares, self.shift = np.zeros((4, channels))
+        self.low, self.high = np.full(channels, np.inf), np.full(channels, -np.inf)
+
+    def add(self, numbers: np.ndarray) -> None:
+        """Add one example [L, C], NaN where there is no number."""
+        by_channel = np.ascontiguousarray(numbers.T, np.float64)
+        self.low = np.fmin(self.low, np.fmin.reduce(by_channel, 1))
+        self.high = np.fmax(self.high, np.fmax.reduce(by_channel, 1))
+        is_known = ~np.isnan(by_channel)
+        if not self.count.any():
+            self.shift = by_channel.sum(1, where=is_known) / np.maximum(is_known.sum(1), 1)
+        by_channel -= self.shift[:, None]
+        by_channel[~is_known] = 0
+        self.count += is_known.sum(1)
+        self.total += by_channel.sum(1)
+        self.squares += np.einsum("cl,cl->c", by_channel, by_channel)
 
 
 def statistics(loader: Loader, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and std [1, ..., C] as set, or of a fixed sample of the loader's examples."""
+    """Return mean and std [1, ..., C] as set, or of a fixed sample of the loader's examples.
+
+    They are of values in [0, 1] that are there; the std of a constant channel is 1. A warning names
+    the channels that are constant.
+    """
     shape, channels = loader.shape, loader.shape[-1]
     for key in ("mean", "std"):
         if len(getattr(settings, key)) not in (0, 1, channels):
@@ -24,23 +54,37 @@ def statistics(loader: Loader, settings: Settings) -> tuple[np.ndarray, np.ndarr
             )
     mean, std = settings.mean, settings.std
     if not (mean and std):
-        wanted = _STATISTICS_NUMBERS // int(np.prod(shape))
-        count = int(np.clip(wanted, *_STATISTICS_EXAMPLES))
-        sample = dataclasses.replace(loader, source=take(loader.source, count))
-        total, squares, examples = np.zeros(channels), np.zeros(channels), 0
-        for index in range(len(sample.source)):
-            inputs, _, is_valid = sample.evaluate(index)
-            if is_valid:
-                pixels = to_unit(inputs).astype(np.float64).reshape(-1, channels)
-                total += pixels.mean(0)
-                squares += (pixels**2).mean(0)
-                examples += 1
-        if not examples:
-            raise ValueError(f"data source {settings.source!r}: no example could be decoded")
-        found_mean = total / examples
-        found_std = np.sqrt(np.maximum(squares / examples - found_mean**2, 0))
-        mean = mean or found_mean
-        std = std or np.where(found_std > 1e-6, found_std, 1)  # a constant channel stays so
+        found_mean, found_std = _measured(loader, settings.source)
+        mean, std = mean or found_mean, std or found_std
     frame = (1,) * (len(shape) - 1) + (channels,)
     mean, std = (np.broadcast_to(np.asarray(value, np.float32), frame) for value in (mean, std))
     return mean.copy(), std.copy()
+
+
+def _measured(loader: Loader, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and std of each channel [C]."""
+    channels = loader.shape[-1]
+    count = int(np.clip(_STATISTICS_NUMBERS // int(np.prod(loader.shape)), *_STATISTICS_EXAMPLES))
+    sample = dataclasses.replace(loader, source=take(loader.source, count))
+    moments, examples = _Moments(channels), 0
+    for index in range(len(sample.source)):
+        inputs, _, is_valid = sample.evaluate(index)
+        if is_valid:
+            moments.add(to_unit(inputs).reshape(-1, channels))
+            examples += 1
+    if not examples:
+        raise ValueError(f"data source {name!r}: no example could be decoded")
+    number = np.maximum(moments.count, 1)
+    offset = moments.total / number
+    std = np.sqrt(np.maximum(moments.squares / number - offset**2, 0))
+    is_constant = ~(moments.high - moments.low > _CONSTANT)
+    if is_constant.any():
+        found = np.flatnonzero(is_constant)
+        logging.warning(
+            "data source %r: %s of %d constant in the %d training examples that were looked at (%s"
+            "%s); nothing can be learned there",
+            name,
+            "1 channel" if len(found) == 1 else f"{len(found)} channels", channels, examples,
+            ", ".join(map(str, found[:_MAX_NAMED])), ", ..." if len(found) > _MAX_NAMED else "",
+        )  # fmt: skip
+    return moments.shift + offset, np.where(is_constant, 1, std)

@@ -7,6 +7,7 @@ import numpy as np
 from etils import epath
 
 from maskjax.data.images import EncodedImage
+from maskjax.data.ranges import Number, check_missing, has_own_range, measure_range
 from maskjax.data.settings import Settings, unknown_name
 from maskjax.data.sources import Record, Source, Splits, digest, register
 
@@ -30,6 +31,7 @@ class TfdsSource(Source):
         label_key: the feature that is the class, or None.
         name: for messages.
         files: names and sizes of the files, and whatever else tells this split from another.
+        missing: number that stands for no data, None where there is none.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class TfdsSource(Source):
         label_key: str | None,
         name: str,
         files: tuple[Any, ...] = (),
+        missing: Number | None = None,
     ):
         import tensorflow_datasets as tfds  # slow to import
 
@@ -50,18 +53,19 @@ class TfdsSource(Source):
         self._decoders = {input_key: tfds.decode.SkipDecoding()} if self._is_image else None
         self._adds_channel = not self._is_image and len(feature.shape) == 1
         self.shape = (*feature.shape, 1) if self._adds_channel else tuple(feature.shape)
-        if not self._is_image and feature.np_dtype not in (np.uint8, np.uint16):
-            self.value_range = self._sample_range()
+        if not self._is_image:
+            sample = self._sample()
+            check_missing(sample, missing, name)
+            if not has_own_range(sample.dtype):
+                self.value_range = measure_range(sample, missing)
         if label_key is not None:
             self.num_classes = features[label_key].num_classes
             self.class_names = tuple(features[label_key].names)
 
-    def _sample_range(self) -> tuple[float, float]:
-        """Smallest and largest number of a sample; (0, 1) for numbers that lie within it."""
+    def _sample(self) -> np.ndarray:
+        """Stored arrays that are spread over all."""
         indices = np.linspace(0, len(self) - 1, min(len(self), 256)).astype(int)
-        sample = [self._read(int(index))[self._input_key] for index in indices]
-        low, high = float(np.min(sample)), float(np.max(sample))
-        return (min(low, 0.0), max(high, 1.0)) if low < 0 or high > 1 else (0.0, 1.0)
+        return np.stack([np.asarray(self[int(index)].inputs) for index in indices])
 
     def __len__(self) -> int:
         return len(self._records)
@@ -89,7 +93,6 @@ def tfds(argument: str, settings: Settings) -> Splits:
     NAME, then /CONFIG where it has several and :VERSION (the newest if left out). Training reads
     the split `train`, evaluation the first there is of validation, val, test and eval.
     """
-    del settings
     import tensorflow_datasets as tfds  # slow to import
 
     name = f"data source 'tfds:{argument}'"
@@ -110,7 +113,15 @@ def tfds(argument: str, settings: Settings) -> Splits:
     keys = [key for key in (input_key, label_key) if key is not None]
     features = tfds.features.FeaturesDict({key: builder.info.features[key] for key in keys})
     train, *others = (
-        TfdsSource(records[part], features, input_key, label_key, name, _files(builder, part))
+        TfdsSource(
+            records[part],
+            features,
+            input_key,
+            label_key,
+            name,
+            _files(builder, part),
+            settings.missing_number,
+        )
         for part in ("train", *EVAL_SPLITS)
         if part in records
     )

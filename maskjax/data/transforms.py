@@ -6,32 +6,12 @@ import numpy as np
 
 from maskjax.data.crops import Box, centre_box, crop_resize, random_box
 from maskjax.data.images import EncodedImage, decode
+from maskjax.data.ranges import Number, ValueRange, is_missing, to_unit, within_unit
 from maskjax.data.wide import LUMA
-from maskjax.typing import Float, Num, Shaped
+from maskjax.typing import Float, Num
 
-
-def to_unit(
-    x: Shaped[np.ndarray, "*shape"], value_range: tuple[float, float] | None = None
-) -> Float[np.ndarray, "*shape"]:
-    """Scale stored numbers to [0, 1].
-
-    Args:
-        x: numbers of any dtype.
-        value_range: what stands for 0 and 1; None is (0, 255) for uint8, (0, 65535) for uint16
-            and (0, 1) for anything else.
-
-    Returns:
-        float32.
-    """
-    if value_range is None:
-        value_range = (0, np.iinfo(x.dtype).max) if x.dtype in (np.uint8, np.uint16) else (0, 1)
-    low, high = value_range
-    unit = x.astype(np.float32)
-    if low:
-        unit -= np.float32(low)
-    if high - low != 1:
-        unit /= np.float32(high - low)
-    return unit
+_EXACT = ("PNG", "TIFF", "BMP", "GIF")  # formats that keep numbers
+_BITS, _PHOTOMETRIC, _INVERTED = 258, 262, 0  # tags of TIFF, and a value
 
 
 def to_channels(x: Num[np.ndarray, "*spatial C"], channels: int) -> Num[np.ndarray, "*spatial D"]:
@@ -62,6 +42,7 @@ def resize_linear(
 
     Entries are cells of equal width, so the first and last centre lie half a cell inside; the
     triangle kernel is stretched by the shrinking factor (PIL's BILINEAR in any number of axes).
+    An entry that a NaN enters is NaN.
 
     Args:
         x: [*spatial, C].
@@ -70,6 +51,11 @@ def resize_linear(
     Returns:
         [*size, C] float32.
     """
+    is_nan = np.isnan(x)
+    if is_nan.any():  # a NaN times a weight of 0 would be one too
+        resized = resize_linear(np.where(is_nan, 0, x), size)
+        resized[resize_linear(is_nan.astype(np.float32), size) > 0] = np.nan
+        return resized
     for axis, length in enumerate(size):
         old = x.shape[axis]
         if length == old:
@@ -83,9 +69,33 @@ def resize_linear(
     return x.astype(np.float32)
 
 
+def stored_numbers(image: EncodedImage) -> Num[np.ndarray, "H W C"]:
+    """Decode all of an image file to the numbers that it stores: uint8, or uint16.
+
+    Raises:
+        UndecodableError: for an image file that cannot be decoded.
+        ValueError: for a format that does not keep numbers, or that scales them.
+    """
+    x = decode(image, channels=0, size=None, choose_box=lambda height, width: None)
+    with image.open() as opened:
+        tags, packed = getattr(opened, "tag_v2", {}), str(opened.info.get("compression"))
+        is_plain = tags.get(_BITS, (8,))[0] in (8, 16) and tags.get(_PHOTOMETRIC) != _INVERTED
+        is_exact = opened.format in _EXACT and "jpeg" not in packed and "webp" not in packed
+    if not (is_exact and is_plain):
+        raise ValueError(
+            f"{image.name}: a file of this kind does not give back the numbers that were stored, so"
+            f" none can stand for no data; store {', '.join(_EXACT)} of 8 or 16 bits, or set"
+            " data.missing=''"
+        )
+    return x if x.dtype == np.uint8 else np.rint(x * 65535).astype(np.uint16)
+
+
 @dataclasses.dataclass(frozen=True)
 class Transform:
     """Resize, crop, flip and convert one example; crop and flip only when given a generator.
+
+    Where a number stands for no data, NaN takes its place before anything else is done; an entry of
+    a resized example that such a number enters is NaN too.
 
     Attributes:
         size: entries along each spatial axis of the result; () keeps the stored ones.
@@ -93,13 +103,15 @@ class Transform:
         crop_scale: share of the area of a random resized crop; (1, 1) is none.
         flip: whether to mirror images left to right with probability 1/2.
         value_range: of stored arrays, see `to_unit`.
+        missing: the stored number that stands for no data; None where there is none.
     """
 
     size: tuple[int, ...] = ()
     channels: int = 0
     crop_scale: tuple[float, ...] = (1.0, 1.0)
     flip: bool = False
-    value_range: tuple[float, float] | None = None
+    value_range: ValueRange | None = None
+    missing: Number | None = None
 
     @property
     def is_random(self) -> bool:
@@ -117,12 +129,16 @@ class Transform:
                 centred crop of the size's aspect ratio.
 
         Returns:
-            [*spatial, C]: uint8 if stored so, otherwise float32 scaled to [0, 1].
+            [*spatial, C]: uint8 if stored so and nothing can be missing, otherwise float32 scaled
+            to [0, 1], NaN where there is no data.
 
         Raises:
             UndecodableError: for an image file that cannot be decoded.
+            ValueError: numbers of an image file may be missing, and its format changes numbers.
         """
-        if isinstance(inputs, EncodedImage):
+        if isinstance(inputs, EncodedImage) and self.missing is not None:
+            x = self._from_array(stored_numbers(inputs), None, rng)
+        elif isinstance(inputs, EncodedImage):
             x = decode(
                 inputs,
                 channels=self.channels,
@@ -130,7 +146,7 @@ class Transform:
                 choose_box=lambda height, width: self._box(height, width, rng),
             )
         else:
-            x = self._from_array(inputs, rng)
+            x = self._from_array(inputs, self.value_range, rng)
         if self.flip and rng is not None and rng.random() < 0.5:
             x = x[:, ::-1]
         return x
@@ -142,9 +158,15 @@ class Transform:
             return centre_box(height, width, self.size)  # type: ignore[arg-type]
         return None
 
-    def _from_array(self, x: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
-        if x.dtype != np.uint8:
-            x = to_unit(x, self.value_range)
+    def _from_array(
+        self, x: np.ndarray, value_range: ValueRange | None, rng: np.random.Generator | None
+    ) -> np.ndarray:
+        if self.missing is not None:
+            has_none = is_missing(x, self.missing)
+            x = to_unit(np.where(has_none, x.dtype.type(0), x), value_range)
+            x[has_none] = np.nan
+        elif x.dtype != np.uint8 or not (value_range is None or within_unit(value_range)):
+            x = to_unit(x, value_range)
         if self.channels and self.channels != x.shape[-1]:
             x = to_channels(x, self.channels)
         if x.ndim == 3:

@@ -40,13 +40,13 @@ def grid_shape(shape: Sequence[int], patch_size: Sequence[int]) -> tuple[int, ..
     return tuple(size // side for size, side in zip(sizes, patch_size))
 
 
-def patchify(x: Float[Array, "B *shape"], patch_size: Sequence[int]) -> Float[Array, "B L P"]:
+def patchify(x: Shaped[Array, "B *shape"], patch_size: Sequence[int]) -> Shaped[Array, "B L P"]:
     """Cuts examples into patches: raster order, and in a patch row, column, then channel.
 
     He et al. 2022, section 3; for images this is the reference's `nchpwq -> nhwpqc`.
 
     Args:
-        x: Inputs [B, axis sizes, C], of any number of axes.
+        x: Inputs [B, axis sizes, C], of any number of axes; of numbers, or of bools.
         patch_size: One side an axis.
 
     Returns:

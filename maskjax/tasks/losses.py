@@ -10,15 +10,18 @@ LOSS_KINDS = ("l2", "l1")
 
 
 def patch_statistics(
-    patches: Float[Array, "B L P"],
+    patches: Float[Array, "B L P"], is_known: Bool[Array, "B L P"] | None = None
 ) -> tuple[Float[Array, "B L 1"], Float[Array, "B L 1"]]:
     """Mean and scale of each patch, for norm_pix targets (He et al. 2022, section 3).
 
     Args:
         patches: Patches, P at least 2.
+        is_known: False where there is no number; None = all are there.
 
     Returns:
-        The mean, and sqrt(variance + 1e-6) with the unbiased variance (ddof 1), as the reference.
+        The mean, and sqrt(variance + 1e-6) with the unbiased variance (ddof 1), as the reference;
+        both over the known numbers alone. The mean of none is 0, and so is the variance of fewer
+        than two.
 
     Raises:
         ValueError: P is 1: a single number has no variance.
@@ -28,6 +31,11 @@ def patch_statistics(
             "norm_pix needs at least 2 numbers in a patch, this data and patch size give "
             f"{patches.shape[-1]}: use a larger patch or loss.target = 'pixels'"
         )
+    if is_known is not None:
+        count = is_known.sum(-1, keepdims=True, dtype=jnp.float32)
+        mean = _zero_unknown(patches, is_known).sum(-1, keepdims=True) / jnp.maximum(count, 1)
+        squares = jnp.square(_zero_unknown(patches - mean, is_known)).sum(-1, keepdims=True)
+        return mean, jnp.sqrt(squares / jnp.maximum(count - 1, 1) + NORM_PIX_EPSILON)
     mean = patches.mean(-1, keepdims=True)
     return mean, jnp.sqrt(patches.var(-1, keepdims=True, ddof=1) + NORM_PIX_EPSILON)
 
@@ -38,6 +46,7 @@ def patch_loss(
     loss_weights: Float[Array, "B L"],
     *,
     kind: str = "l2",
+    is_known: Bool[Array, "B L P"] | None = None,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Weighted sum over patches of the mean error within each.
 
@@ -49,6 +58,8 @@ def patch_loss(
         target: True patches.
         loss_weights: 1 on patches that count (the hidden ones), else 0.
         kind: "l2" (mean square) or "l1" (mean absolute).
+        is_known: False where there is no number to predict. The mean within a patch is then over
+            its known numbers, however few, and a patch without any weighs nothing. None = all are.
 
     Returns:
         The loss sum and the weight sum, float32.
@@ -64,7 +75,16 @@ def patch_loss(
         raise ValueError(f"unknown loss.kind {kind!r}: use one of {LOSS_KINDS}")
     difference = prediction.astype(jnp.float32) - target.astype(jnp.float32)
     error = jnp.square(difference) if kind == "l2" else jnp.abs(difference)
-    return (error.mean(-1) * loss_weights).sum(), loss_weights.sum()
+    if is_known is None:
+        return (error.mean(-1) * loss_weights).sum(), loss_weights.sum()
+    count = is_known.sum(-1, dtype=jnp.float32)
+    means = _zero_unknown(error, is_known).sum(-1) / jnp.maximum(count, 1)
+    loss_weights = loss_weights * (count > 0).astype(jnp.float32)
+    return (means * loss_weights).sum(), loss_weights.sum()
+
+
+def _zero_unknown(x: Float[Array, "B L P"], is_known: Bool[Array, "B L P"]) -> Array:
+    return jnp.where(is_known, x, jnp.zeros((), x.dtype))
 
 
 def loss_weights(

@@ -13,7 +13,7 @@ from maskjax.models.patches import grid_shape, patchify, unpatchify
 from maskjax.tasks import losses
 from maskjax.tasks.options import check_choice, patch_rule, ratio_schedule
 from maskjax.tasks.vit import build_model
-from maskjax.typing import Array, Batch, Float, Int, Key, Params
+from maskjax.typing import Array, Batch, Bool, Float, Int, Key, Params
 
 _FOLD_DROP_PATH = 1  # keeps drop path's draws apart from the masking rule's
 
@@ -147,8 +147,9 @@ class MaskedPatches:
 
         Args:
             params: The parameters.
-            batch: "inputs" [B, *shape] normalised, optionally "is_valid" [B] and "mask_noise"
-                [B, L] (scores in place of the rule's).
+            batch: "inputs" [B, *shape] normalised, optionally "is_valid" [B], "mask_noise" [B, L]
+                (scores in place of the rule's) and "is_known" [B, *shape]: False where there is no
+                number; the model sees what "inputs" holds there, and the loss leaves it out.
             keys: One key an example.
             step: Training step.
             train: Whether drop path is on.
@@ -157,16 +158,23 @@ class MaskedPatches:
             (loss sum, (weight sum, metrics)); a metric is a (sum, weight) pair.
         """
         patches, prediction, hidden = self._forward(params, batch, keys, step, train)
+        is_known = self._known_patches(batch)
         target = patches
         if self.target == "norm_pix":
-            mean, scale = losses.patch_statistics(patches)
+            mean, scale = losses.patch_statistics(patches, is_known)
             target = (patches - mean) / scale
         is_valid = batch.get("is_valid")
         weights = losses.loss_weights(hidden.is_masked, is_valid, self.on)
-        loss_sum, weight_sum = losses.patch_loss(prediction, target, weights, kind=self.kind)
+        loss_sum, weight_sum = losses.patch_loss(
+            prediction, target, weights, kind=self.kind, is_known=is_known
+        )
         ones = losses.loss_weights(hidden.is_masked, is_valid, "all")
         ratio = (hidden.is_masked * ones).sum(), ones.sum()
         return loss_sum, (weight_sum, {"mask_ratio": ratio})
+
+    def _known_patches(self, batch: Batch) -> Bool[Array, "B L P"] | None:
+        is_known = batch.get("is_known")
+        return None if is_known is None else patchify(is_known, self.patch_size)
 
     def features(self, params: Params, inputs: Float[Array, "B *shape"]) -> Float[Array, "B D"]:
         """Frozen features of whole inputs, nothing hidden.

@@ -132,13 +132,16 @@ def test_an_array_feature_keeps_its_rank_and_is_scaled_by_its_range(data_dir):
     import tensorflow_datasets as tfds
 
     features = {"signal": tfds.features.Tensor(shape=(4, 2), dtype=np.float32)}
-    signals = np.linspace(-4, 12, 24).reshape(3, 4, 2)
+    signals = np.linspace(-4, 12, 24).reshape(3, 4, 2) * [1, 1000]
     splits = {"train": [{"signal": list(x.ravel())} for x in signals]}
     _write(data_dir / "waves" / "big" / "1.0.0", features, splits)
     built = _build("waves/big", size=(), eval_fraction=0)
     assert built.shape == (4, 2)
     (batch,) = built.eval_batches("train", 3)
-    np.testing.assert_allclose(batch["inputs"], (signals + 4) / 16, atol=1e-6)
+    for channel in range(2):  # the second is 1000 times as large
+        low, high = signals[..., channel].min(), signals[..., channel].max()
+        expected = (signals[..., channel] - low) / (high - low)
+        np.testing.assert_allclose(batch["inputs"][..., channel], expected, atol=1e-6)
 
 
 def test_tensorflow_is_never_imported(tiny):

@@ -67,3 +67,45 @@ def test_unknown_choices_are_refused(arrays):
         patch_loss(jnp.zeros((1, 1, 2)), jnp.zeros((1, 1, 2)), jnp.ones((1, 1)), kind="l3")
     with pytest.raises(ValueError, match=r"unknown loss\.on 'visible'"):
         loss_weights(jnp.zeros((1, 1), bool), None, "visible")
+
+
+@pytest.mark.parametrize("kind", ["l2", "l1"])
+@pytest.mark.parametrize("norm_pix", [False, True])
+def test_unknown_numbers_count_nowhere(arrays, kind, norm_pix):
+    prediction, target, is_masked = arrays
+    is_known = np.random.default_rng(1).random(target.shape) < 0.5
+    is_known[0, :3] = [[False] * 4, [True] * 4, [False, False, True, False]]
+    is_masked[0, :3] = True
+    total = count = 0.0
+    for b in range(3):
+        for i in range(5):
+            known = [p for p in range(4) if is_known[b, i, p]]
+            if not is_masked[b, i] or not known:
+                continue
+            wanted = [float(target[b, i, p]) for p in known]
+            if norm_pix:
+                mean = sum(wanted) / len(wanted)
+                squares = sum((x - mean) ** 2 for x in wanted)
+                variance = squares / (len(wanted) - 1) if len(wanted) > 1 else 0
+                wanted = [(x - mean) / np.sqrt(variance + 1e-6) for x in wanted]
+            errors = [float(prediction[b, i, p]) - x for p, x in zip(known, wanted)]
+            errors = [e * e if kind == "l2" else abs(e) for e in errors]
+            total += sum(errors) / len(errors)
+            count += 1
+    assert 0 < count < is_masked.sum()
+    is_known, weights = jnp.asarray(is_known), jnp.asarray(is_masked * 1.0)
+
+    def loss(prediction, target):
+        if norm_pix:
+            mean, scale = patch_statistics(target, is_known)
+            target = (target - mean) / scale
+        return patch_loss(prediction, target, weights, kind=kind, is_known=is_known)
+
+    for filling in (0, 1e6):  # what stands where there is no number does not matter
+        filled = jnp.where(is_known, target, filling)
+        loss_sum, weight_sum = loss(jnp.asarray(prediction), filled)
+        np.testing.assert_allclose(loss_sum, total, rtol=1e-4)
+        assert weight_sum == count
+    gradient = jax.grad(lambda p: loss(p, filled)[0])(jnp.asarray(prediction))
+    assert not gradient[~is_known].any()
+    assert np.isfinite(gradient).all()

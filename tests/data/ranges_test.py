@@ -4,9 +4,12 @@ import warnings
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from maskjax import data
+from maskjax.data.images import EncodedImage
 from maskjax.data.ranges import check_missing, measure_range, to_unit
+from maskjax.data.transforms import Transform
 
 
 @pytest.fixture
@@ -214,3 +217,69 @@ def test_numbers_too_large_for_float32_can_be_missing(npz):
         warnings.simplefilter("error")
         inputs, _ = _train(npz(x=x, config={"missing": "1e300"}))
     assert np.isfinite(inputs).all()
+
+
+@pytest.mark.parametrize("shape", [(12,), (12, 8), (12, 8, 4)])
+def test_what_a_missing_number_enters_when_resizing_is_missing(shape):
+    x = _uniform(*shape, 2).astype(np.float32)
+    gone = np.zeros(x.shape, bool)
+    gone[(0,) * len(shape)][0] = gone[(5,) * len(shape[:1]) + (3,) * len(shape[1:])][1] = True
+    size = tuple(side // 2 for side in shape)
+    transform = Transform(size=size, missing=-9999)
+    resized = transform(np.where(gone, np.float32(-9999), x))
+    whole = transform(x)  # no number is missing
+    radius = 2 if len(shape) == 2 else 1  # of the kernel in output entries: bicubic, linear
+    is_reached = np.zeros(whole.shape, bool)
+    for *place, channel in np.ndindex(whole.shape):
+        for *other, which in np.argwhere(gone):
+            distances = [abs((o + 0.5) / 2 - (p + 0.5)) for p, o in zip(place, other)]
+            is_reached[(*place, channel)] |= which == channel and max(distances) < radius
+    np.testing.assert_array_equal(np.isnan(resized), is_reached)
+    assert 0 < is_reached.sum() < is_reached.size / 2
+    np.testing.assert_allclose(resized[~is_reached], whole[~is_reached], atol=1e-6)
+
+
+def test_crops_flips_and_channels_carry_what_is_missing():
+    x = (200 * _uniform(12, 8, 3)).astype(np.int16)
+    x[4, 2, 1] = -1
+    flipped = Transform(flip=True, missing=-1)
+    rng = np.random.default_rng(0)
+    places = {tuple(np.argwhere(np.isnan(flipped(x, rng)))[0]) for _ in range(20)}
+    assert places == {(4, 2, 1), (4, 5, 1)}
+    grey = Transform(channels=1, missing=-1)(x)
+    np.testing.assert_array_equal(np.argwhere(np.isnan(grey)), [[4, 2, 0]])
+    centre = Transform(size=(8, 8), missing=-1)(x)  # rows 2 to 9
+    np.testing.assert_array_equal(np.argwhere(np.isnan(centre)), [[2, 2, 1]])
+
+
+@pytest.mark.parametrize(("dtype", "missing"), [(np.uint8, 0), (np.uint16, 0), (np.uint16, 65535)])
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_stored_numbers_of_image_files_can_be_missing(tmp_path, dtype, missing, suffix):
+    top = np.iinfo(dtype).max
+    x = (1 + (top - 2) * _uniform(8, 8)).astype(dtype)
+    gone = _uniform(8, 8) < 0.2
+    x[gone] = missing
+    path = f"{tmp_path}/x.{suffix}"
+    Image.fromarray(x).save(path)
+    shown = Transform(missing=missing)(EncodedImage(path, path))[..., 0]
+    np.testing.assert_array_equal(np.isnan(shown), gone)
+    np.testing.assert_allclose(shown[~gone], x[~gone] / top, atol=1e-6)
+
+
+def test_a_folder_of_image_files_and_ones_own_have_missing_numbers(tmp_path):
+    x = np.random.default_rng(0).integers(0, 8, (3, 8, 8), np.uint8)
+    for index, picture in enumerate(x):
+        Image.fromarray(picture).save(tmp_path / f"{index}.png")
+    config = {"source": f"folder:{tmp_path}", "missing": "0", "eval_fraction": 0}
+    built = data.build(config, seed=0, batch_size=2)
+    np.testing.assert_array_equal(np.isnan(built.examples("train", 3))[..., 0], x == 0)
+    np.testing.assert_array_equal(np.isnan(built.read_image(tmp_path / "0.png"))[..., 0], x[0] == 0)
+
+
+@pytest.mark.parametrize(("name", "options"), [("a.jpg", {}), ("a.tif", {"compression": "jpeg"})])
+def test_files_that_change_numbers_have_none_that_stands_for_no_data(tmp_path, name, options):
+    image = EncodedImage(name, str(tmp_path / name))
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(image.content, **options)
+    with pytest.raises(ValueError, match=rf"{name}: a file .* store PNG, .* data.missing=''"):
+        Transform(missing=0)(image)
+    Transform()(image)

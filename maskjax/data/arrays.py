@@ -8,6 +8,7 @@ import numpy as np
 
 from maskjax.data import idx
 from maskjax.data.images import MAX_CHANNELS
+from maskjax.data.labels import check_labels
 from maskjax.data.ranges import (
     Number,
     ValueRange,
@@ -20,8 +21,6 @@ from maskjax.data.settings import Settings
 from maskjax.data.sources import Record, Source, Splits, digest, refuse_argument, register
 from maskjax.typing import Int, Shaped
 
-MAX_CLASSES = 2**20
-
 
 class ArraySource(Source):
     """Examples that lie in one array, the classes in another.
@@ -29,7 +28,8 @@ class ArraySource(Source):
     Args:
         inputs: [N, *spatial, C] of any real dtype.
         labels: integers [N] from 0, or None.
-        num_classes: None takes the largest label plus one.
+        num_classes: None takes the number of names, or the largest label plus one.
+        class_names: names of the classes; None where they have none.
         value_range: stored numbers that stand for 0 and 1, each one or one a channel. None takes
             the dtype's for uint8 and uint16, otherwise `ranges.measure_range`.
         missing: number that stands for no data, None where there is none.
@@ -46,6 +46,7 @@ class ArraySource(Source):
         labels: Int[np.ndarray, "N"] | None = None,
         *,
         num_classes: int | None = None,
+        class_names: tuple[str, ...] | None = None,
         value_range: ValueRange | None = None,
         missing: Number | None = None,
     ):
@@ -53,7 +54,8 @@ class ArraySource(Source):
         self._labels = labels
         self.shape = inputs.shape[1:]
         if labels is not None:
-            self.num_classes = num_classes or int(labels.max()) + 1
+            self.num_classes = num_classes or len(class_names or ()) or int(labels.max()) + 1
+            self.class_names = class_names
         self.value_range = value_range
         if not has_own_range(inputs.dtype):
             found = measure_range(inputs, missing)
@@ -128,26 +130,6 @@ def _refuse_unclear(inputs: np.ndarray, name: str) -> None:
         )
 
 
-def check_labels(labels: np.ndarray, count: int, name: str) -> Int[np.ndarray, "N"]:
-    """Return labels as int32 [N], or raise a ValueError that names `name` and what is wrong."""
-    labels = labels.reshape(-1) if labels.shape[1:] in ((), (1,)) else labels
-    if labels.shape != (count,):
-        raise ValueError(
-            f"{name} has shape {labels.shape} for {count} examples; give one label an example"
-        )
-    if labels.dtype.kind not in "iub" and not (
-        labels.dtype.kind == "f" and np.array_equal(labels, np.rint(labels))
-    ):
-        raise ValueError(f"{name} has dtype {labels.dtype}; labels must be integers from 0")
-    if labels.min() < 0:
-        raise ValueError(f"{name} holds {labels.min()}; labels must be integers from 0")
-    if labels.max() >= MAX_CLASSES:
-        raise ValueError(
-            f"{name} holds {labels.max()}; number the classes from 0, below {MAX_CLASSES}"
-        )
-    return labels.astype(np.int32)
-
-
 def make_splits(
     train: tuple[np.ndarray, np.ndarray | None],
     evaluation: tuple[np.ndarray, np.ndarray | None] | None,
@@ -157,24 +139,35 @@ def make_splits(
 ) -> Splits:
     """Check arrays (inputs, labels or None) and wrap them; `name` is for messages."""
     parts = [train] if evaluation is None else [train, evaluation]
-    checked = []
+    checked, all_names = [], []
     for part, (inputs, labels) in zip(("train", "eval"), parts):
         if inputs.dtype.kind not in "biuf":
             raise ValueError(
                 f"{name}: {part} examples have dtype {inputs.dtype}; give real numbers"
             )
         inputs = with_channels(inputs, num_spatial, f"{name}: {part} inputs")
+        class_names = None
         if labels is not None:
-            labels = check_labels(labels, len(inputs), f"{name}: {part} labels")
-        checked.append((inputs, labels))
-    all_labels = [labels for _, labels in checked if labels is not None]
-    num_classes = max(int(labels.max()) for labels in all_labels) + 1 if all_labels else None
+            labels, class_names = check_labels(labels, len(inputs), f"{name}: {part} labels")
+            all_names.append(class_names)
+        checked.append((inputs, labels, class_names))
+    num_classes = None
+    if None in all_names:
+        if set(all_names) != {None}:
+            raise ValueError(f"{name}: labels are words in one part and numbers in the other; give"
+                             " both the same")  # fmt: skip
+        num_classes = max(int(labels.max()) for _, labels, _ in checked if labels is not None) + 1
     check_missing(checked[0][0], missing, name)
     sources, value_range = [], None
-    for part, (inputs, labels) in zip(("training", "evaluation"), checked):
+    for part, (inputs, labels, class_names) in zip(("training", "evaluation"), checked):
         try:
             source = ArraySource(
-                inputs, labels, num_classes=num_classes, value_range=value_range, missing=missing
+                inputs,
+                labels,
+                num_classes=num_classes,
+                class_names=class_names,
+                value_range=value_range,
+                missing=missing,
             )
         except ValueError as error:
             raise ValueError(f"{name}: {part} examples: {error}") from None
@@ -199,7 +192,8 @@ def digits(argument: str, settings: Settings) -> Splits:
 def array(argument: str, settings: Settings) -> Splits:
     """Load an .npz file of x_train, y_train, x_test, y_test, or of x and y; each y is optional.
 
-    x is [N, *spatial] or [N, *spatial, C] (see `with_channels`) of any real dtype, y integers [N].
+    x is [N, *spatial] or [N, *spatial, C] (see `with_channels`) of any real dtype, y integers from
+    0 or words [N].
     Where the last of unequal axes has more than 4 entries, `data.size` must tell which it is.
     """
     path = pathlib.Path(argument).expanduser()
@@ -212,8 +206,8 @@ def array(argument: str, settings: Settings) -> Splits:
             arrays = {key: file[key] for key in file.files}
     except (OSError, ValueError, EOFError, TypeError, zlib.error, zipfile.BadZipFile) as error:
         raise ValueError(
-            f"data source 'array:{argument}' is not a readable .npz file ({error});"
-            " write it with numpy.savez"
+            f"data source 'array:{argument}' is not a readable .npz file ({error}); write it with"
+            " numpy.savez, words with .astype(str) and not as objects"
         ) from error
     known = ({"x", "y"}, {"x_train", "y_train", "x_test", "y_test"})
     prefix = "x" if "x" in arrays else "x_train"

@@ -174,7 +174,7 @@ class Data:
         """Read an image file of one's own as an evaluation example.
 
         Args:
-            path: JPEG, PNG or WebP.
+            path: JPEG, PNG, WebP, TIFF, BMP or GIF.
 
         Returns:
             float32, the shape of an example, normalised; NaN where it has no number.

@@ -6,6 +6,7 @@ import numpy as np
 from absl import logging
 
 from maskjax.data.pipeline import Loader
+from maskjax.data.progress import shown
 from maskjax.data.ranges import to_unit
 from maskjax.data.settings import Settings
 from maskjax.data.sources import take
@@ -15,6 +16,8 @@ _STATISTICS_NUMBERS = 2**21
 _STATISTICS_EXAMPLES = (256, 4096)
 # Channels that span less, in the unit of their value range, are constant but for rounding.
 _CONSTANT = 1e-6
+# Examples that differ by less than this share of a channel's span look the same.
+_SAME = 1 / 255
 _MAX_NAMED = 10
 
 
@@ -43,8 +46,8 @@ class _Moments:
 def statistics(loader: Loader, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and std [1, ..., C] as set, or of a fixed sample of the loader's examples.
 
-    They are of values in [0, 1] that are there; the std of a constant channel is 1. A warning names
-    the channels that are constant.
+    They are of values in [0, 1] that are there; the std of a constant channel is 1. Warnings name
+    the channels that are constant, and say where all examples are the same.
     """
     shape, channels = loader.shape, loader.shape[-1]
     for key in ("mean", "std"):
@@ -66,14 +69,23 @@ def _measured(loader: Loader, name: str) -> tuple[np.ndarray, np.ndarray]:
     channels = loader.shape[-1]
     count = int(np.clip(_STATISTICS_NUMBERS // int(np.prod(loader.shape)), *_STATISTICS_EXAMPLES))
     sample = dataclasses.replace(loader, source=take(loader.source, count))
-    moments, examples = _Moments(channels), 0
-    for index in range(len(sample.source)):
+    moments, examples, first, is_same = _Moments(channels), 0, None, True
+    for index in shown(range(len(sample.source)), "reading a sample", "example", count):
         inputs, _, is_valid = sample.evaluate(index)
         if is_valid:
-            moments.add(to_unit(inputs).reshape(-1, channels))
+            unit = to_unit(inputs).reshape(-1, channels)
+            moments.add(unit)
+            first = unit if first is None else first
+            limit = _SAME * (moments.high - moments.low)
+            is_same = is_same and not (abs(unit - first) > limit).any()
             examples += 1
     if not examples:
         raise ValueError(f"data source {name!r}: no example could be decoded")
+    if is_same and examples > 1:
+        logging.warning(
+            "data source %r: the %d training examples that were looked at are all the same, or"
+            " nearly; look at the data", name, examples,
+        )  # fmt: skip
     number = np.maximum(moments.count, 1)
     offset = moments.total / number
     std = np.sqrt(np.maximum(moments.squares / number - offset**2, 0))

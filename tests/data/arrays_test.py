@@ -66,8 +66,34 @@ def test_column_of_labels_and_whole_floats_are_labels(npz):
         ({"x": np.zeros((4, 3, 3)), "y": np.zeros(3, int)}, r"shape \(3,\) for 4 examples"),
         ({"x": np.zeros((2, 3, 3)), "y": np.array([0, -1])}, "holds -1"),
         ({"x": np.zeros((2, 3, 3)), "y": np.array([0, 10**9])}, "holds 1000000000; number the"),
-        ({"x": np.zeros((2, 3, 3)), "y": np.array([0, 0.5])}, "labels must be integers"),
-        ({"x": np.zeros((2, 3, 3)), "y": np.array(["a", "b"])}, "labels must be integers"),
+        ({"x": np.zeros((2, 3, 3)), "y": np.array([0, 0.5])}, "0.5 at index 1, and 1 in all"),
+        (
+            {"x": np.zeros((3, 3, 3)), "y": np.array([0, np.nan, np.nan])},
+            "nan at index 1, and 2",
+        ),
+        ({"x": np.zeros((3, 3, 3)), "y": np.array([0, -1, 1])}, "leave the labels out where no ex"),
+        ({"x": np.zeros((3, 3, 3)), "y": np.eye(3)}, r"one-hot: give their numpy.argmax\(..., 1\)"),
+        ({"x": np.zeros((2, 3, 3)), "y": np.ones((2, 3))}, "examples; give one label an example"),
+        ({"x": np.zeros((2, 3, 3)), "y": np.zeros(2, "M8[D]")}, "give integers from 0, or words"),
+        ({"x": np.zeros((2, 3, 3)), "y": np.array(["a", None])}, r"with .astype\(str\) and not as"),
+        (
+            {
+                "x_train": np.zeros((2, 3, 3)),
+                "y_train": np.array(["a", "b"]),
+                "x_test": np.zeros((1, 3, 3)),
+                "y_test": np.zeros(1, int),
+            },
+            "words in one part and numb",
+        ),
+        (
+            {
+                "x_train": np.zeros((2, 3, 3)),
+                "y_train": np.array(["a", "b"]),
+                "x_test": np.zeros((1, 3, 3)),
+                "y_test": np.array(["c"]),
+            },
+            r"that training lacks \(c\)",
+        ),
         ({"x": np.array(["a", "b"])[:, None]}, "give real numbers"),
         ({"x": np.zeros(4)}, r"shape \(4,\); it must be \[N"),
         ({"x": np.zeros((0, 3, 3))}, "not empty"),
@@ -127,3 +153,34 @@ def test_channels_first_are_refused_where_a_size_would_resize_them_and_the_hint_
     assert built.shape == (*size, shape[1])
     stored = shape[1:-1]  # what the message offers where the last axis does hold the channels
     assert npz(x=x, config={"size": stored, "eval_fraction": 0}).shape == shape[1:]
+
+
+@pytest.mark.parametrize("dtype", ["U", "S"])
+def test_words_are_class_names_of_both_splits(npz, dtype):
+    built = npz(
+        x_train=np.zeros((4, 3, 3)), y_train=np.array(["oak", "ash", "oak", "fir"]).astype(dtype),
+        x_test=np.zeros((2, 3, 3)), y_test=np.array(["oak", "fir"]).astype(dtype),
+    )  # fmt: skip
+    assert (built.class_names, built.num_classes) == (("ash", "fir", "oak"), 3)
+    (train,) = built.eval_batches("train", 4)
+    (test,) = built.eval_batches("eval", 2)
+    np.testing.assert_array_equal(train["label"], [2, 0, 2, 1])
+    np.testing.assert_array_equal(test["label"], [2, 1])
+
+
+def test_classes_by_number_must_be_known_to_the_training_split(npz, tmp_path):
+    np.savez(tmp_path / "other.npz", x=np.zeros((2, 3, 3)), y=np.array([0, 2]))
+    config = {"eval_source": f"array:{tmp_path / 'other.npz'}"}
+    with pytest.raises(ValueError, match=r"evaluation examples have 3 classes, the training .* 2;"):
+        npz(x=np.zeros((2, 3, 3)), y=np.array([0, 1]), config=config)
+
+
+@pytest.mark.parametrize(("noise", "is_same"), [(0, True), (0.001, True), (0.1, False)])
+def test_examples_that_are_all_the_same_or_nearly_are_warned_of(npz, caplog, noise, is_same):
+    rng = np.random.default_rng(0)
+    x = rng.random((1, 6, 6)) + noise * rng.random((20, 6, 6))
+    npz(x=x)
+    assert ("18 training examples that were looked at are all the same" in caplog.text) == is_same
+    caplog.clear()
+    npz(x=rng.integers(0, 200, (20, 6, 6)).astype(np.uint16))  # dark, but not the same
+    assert "all the same" not in caplog.text

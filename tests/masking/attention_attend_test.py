@@ -338,3 +338,96 @@ def test_lengths_that_cudnn_lacks_are_padded_and_change_nothing(cudnn_limits, gi
     for padded, plain in zip(*map(jax.tree.leaves, results)):
         assert padded.shape == plain.shape
         np.testing.assert_allclose(*np.float32([padded, plain]), rtol=0.03, atol=0.06)
+
+
+@pytest.mark.usefixtures("unchecked")
+@every_way
+@pytest.mark.parametrize(
+    ("key", "value", "options", "message"),
+    [
+        (
+            (B, S, G, 8),
+            (B, 1, G, 8),
+            {},
+            r"values of shape \(2, 1, 2, 8\) for keys",
+        ),
+        ((B, S, G, 8), (B, S, 1, 8), {}, r"values of shape \(2, 7, 1, 8\) for keys"),
+        ((1, S, G, 8), (1, S, G, 8), {}, r"keys of shape \(1, 7, 2, 8\) .* give \(2, S, G, 8\)"),
+        ((B, S, G, 1), (B, S, G, 1), {}, r"keys of shape \(2, 7, 2, 1\) .* give \(2, S, G, 8\)"),
+        (
+            (S, G, 8),
+            (S, G, 8),
+            {},
+            r"keys of shape \(7, 2, 8\) for queries of shape",
+        ),
+        ((B, S, 0, 8), (B, S, 0, 8), {}, "not a multiple of 0 heads of keys"),
+        (
+            (B, S, G, 8),
+            (B, S, G, 8),
+            {"bias": jnp.zeros((Q, S))},
+            r"bias of shape \(5, 7\)",
+        ),
+        ((B, S, G, 8), (B, S, G, 8), {"bias": jnp.ones((1, 1, Q, S), bool)}, "bias holds bool"),
+    ],
+)
+def test_nothing_broadcasts_in_silence(way, key, value, options, message):
+    with pytest.raises(ValueError, match=message):
+        attention.attend(X, jnp.ones(key), jnp.ones(value), **options, **WAYS[way])
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("attention_mask", "message"),
+    [
+        (
+            jnp.where(FLAGS, 0.0, -1e9),
+            "attention_mask holds float32: .*are `bias` of attend",
+        ),
+        (
+            FLAGS.astype(int),
+            "attention_mask holds int32: .*give attention_mask == 1",
+        ),
+        (
+            jnp.ones((B, Q), bool),
+            r"\(2, 5\) .* give padding\(is_valid=...\) of flags \[B S\]",
+        ),
+        (jnp.ones((B, Q, Q), bool), r"shape \(2, 5, 5\) does not broadcast to \[B H Q S\]"),
+        (attention.causal, "attention_mask of type function makes no array"),
+    ],
+)
+def test_what_is_no_mask_of_queries_and_keys_is_refused(attention_mask, message):
+    with pytest.raises(ValueError, match=message):
+        attention.attend(X, X, X, attention_mask)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_other_arguments_are_refused_in_one_line():
+    for arguments, options, message in [
+        ((jnp.ones((1, 2, 1, 1), int),) * 3, {}, "query holds int32: give floats"),
+        ((X, X, X), {"block_size": 2.5}, "block_size 2.5: give an int of at least 1"),
+        ((X, None, X), {}, "key is None: give an array"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            attention.attend(*arguments, **options)
+    with pytest.raises(ValueError, match="scale is traced: give a number"):
+        jax.eval_shape(lambda scale: attention.attend(X, X, X, scale=scale), 0.5)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_numpy_arrays_and_lists_are_attended_to():
+    inputs, (flags, bias) = _inputs(), _case()
+    bias = np.where(bias > -np.inf, bias, 0)
+    expected = slow(*inputs, flags, np.broadcast_to(bias, flags.shape))
+    out = attention.attend(
+        *np.float32(inputs[:1]), *np.float32(inputs[1:]), flags, bias=bias.tolist()
+    )
+    np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-6)
+
+
+@every_way
+def test_no_examples_give_none(way):
+    query, keys = jnp.ones((0, Q, H, D)), jnp.ones((0, S, G, D))
+    masks = [None, jnp.ones((1, 1, Q, S), bool), attention.padding(lengths=jnp.zeros(0, int))]
+    for attention_mask in masks:
+        out = attention.attend(query, keys, keys, attention_mask, **WAYS[way])
+        assert out.shape == query.shape

@@ -295,7 +295,7 @@ CAUSAL = attention.causal()
         ),
         (
             lambda: attention.random_edges(key=KEYS[0], num_queries=2, num_keys=5, num_edges=0),
-            "num_edges 0 must be from 1 to the 5 keys",
+            "num_edges 0 must be at least 1",
         ),
         (lambda: attention.per_head(masks=[]), "at least 1 mask"),
         (
@@ -313,3 +313,109 @@ CAUSAL = attention.causal()
 def test_what_does_not_fit_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+ADDED = np.where(FLAGS, 0, -1e9).astype(np.float32)  # as libraries add to the logits
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda x: attention.given(attention_mask=x), "attention_mask holds {}: flags are boolean"),
+        (lambda x: attention.padding(is_valid=x[:, 0, 0]), "is_valid holds {}: flags are boolean"),
+        (lambda x: attention.global_tokens(is_global=x[:, 0, 0]), "is_global holds {}: flags are"),
+        (lambda x: attention.kept_heads(head_masks=x[0, 0]), "head_masks holds {}: flags are"),
+        (
+            lambda x: attention.AttentionMask(_first_of, {"x": x}).dense(L, L),
+            "_first_of .* {}: ",
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    "numbers", [FLAGS.astype(np.int32), jnp.asarray(ADDED)], ids=["0 and 1", "added"]
+)
+def test_numbers_in_place_of_flags_are_refused(make, message, numbers):
+    with pytest.raises(ValueError, match=message.format(numbers.dtype)):
+        make(numbers)
+    with pytest.raises(ValueError, match=message.format(numbers.dtype)):
+        ~jax.eval_shape(make, numbers)
+
+
+def _first_of(ids, x):
+    return x[:, :1]
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_mask_of_floats_is_told_where_it_belongs():
+    with pytest.raises(ValueError, match=r"added to the logits are `bias` of attend, .* == 1"):
+        attention.given(attention_mask=jnp.asarray(ADDED))
+    with pytest.raises(ValueError, match=r"weights of heads are for masking\.heads\.scale_heads"):
+        attention.kept_heads(head_masks=jnp.array([0.5, 1.0]))
+
+
+@pytest.mark.usefixtures("unchecked")
+@every_mask
+def test_lists_and_numpy_arrays_make_the_same_mask(name):
+    taken = inspect.signature(attention.ATTENTION[name]).parameters
+    options = {option: value for option, value in POOL.items() if option in taken}
+    for change in (lambda x: x, np.ndarray.tolist):
+        arrays = {k: change(v) if isinstance(v, np.ndarray) else v for k, v in options.items()}
+        dense = _dense(attention.make_attention_mask(name, **arrays))
+        np.testing.assert_array_equal(dense, _truth(name))
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: CAUSAL & jnp.asarray(IS_VALID),
+            r"an array of shape \(3, 7\): make it one",
+        ),
+        (lambda: CAUSAL | IS_VALID, r"with an array of shape \(3, 7\): .*padding\(is_valid=...\)"),
+        (lambda: IS_VALID & CAUSAL, r"with an array of shape .*given\(attention_mask=...\)"),
+        (lambda: jnp.asarray(IS_VALID) | CAUSAL, r"with an array of shape \(3, 7\)"),
+        (lambda: CAUSAL & attention.causal, "with a function: make it one first"),
+        (lambda: attention.per_head(masks=[CAUSAL, IS_VALID]), r"with an array of shape"),
+        (lambda: attention.per_head(masks=CAUSAL), "but got one that is in no list"),
+        (lambda: attention.padding(lengths=IS_VALID), "lengths holds bool: give whole numbers"),
+        (lambda: attention.padding(is_valid=True), "is_valid is a single value: give one row"),
+        (lambda: attention.padding(lengths=[1.5]), "lengths holds float32: give whole numbers"),
+        (lambda: attention.prefix(lengths=0.5), "lengths holds float32: give whole numbers"),
+        (lambda: attention.causal(offset=0.5), "offset holds float32: give whole numbers"),
+        (lambda: attention.segments(segment_ids=IS_VALID), "segment_ids holds bool: give whole"),
+        (
+            lambda: attention.sliding_window(left=1.5, right=0),
+            "left 1.5: give an int of at least 0",
+        ),
+        (lambda: attention.dilated(dilation=None), "dilation None: give an int of at least 1"),
+        (
+            lambda: attention.dynamic_edges(scores=SCORES, num_edges=0.5),
+            "num_edges 0.5: give an int",
+        ),
+        (lambda: attention.dynamic_edges(scores=SCORES[0, 0, 0], num_edges=1), r"scores of shape"),
+        (
+            lambda: attention.random_edges(
+                key=jax.random.PRNGKey(0), num_queries=2, num_keys=5, num_edges=1
+            ),
+            r"keys are uint32\[2\]: give typed ones",
+        ),
+    ],
+)
+def test_raw_arrays_and_wrong_numbers_are_refused_in_one_line(make, message):
+    with pytest.raises(ValueError, match=message) as error:
+        make()
+    assert "\n" not in str(error.value)
+
+
+@every_mask
+def test_no_examples_are_no_flags(name):
+    attention_mask = jax.tree.map(lambda leaf: leaf[:0], _make(name))
+    is_shared = name in ("causal", "sliding_window", "dilated")
+    for flags in (
+        attention_mask.dense(L, L),
+        attention_mask.tile(jnp.arange(L), jnp.arange(L)),
+        attention_mask.shift(1).tile(jnp.arange(L), jnp.arange(L)),
+    ):
+        assert flags.shape[0] == is_shared

@@ -69,3 +69,10 @@ def test_keys_are_one_for_each_example(keys, message):
     checks.check_keys(KEYS)
     with pytest.raises(ValueError, match=message):
         checks.check_keys(keys, 3)
+
+
+@pytest.mark.parametrize("values", [[1.0], np.array([True])])
+def test_floats_and_flags_are_no_whole_numbers(values):
+    assert checks.as_integers("ids", [1, 2]).tolist() == [1, 2]
+    with pytest.raises(ValueError, match=r"ids holds (float32|bool): give whole numbers"):
+        checks.as_integers("ids", values)

@@ -34,7 +34,7 @@ def blockwise(
     def split(x: Array, axis: int) -> Array:
         """Key tiles in front, with zeros for the keys that the last one lacks."""
         pad = [(0, num_missing if i == axis else 0) for i in range(x.ndim)]
-        shape = (*x.shape[:axis], -1, block, *x.shape[axis + 1 :])
+        shape = (*x.shape[:axis], -(-num_keys // block), block, *x.shape[axis + 1 :])
         return jnp.moveaxis(jnp.pad(x, pad).reshape(shape), axis, 0)
 
     key, value = (jnp.repeat(x, num_repeats, axis=2).swapaxes(1, 2) for x in (key, value))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 
 from maskjax.masking.attention.mask import AttentionMask, Ids, combine, register_attention
+from maskjax.masking.checks import as_flags
 from maskjax.typing import Array, Bool
 
 
@@ -21,8 +22,8 @@ def per_head(*, masks: Sequence[AttentionMask]) -> AttentionMask:
         The mask.
 
     Raises:
-        ValueError: no mask, masks of different lengths, or (when its flags are asked for) one that
-            has heads itself.
+        ValueError: no mask, something that is none, masks of different lengths, or (when its flags
+            are asked for) one that has heads itself.
 
     Examples:
         >>> from maskjax.masking.attention import causal
@@ -30,8 +31,9 @@ def per_head(*, masks: Sequence[AttentionMask]) -> AttentionMask:
         >>> attention_mask.dense(2, 2).astype(int)[0].tolist()
         [[[1, 0], [1, 1]], [[0, 1], [0, 0]]]
     """
-    if not masks:
-        raise ValueError("per_head needs at least 1 mask, one per head, but got 0")
+    if isinstance(masks, AttentionMask) or not len(masks):
+        count = 0 if not isinstance(masks, AttentionMask) else "one that is in no list"
+        raise ValueError(f"per_head needs at least 1 mask, one per head, but got {count}")
     return combine(_per_head, *masks)
 
 
@@ -55,10 +57,15 @@ def kept_heads(*, head_masks: Bool[Array, "*B H"]) -> AttentionMask:
     Returns:
         The mask.
 
+    Raises:
+        ValueError: numbers in place of flags; those are weights of `masking.heads.scale_heads`.
+
     Examples:
         >>> kept_heads(head_masks=jnp.array([True, False])).dense(1, 2).astype(int)[0].tolist()
         [[[1, 1]], [[0, 0]]]
     """
+    floats = "weights of heads are for masking.heads.scale_heads"
+    head_masks = as_flags("head_masks", head_masks, floats=floats)
     return AttentionMask(_kept_heads, {"head_masks": head_masks})
 
 

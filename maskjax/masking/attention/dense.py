@@ -20,16 +20,18 @@ def xla(
     batch, num_queries, num_heads, width = query.shape
     # Heads before positions: XLA:CPU runs these small products about twice as fast this way.
     q, k, v = (x.swapaxes(1, 2) for x in (query * scale, key, value))
-    q = q.reshape(batch, key.shape[2], -1, width)  # the queries that share keys one after another
+    num_keys, num_key_heads = key.shape[1:3]
+    # The queries that share keys one after another.
+    q = q.reshape(batch, num_key_heads, num_heads // num_key_heads * num_queries, width)
     wide = jnp.promote_types(query.dtype, jnp.float32)
     logits = jnp.einsum("bgqd,bgsd->bgqs", q, k, preferred_element_type=wide)
-    logits = logits.reshape(batch, num_heads, num_queries, -1)
+    logits = logits.reshape(batch, num_heads, num_queries, num_keys)
     if bias is not None:
         logits += bias.astype(wide)
     if flags is not None:
         logits = jnp.where(flags, logits, jnp.finfo(wide).min)
     weights = jax.nn.softmax(logits, axis=-1).astype(v.dtype)
-    out = jnp.einsum("bgqs,bgsd->bgqd", weights.reshape(*q.shape[:3], -1), v)
+    out = jnp.einsum("bgqs,bgsd->bgqd", weights.reshape(*q.shape[:3], num_keys), v)
     out = out.reshape(batch, num_heads, num_queries, width).swapaxes(1, 2)
     return _zero_blind(out, flags)
 

@@ -2,11 +2,18 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from maskjax.masking.attention.mask import AttentionMask, Ids, register_attention
+from maskjax.masking.checks import as_array, as_flags, check_key, check_keys, check_whole
 from maskjax.masking.core import cut
 from maskjax.typing import Array, Bool, Float, Key
 
+# What a mask of floats is likely to be.
+ADDITIVE = (
+    "numbers that are added to the logits are `bias` of attend, and where 1 means that a query may "
+    "attend, give attention_mask == 1"
+)
 # Queries whose scores exist at the same time while random edges are drawn.
 _ROWS = 256
 
@@ -31,13 +38,15 @@ def random_edges(
         The mask.
 
     Raises:
-        ValueError: `num_edges` outside 1 ... S.
+        ValueError: `num_edges` outside 1 ... S, sizes that are traced, or a key that is not typed.
 
     Examples:
         >>> edges = random_edges(key=jax.random.key(0), num_queries=4, num_keys=9, num_edges=3)
         >>> edges.dense(4, 9).sum(axis=-1).tolist()
         [[[3, 3, 3, 3]]]
     """
+    check_keys(key) if np.ndim(key) else check_key(key)
+    check_whole("num_queries", num_queries)
     _check_edges(num_edges, num_keys)
 
     def edges_of(key: Array, query: Array) -> Array:
@@ -57,7 +66,7 @@ def _listed(ids: Ids, edges: Array) -> Array:
     """Edges [*B, Q, n], ascending in each row: one binary search per query and key."""
     edges = edges.reshape(-1, *edges.shape[-2:])
     queries = ids.query.reshape(ids.query.shape[0], -1)
-    batch = max(len(edges), len(queries))
+    (batch,) = jnp.broadcast_shapes(edges.shape[:1], queries.shape[:1])
     queries = jnp.broadcast_to(queries, (batch, queries.shape[1]))
     edges = jnp.broadcast_to(edges, (batch, *edges.shape[1:]))
     keys = ids.key.reshape(-1)
@@ -96,6 +105,9 @@ def dynamic_edges(*, scores: Float[Array, "*BH Q S"], num_edges: int) -> Attenti
         >>> dynamic_edges(scores=scores, num_edges=2).dense(2, 3).astype(int)[0, 0].tolist()
         [[0, 1, 1], [1, 1, 0]]
     """
+    scores = as_array("scores", scores)
+    if not 2 <= scores.ndim <= 4:
+        raise ValueError(f"scores of shape {scores.shape}: give [Q S], [H Q S] or [B H Q S]")
     _check_edges(num_edges, scores.shape[-1])
     return given(attention_mask=cut(scores, num_edges).is_masked)
 
@@ -112,14 +124,15 @@ def given(*, attention_mask: Bool[Array, "*BH Q S"]) -> AttentionMask:
         The mask.
 
     Raises:
-        ValueError: flags of another rank.
+        ValueError: flags of another rank, or numbers: those that are added to the logits are
+            `bias` of `attend`.
 
     Examples:
         >>> flags = jnp.array([[True, False], [True, True]])
         >>> (~given(attention_mask=flags)).dense(2, 2).astype(int)[0, 0].tolist()
         [[0, 1], [0, 0]]
     """
-    flags = attention_mask
+    flags = as_flags("attention_mask", attention_mask, floats=ADDITIVE)
     if not 2 <= flags.ndim <= 4:
         raise ValueError(f"flags of shape {flags.shape}: give [Q S], [H Q S] or [B H Q S]")
     if flags.ndim == 2:  # heads always have an axis, so that vmap over examples leaves no doubt
@@ -131,7 +144,7 @@ def _given(ids: Ids, attention_mask: Array) -> Array:
     flags = attention_mask.reshape(-1, *attention_mask.shape[-3:])  # [B or 1, H or 1, Q, S]
     if not ids.all_queries:
         queries = ids.query.reshape(ids.query.shape[0], -1)
-        batch = max(len(flags), len(queries))
+        (batch,) = jnp.broadcast_shapes(flags.shape[:1], queries.shape[:1])
         flags = jnp.broadcast_to(flags, (batch, *flags.shape[1:]))
         queries = jnp.broadcast_to(queries, (batch, queries.shape[1]))
         take = lambda rows, ids: jnp.take(rows, ids, axis=1, mode="fill", fill_value=False)  # noqa: E731
@@ -143,5 +156,7 @@ def _given(ids: Ids, attention_mask: Array) -> Array:
 
 
 def _check_edges(num_edges: int, num_keys: int) -> None:
-    if not 1 <= num_edges <= num_keys:
+    check_whole("num_keys", num_keys)
+    check_whole("num_edges", num_edges)
+    if num_edges > num_keys:
         raise ValueError(f"num_edges {num_edges} must be from 1 to the {num_keys} keys")

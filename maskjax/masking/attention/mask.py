@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from maskjax.masking.checks import as_flags, as_integers
 from maskjax.masking.registry import bind, missing_options
 from maskjax.typing import Array, Bool, Int
 
@@ -42,7 +43,7 @@ def _take(values: Array, ids: Array, is_all: bool, fill: int | bool) -> Array:
     if is_all:
         return values
     ids = ids.reshape(ids.shape[0], -1)
-    rows = max(len(values), len(ids))
+    (rows,) = jnp.broadcast_shapes(values.shape[:1], ids.shape[:1])
     values = jnp.broadcast_to(values, (rows, values.shape[1]))
     ids = jnp.broadcast_to(ids, (rows, ids.shape[1]))
     return jnp.take_along_axis(values, ids, axis=1, mode="fill", fill_value=fill)
@@ -81,10 +82,12 @@ class AttentionMask:
     options: Any = ()
     num_queries: int | None = None
     num_keys: int | None = None
+    __array_ufunc__ = None  # `array & attention_mask` of NumPy's arrays is asked of this class
 
     def allows(self, ids: Ids) -> Array:
         """The flags of a tile, as small as the rule leaves them: they broadcast to [B, H, Q, S]."""
-        return self.rule(ids, **self.arrays, **dict(self.options))
+        name = getattr(self.rule, "__name__", "its rule")
+        return as_flags(f"what {name} gives", self.rule(ids, **self.arrays, **dict(self.options)))
 
     def dense(self, num_queries: int, num_keys: int) -> Bool[Array, "_ _ Q S"]:
         """All flags, [B or 1, H or 1, Q, S]; ValueError where the arrays have other lengths."""
@@ -105,7 +108,7 @@ class AttentionMask:
 
         One offset, or one per example; query i then stands at position offset + i among the keys.
         """
-        arrays = {"attention_mask": self, "offset": jnp.asarray(offset)}
+        arrays = {"attention_mask": self, "offset": as_integers("offset", offset)}
         return AttentionMask(_shifted, arrays, num_keys=self.num_keys)
 
     def check(self, num_queries: int, num_keys: int) -> None:
@@ -125,6 +128,8 @@ class AttentionMask:
         """May attend where one of them allows it."""
         return combine(_either, self, other)
 
+    __rand__, __ror__ = __and__, __or__
+
     def __invert__(self) -> "AttentionMask":
         """May attend where this mask does not allow it."""
         return combine(_not, self)
@@ -132,6 +137,13 @@ class AttentionMask:
     def _flags(self, ids: Ids) -> Array:
         flags = self.allows(ids)
         return jnp.broadcast_to(flags, (*flags.shape[:2], ids.query.shape[2], ids.key.shape[3]))
+
+
+# What to do with flags where a mask or [B H Q S] is wanted.
+FROM_FLAGS = (
+    "padding(is_valid=...) of flags [B S], given(attention_mask=...) of flags [Q S], [H Q S] or "
+    "[B H Q S]"
+)
 
 
 def _column(ids: Array) -> Array:
@@ -164,6 +176,13 @@ def _not(ids: Ids, attention_masks: tuple[AttentionMask]) -> Array:
 
 def combine(rule: Callable[..., Array], *attention_masks: AttentionMask) -> AttentionMask:
     """A mask made of others, which must be for the same numbers of queries and keys."""
+    for one in attention_masks:
+        if not isinstance(one, AttentionMask):
+            kind = f"a {type(one).__name__}"
+            kind = f"an array of shape {one.shape}" if hasattr(one, "shape") else kind
+            raise ValueError(
+                f"an attention mask cannot be combined with {kind}: make it one first, {FROM_FLAGS}"
+            )
     sizes = {}
     for name in ("num_queries", "num_keys"):
         known = sorted({getattr(one, name) for one in attention_masks} - {None})

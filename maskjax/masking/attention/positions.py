@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 
 from maskjax.masking.attention.mask import AttentionMask, Ids, register_attention
+from maskjax.masking.checks import as_integers, check_whole
 from maskjax.typing import Array, Int
 
 
@@ -18,6 +19,9 @@ def causal(*, offset: int | Int[Array, "*B"] = 0) -> AttentionMask:
 
     Returns:
         The mask.
+
+    Raises:
+        ValueError: an offset that is no whole number.
 
     Examples:
         >>> causal().dense(3, 3).astype(int)[0, 0].tolist()
@@ -47,15 +51,15 @@ def sliding_window(*, left: int | None, right: int | None) -> AttentionMask:
         The mask.
 
     Raises:
-        ValueError: a side below 0.
+        ValueError: a side below 0, or one that is no known whole number.
 
     Examples:
         >>> sliding_window(left=1, right=0).dense(3, 3).astype(int)[0, 0].tolist()
         [[1, 0, 0], [1, 1, 0], [0, 1, 1]]
     """
     for name, side in (("left", left), ("right", right)):
-        if side is not None and side < 0:
-            raise ValueError(f"{name} {side} must be at least 0 positions, or None for no limit")
+        if side is not None:
+            check_whole(name, side, least=0, hint=", or None for no limit")
     return AttentionMask(_window, options=(("left", left), ("right", right)))
 
 
@@ -85,14 +89,13 @@ def dilated(*, dilation: int) -> AttentionMask:
         The mask.
 
     Raises:
-        ValueError: a dilation below 1.
+        ValueError: a dilation below 1, or one that is no known whole number.
 
     Examples:
         >>> dilated(dilation=2).dense(2, 4).astype(int)[0, 0].tolist()
         [[1, 0, 1, 0], [0, 1, 0, 1]]
     """
-    if dilation < 1:
-        raise ValueError(f"dilation {dilation} must be at least 1 position")
+    check_whole("dilation", dilation)
     return AttentionMask(_dilated, options=(("dilation", dilation),))
 
 
@@ -112,11 +115,14 @@ def prefix(*, lengths: int | Int[Array, "*B"]) -> AttentionMask:
     Returns:
         The mask.
 
+    Raises:
+        ValueError: lengths that are no whole numbers.
+
     Examples:
         >>> prefix(lengths=2).dense(3, 3).astype(int)[0, 0].tolist()
         [[1, 1, 0], [1, 1, 0], [1, 1, 1]]
     """
-    return AttentionMask(_prefix, {"lengths": jnp.asarray(lengths)})
+    return AttentionMask(_prefix, {"lengths": as_integers("lengths", lengths)})
 
 
 def _prefix(ids: Ids, lengths: Array) -> Array:

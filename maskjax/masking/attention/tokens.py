@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 
 from maskjax.masking.attention.mask import AttentionMask, Ids, register_attention
+from maskjax.masking.checks import as_flags, as_integers
 from maskjax.typing import Array, Bool, Int
 
 
@@ -23,17 +24,21 @@ def padding(
         The mask.
 
     Raises:
-        ValueError: neither is given.
+        ValueError: neither is given, flags that are not boolean, or lengths that are no whole
+            numbers.
 
     Examples:
         >>> padding(lengths=jnp.array([1, 3])).dense(1, 3).astype(int)[:, 0, 0].tolist()
         [[1, 0, 0], [1, 1, 1]]
     """
-    given = {"is_valid": is_valid, "lengths": lengths}
-    arrays = {name: jnp.asarray(value) for name, value in given.items() if value is not None}
-    if not arrays:
+    if is_valid is None and lengths is None:
         raise ValueError("padding needs is_valid or lengths")
-    num_keys = None if is_valid is None else is_valid.shape[-1]
+    arrays, num_keys = {}, None
+    if is_valid is not None:
+        arrays["is_valid"] = _in_rows("is_valid", as_flags("is_valid", is_valid))
+        num_keys = arrays["is_valid"].shape[-1]
+    if lengths is not None:
+        arrays["lengths"] = as_integers("lengths", lengths)
     return AttentionMask(_padding, arrays, num_keys=num_keys)
 
 
@@ -63,11 +68,17 @@ def segments(
     Returns:
         The mask.
 
+    Raises:
+        ValueError: ids that are no whole numbers.
+
     Examples:
         >>> segments(segment_ids=jnp.array([0, 0, 1])).dense(3, 3).astype(int)[0, 0].tolist()
         [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
     """
-    keys = segment_ids if key_segment_ids is None else key_segment_ids
+    segment_ids = _in_rows("segment_ids", as_integers("segment_ids", segment_ids))
+    keys = segment_ids
+    if key_segment_ids is not None:
+        keys = _in_rows("key_segment_ids", as_integers("key_segment_ids", key_segment_ids))
     arrays = {"segment_ids": segment_ids, "key_segment_ids": keys}
     sizes = {"num_queries": segment_ids.shape[-1], "num_keys": keys.shape[-1]}
     return AttentionMask(_segments, arrays, **sizes)
@@ -91,14 +102,25 @@ def global_tokens(*, is_global: Bool[Array, "*B L"]) -> AttentionMask:
     Returns:
         The mask.
 
+    Raises:
+        ValueError: flags that are not boolean.
+
     Examples:
         >>> is_global = jnp.array([True, False, False])
         >>> global_tokens(is_global=is_global).dense(3, 3).astype(int)[0, 0].tolist()
         [[1, 1, 1], [1, 0, 0], [1, 0, 0]]
     """
+    is_global = _in_rows("is_global", as_flags("is_global", is_global))
     length = is_global.shape[-1]
     return AttentionMask(_global, {"is_global": is_global}, (), length, length)
 
 
 def _global(ids: Ids, is_global: Array) -> Array:
     return ids.of_queries(is_global, fill=False) | ids.of_keys(is_global, fill=False)
+
+
+def _in_rows(name: str, values: Array) -> Array:
+    """Refuses one number where a row of them is wanted."""
+    if values.ndim < 1:
+        raise ValueError(f"{name} is a single value: give one row, or one row for each example")
+    return values

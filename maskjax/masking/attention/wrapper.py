@@ -4,11 +4,13 @@ import functools
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from maskjax.masking.attention.blockwise import blockwise
 from maskjax.masking.attention.dense import cudnn, xla
-from maskjax.masking.attention.edges import given
-from maskjax.masking.attention.mask import AttentionMask
+from maskjax.masking.attention.edges import ADDITIVE, given
+from maskjax.masking.attention.mask import FROM_FLAGS, AttentionMask
+from maskjax.masking.checks import as_array, as_flags, check_whole
 from maskjax.masking.registry import bind
 from maskjax.typing import Array, Bool, Float
 
@@ -47,8 +49,9 @@ def attend(
         The mean of the values under the attention weights, in their dtype.
 
     Raises:
-        ValueError: an unknown implementation, shapes that do not match, or what `check_cudnn`
-            refuses where the implementation is "cudnn".
+        ValueError: an unknown implementation, shapes that do not match, flags that are not
+            boolean or a bias that is, or what `check_cudnn` refuses where the implementation is
+            "cudnn".
 
     Examples:
         >>> from maskjax.masking.attention import padding
@@ -58,42 +61,70 @@ def attend(
         >>> attend(x, x, x, padding(lengths=0))[0, :, 0, 0].tolist()
         [0.0, 0.0]
     """
+    query, key, value = map(as_array, ("query", "key", "value"), (query, key, value))
+    _check_inputs(query, key, value)
     if query.ndim == 3:
         options = {"implementation": implementation, "scale": scale, "block_size": block_size}
         batch = (query[None], key[None], value[None])
         return attend(*batch, attention_mask, bias=bias, **options)[0]
     implement = bind("attention implementation", _ATTEND, implementation, {})
-    _check_shapes(query, key, attention_mask, bias)
-    if block_size < 1:
-        raise ValueError(f"block_size {block_size} must be at least 1 key")
+    if attention_mask is not None and not isinstance(attention_mask, AttentionMask):
+        attention_mask = as_flags("attention_mask", attention_mask, floats=ADDITIVE)
+    bias = None if bias is None else as_array("bias", bias)
+    _check_masks(query, key, attention_mask, bias)
+    check_whole("block_size", block_size)
+    if isinstance(scale, Tracer):
+        raise ValueError("scale is traced: give a number, or multiply the queries by it")
     scale = query.shape[-1] ** -0.5 if scale is None else float(scale)
     if implementation == "blockwise":
         implement = functools.partial(implement, block_size=block_size)
     return implement(query, key, value, attention_mask, bias, scale)
 
 
-def _check_shapes(query, key, attention_mask, bias):
-    """Heads that divide; a mask and a bias that broadcast to the logits."""
-    if query.ndim != 4:
+def _check_inputs(query: Array, key: Array, value: Array) -> None:
+    """One batch, one width, and as many values as keys; heads that divide."""
+    for name, x in (("query", query), ("key", key), ("value", value)):
+        if not jnp.issubdtype(x.dtype, jnp.floating):
+            raise ValueError(f"{name} holds {x.dtype}: give floats")
+    if query.ndim not in (3, 4):
         raise ValueError(f"queries of shape {query.shape}: give [B Q H D], or [Q H D]")
-    batch, num_queries, num_heads, _ = query.shape
-    num_keys, num_key_heads = key.shape[1:3]
-    if num_heads % num_key_heads:
+    # Keys may be of another number and have fewer heads; nothing else is broadcast.
+    fits = key.ndim == query.ndim and key.shape[:-3] == query.shape[:-3]
+    if not fits or key.shape[-1] != query.shape[-1]:
+        wanted = (*query.shape[:-3], "S", "G", query.shape[-1])
+        wanted = f"({', '.join(map(str, wanted))})"
+        raise ValueError(
+            f"keys of shape {key.shape} for queries of shape {query.shape}: give {wanted}"
+        )
+    if value.shape != key.shape:
+        raise ValueError(f"values of shape {value.shape} for keys of shape {key.shape}")
+    num_heads, num_key_heads = query.shape[-2], key.shape[-2]
+    if num_key_heads < 1 or num_heads % num_key_heads:
         raise ValueError(
             f"{num_heads} heads of queries are not a multiple of {num_key_heads} heads of keys"
         )
+
+
+def _check_masks(query, key, attention_mask, bias):
+    """A mask and a bias that broadcast to the logits."""
+    full = (query.shape[0], query.shape[2], query.shape[1], key.shape[1])
     shapes = {} if bias is None else {"bias": bias.shape}
+    if bias is not None and bias.dtype == bool:
+        raise ValueError("bias holds bool: it is added to the logits; flags are attention_mask")
     if isinstance(attention_mask, AttentionMask):
-        attention_mask.check(num_queries, num_keys)
+        attention_mask.check(*full[2:])
         one = jax.ShapeDtypeStruct((1,), jnp.int32)
         tile = jax.eval_shape(attention_mask.tile, one, one)
-        shapes["attention_mask"] = (*tile.shape[:2], num_queries, num_keys)
+        shapes["attention_mask"] = (*tile.shape[:2], *full[2:])
     elif attention_mask is not None:
         shapes["attention_mask"] = attention_mask.shape
-    full = (batch, num_heads, num_queries, num_keys)
     for name, shape in shapes.items():
-        if any(side not in (1, whole) for side, whole in zip(shape, full)):
-            raise ValueError(f"{name} of shape {shape} does not broadcast to [B H Q S] = {full}")
+        if len(shape) == 4 and all(side in (1, whole) for side, whole in zip(shape, full)):
+            continue
+        advice = f": give {FROM_FLAGS}" if name == "attention_mask" and len(shape) != 4 else ""
+        raise ValueError(
+            f"{name} of shape {shape} does not broadcast to [B H Q S] = {full}{advice}"
+        )
 
 
 def _blockwise(query, key, value, attention_mask, bias, scale, block_size):

@@ -13,7 +13,7 @@ from maskjax import evaluation
 from maskjax.training import parallel
 from maskjax.training.state import TrainState
 from maskjax.training.step import eval_keys
-from maskjax.typing import Array, Batch, PyTree
+from maskjax.typing import Array, Batch, Int, PyTree
 
 # The raw-input baseline is left out where its training split would not fit in memory beside it.
 MAX_BASELINE_BYTES = 4 * 2**30
@@ -34,6 +34,24 @@ def baseline_bytes(width: int, examples: int) -> int:
     """
     bytes_a_number = 28 if width > examples else 12
     return bytes_a_number * width * examples + 24 * min(width, examples) ** 2
+
+
+def largest_class_accuracy(
+    train_labels: Int[np.ndarray, "N"], labels: Int[np.ndarray, "M"]
+) -> float:
+    """Compute the accuracy of always answering the largest class (the smallest label of equals).
+
+    Args:
+        train_labels: of the training examples, at least 0; they tell which class is the largest.
+        labels: of the examples to judge.
+
+    Returns:
+        The accuracy, in [0, 1].
+
+    >>> largest_class_accuracy(np.array([2, 0, 2]), np.array([0, 0, 0, 2]))
+    0.25
+    """
+    return float((labels == np.bincount(train_labels).argmax()).mean())
 
 
 class Evaluator:
@@ -78,8 +96,9 @@ class Evaluator:
         Returns:
             "loss" and the task's metrics over the evaluation split, masked by keys and a step
             (the last) that are the same at every evaluation. With labels also "knn_accuracy" and
-            "linear_accuracy" of the features, and both with "_pixels" of the normalised inputs
-            where that takes no more than MAX_BASELINE_BYTES and MAX_BASELINE_SIDE.
+            "linear_accuracy" of the features, both with "_pixels" of the normalised inputs where
+            that takes no more than MAX_BASELINE_BYTES and MAX_BASELINE_SIDE, and
+            "largest_class_accuracy" of always answering the largest class of the training examples.
             Nothing where the data has no evaluation split.
         """
         self._before_batch = before_batch
@@ -131,13 +150,16 @@ class Evaluator:
         eval_x, eval_labels = self._collect(params, "eval")
         k = min(self._config.eval.knn_k, len(x))
         try:
-            return {
+            scores = {
                 "knn_accuracy": evaluation.knn_accuracy(x, labels, eval_x, eval_labels, k=k),
                 "linear_accuracy": evaluation.linear_accuracy(x, labels, eval_x, eval_labels),
             }
         except evaluation.TooFewLabelsError as error:  # no reason to lose a trained model
             logging.warning("No probes: %s", error)
             return {}
+        if params is not None:
+            scores["largest_class_accuracy"] = largest_class_accuracy(labels, eval_labels)
+        return scores
 
     def _pixel_probes(self) -> dict[str, float]:
         if self._pixels is None:

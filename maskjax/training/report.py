@@ -13,8 +13,8 @@ def report(summary: Mapping[str, Any], folder: str | Path) -> str:
         folder: the workdir, which the pictures' paths begin with.
 
     Returns:
-        Lines with the final losses, what the features are worth beside raw inputs where there were
-        labels, and the paths of the pictures.
+        Lines with the final losses, what the features are worth beside raw inputs and beside always
+        answering the largest class where there were labels, and the paths of the pictures.
     """
     lines = [
         f"finished {summary['steps']} steps in {summary['seconds']:.0f} s: "
@@ -31,6 +31,8 @@ def report(summary: Mapping[str, Any], folder: str | Path) -> str:
             knn, linear = (summary.get(f"{name}_accuracy{suffix}") for name in ("knn", "linear"))
             if knn is not None:
                 lines.append(f"  {label:<18}{knn:>8.1%}{linear:>14.1%}")
+        if "largest_class_accuracy" in summary:
+            lines.append(f"  always the largest class {summary['largest_class_accuracy']:.1%}")
     lines += [f"  {Path(folder) / path}" for path in summary.get("figures", ())]
     return "\n".join([*lines, f"  all of it in {folder}"])
 

@@ -42,6 +42,9 @@ def test_loss_and_probes_are_those_of_the_unpadded_split(toy, num_devices):
         assert report[f"knn_accuracy{suffix}"] == pytest.approx(expected)
         expected = evaluation.linear_accuracy(train, labels[0], other, labels[1])
         assert report[f"linear_accuracy{suffix}"] == pytest.approx(expected)
+    largest = int((labels[0] == 1).sum() > (labels[0] == 0).sum())
+    assert report["largest_class_accuracy"] == (labels[1] == largest).mean()
+    assert "largest_class_accuracy_pixels" not in report
 
 
 def test_evaluating_again_gives_the_same_and_computes_the_baseline_once(toy, monkeypatch):

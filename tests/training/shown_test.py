@@ -33,6 +33,7 @@ SUMMARY = {
     "linear_accuracy": 0.972,
     "knn_accuracy_pixels": 0.961,
     "linear_accuracy_pixels": 0.914,
+    "largest_class_accuracy": 0.117,
     "figures": ["figures/loss.png", "figures/reconstructions.png"],
 }
 
@@ -71,6 +72,7 @@ def test_the_report_has_losses_probes_beside_raw_inputs_and_paths(tmp_path):
         "  accuracy of            kNN  linear probe",
         "  frozen features      95.1%         97.2%",
         "  raw inputs           96.1%         91.4%",
+        "  always the largest class 11.7%",
         f"  {tmp_path}/figures/loss.png",
         f"  {tmp_path}/figures/reconstructions.png",
         f"  all of it in {tmp_path}",

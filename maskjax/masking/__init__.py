@@ -34,8 +34,6 @@ from maskjax.masking.core import (
     cut_slots,
     example_keys,
     grid_length,
-    keep,
-    restore,
 )
 from maskjax.masking.counts import (
     num_masked_from_lengths,
@@ -43,7 +41,7 @@ from maskjax.masking.counts import (
     num_masked_from_traced_ratio,
 )
 from maskjax.masking.drawing import draw, draw_chosen, draw_counts, draw_slots, score
-from maskjax.masking.fill import fill_noise, fill_token, fill_zero
+from maskjax.masking.fill import fill_noise, fill_token, fill_zero, keep, restore
 from maskjax.masking.frequency import frequency_band
 from maskjax.masking.grid_rules import grid, random, sliding, tube, weighted
 from maskjax.masking.images import (

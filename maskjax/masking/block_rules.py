@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from maskjax.masking.checks import check_number, per_axis
 from maskjax.masking.core import grid_length
 from maskjax.masking.grid_rules import every_axis, window_start
 from maskjax.masking.registry import register
@@ -53,8 +54,10 @@ def block(
         >>> bool((scores >= 1).sum() <= 75)
         True
     """
+    check_number("min_area", min_area)
     if min_area < 1:
         raise ValueError(f"min_area {min_area} must be at least 1 position; BEiT uses 16")
+    check_number("max_aspect", max_aspect)
     if max_aspect < 1:
         raise ValueError(f"max_aspect {max_aspect} must be at least 1; BEiT uses 1 / 0.3")
     box_key, noise_key = jax.random.split(key)
@@ -197,9 +200,7 @@ def sliding_block(
         >>> (scores > -4).reshape(3, 4).astype(int).tolist()  # from row 1, column 2
         [[0, 0, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]
     """
-    sides = grid if block is None else (block,) * len(grid) if isinstance(block, int) else block
-    if len(sides) != len(grid) or min(sides) < 1:
-        raise ValueError(f"block {block} for grid {grid}: give one of at least 1, or one per axis")
+    sides = grid if block is None else per_axis("block", block, grid)
     start = window_start(key, grid, step, stride)
     # How many times `block` the smallest rectangle from the corner is that holds a position, times
     # the product of its sides to stay in whole numbers; a stable sort leaves each layer in order.

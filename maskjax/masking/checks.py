@@ -21,6 +21,8 @@ def as_array(name: str, values: Any) -> Array:
         return values
     if values is None or isinstance(values, str | bytes | dict | set):
         raise ValueError(f"{name} is {values!r}: give an array, a list or a number")
+    if hasattr(values, "_fields"):  # a NamedTuple, such as Masking
+        raise ValueError(f"{name} is a {type(values).__name__}: give one of {values._fields} of it")
     try:
         return jnp.asarray(values)
     except (TypeError, ValueError):
@@ -73,7 +75,10 @@ def per_position(name: str, values: Any, grid: tuple[int, ...]) -> Array:
     """One number for each position of a grid, as floats."""
     array, length = as_floats(name, values), math.prod(grid)
     if array.shape != (length,):
-        raise ValueError(f"{name} of shape {array.shape} for {length} positions of grid {grid}")
+        raise ValueError(
+            f"{name} of shape {array.shape} for {length} positions of grid {grid}: give one number "
+            "each, in raster order"
+        )
     return array
 
 
@@ -86,7 +91,7 @@ def per_axis(name: str, value: Any, grid: tuple[int, ...]) -> tuple[int, ...]:
         sides = ()
     if len(sides) != len(grid) or min(sides) < 1:
         raise ValueError(
-            f"{name} {value} for grid {grid}: give one whole number of at least 1, or one per axis"
+            f"{name} {value} for grid {grid}: give one of at least 1, or one per axis, as ints"
         )
     return sides
 
@@ -98,12 +103,38 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.number)
 
 
-def check_whole(name: str, value: Any, *, least: int = 1, hint: str = "") -> None:
+def check_number(name: str, value: Any) -> None:
+    """Refuses what is no number that is known before jit."""
+    if not is_number(value):
+        raise ValueError(f"{name} is {_kind(value)}: give one number, known before jit")
+
+
+def check_rows(name: str, array: Array, num_axes: int = 2) -> None:
+    """Refuses an array without an axis of examples before its positions."""
+    if array.ndim < num_axes:
+        raise ValueError(
+            f"{name} of shape {array.shape}: give a batch, [B, L]; of one example x, x[None]"
+        )
+
+
+def broadcast(name: str, value: Any, shape: tuple[int, ...], dtype: Any) -> Array:
+    """What fills hidden positions, in the shape and dtype of what it fills."""
+    array = as_array(name, value)
+    try:
+        return jnp.broadcast_to(array.astype(dtype), shape)
+    except ValueError:
+        raise ValueError(
+            f"{name} of shape {array.shape} does not broadcast to {shape}: give one value for all, "
+            "or one per place of the last axes"
+        ) from None
+
+
+def check_whole(name: str, value: Any, *, least: int | None = 1, hint: str = "") -> None:
     """Refuses what is no whole number, known before jit and of at least `least`."""
     if not isinstance(value, int | np.integer):
-        given = "is traced" if isinstance(value, Tracer) else repr(value)
-        raise ValueError(f"{name} {given}: give an int of at least {least}{hint}")
-    if value < least:
+        limit = "" if least is None else f" of at least {least}"
+        raise ValueError(f"{name} is {_kind(value)}: give an int{limit}{hint}")
+    if least is not None and value < least:
         raise ValueError(f"{name} {value} must be at least {least}{hint}")
 
 
@@ -117,7 +148,7 @@ def as_grid(grid: Any) -> tuple[int, ...]:
         sides = tuple(operator.index(side) for side in grid)
     except TypeError:
         raise ValueError(
-            f"grid {grid!r}: give whole numbers that are known before jit, one per axis: (14, 14)"
+            f"grid {grid}: give whole numbers that are known before jit, one per axis: (14, 14)"
         ) from None
     if not sides or min(sides) < 1:
         raise ValueError(f"grid {sides}: every side must be at least 1; give one per axis")
@@ -213,5 +244,11 @@ def _is_typed(key: Any) -> bool:
     return isinstance(key, Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
 
 
-def _kind(key: Any) -> str:
-    return f"{key.dtype}{list(key.shape)}" if hasattr(key, "dtype") else type(key).__name__
+def _kind(value: Any) -> str:
+    """What was given, in few letters."""
+    if isinstance(value, Tracer):
+        return "traced"
+    if hasattr(value, "dtype"):
+        return f"{value.dtype}{list(value.shape)}"
+    is_short = value is None or isinstance(value, int | float | str | tuple)
+    return repr(value)[:60] if is_short else f"a {type(value).__name__}"

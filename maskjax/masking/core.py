@@ -5,10 +5,16 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
 
-from maskjax.masking.checks import as_array, as_count, as_counts, as_grid
-from maskjax.typing import Array, Bool, Float, Int, Key, Shaped
+from maskjax.masking.checks import (
+    as_array,
+    as_count,
+    as_counts,
+    as_grid,
+    as_integers,
+    check_key,
+)
+from maskjax.typing import Array, Bool, Float, Int, Key
 
 
 class Masking(NamedTuple):
@@ -188,105 +194,6 @@ def lowest(scores: Float[Array, "*b L"]) -> Int[Array, "*b"]:
     return jnp.argmin(jnp.where(jnp.isnan(scores), jnp.inf, scores), axis=-1)
 
 
-def keep(x: Shaped[Array, "B L *d"], ids_keep: Int[Array, "B K"]) -> Shaped[Array, "B K *d"]:
-    """Drops what is hidden: the kept positions of each row, in the order of `ids_keep`.
-
-    Args:
-        x: one value, vector or patch per position.
-        ids_keep: positions from 0 to L - 1 (`Masking.ids_keep`). What is traced is not checked:
-            a position outside would give some other one.
-
-    Returns:
-        x at those positions.
-
-    Raises:
-        ValueError: a position that is known and not one of the L.
-
-    Examples:
-        >>> keep(jnp.array([[10, 11, 12, 13]]), jnp.array([[2, 0]])).tolist()
-        [[12, 10]]
-    """
-    _check_places("ids_keep", ids_keep, x.shape[1])
-    return _take(x, ids_keep)
-
-
-def restore(
-    x_visible: Shaped[Array, "B K *d"],
-    fill: Shaped[Array, "..."],
-    ids_restore: Int[Array, "B L"],
-) -> Shaped[Array, "B L *d"]:
-    """Puts kept positions back in their places, and `fill` where positions were dropped.
-
-    The un-shuffle of He et al. 2022 (MAE, section 3, decoder input).
-
-    Args:
-        x_visible: values at the kept positions, in the order of `Masking.ids_keep`.
-        fill: values at the dropped positions in the order of `Masking.ids_masked`, or anything
-            that broadcasts to [B M *d], such as one mask token [D]; cast to x_visible's dtype.
-        ids_restore: `Masking.ids_restore`, L = K + M.
-
-    Returns:
-        One value per position.
-
-    Raises:
-        ValueError: more kept positions than positions, a fill that does not broadcast, or a place
-            that is known and not one of the L.
-
-    Examples:
-        >>> masking = cut(jnp.array([[0.3, 0.9, 0.1, 0.7]]), 2)
-        >>> x = jnp.array([[10, 11, 12, 13]])
-        >>> restore(keep(x, masking.ids_keep), jnp.array(0), masking.ids_restore).tolist()
-        [[10, 0, 12, 0]]
-    """
-    batch, num_kept, *rest = x_visible.shape
-    num_masked = ids_restore.shape[1] - num_kept
-    if num_masked < 0:
-        raise ValueError(
-            f"{num_kept} kept positions exceed the {ids_restore.shape[1]} of ids_restore"
-        )
-    _check_places("ids_restore", ids_restore, ids_restore.shape[1])
-    fill = jnp.broadcast_to(fill.astype(x_visible.dtype), (batch, num_masked, *rest))
-    return _permute(jnp.concatenate([x_visible, fill], axis=1), ids_restore)
-
-
-def _check_places(name: str, ids: Array, length: int) -> None:
-    """Refuses places that are known and out of range, which a gather would clamp."""
-    if isinstance(ids, Tracer) or not ids.size:
-        return
-    low, high = int(ids.min()), int(ids.max())
-    if low < 0 or high >= length:
-        wrong = low if low < 0 else high
-        raise ValueError(f"{name} holds {wrong}: there are the positions 0 to {length - 1}")
-
-
-def _take(x: Array, ids: Array) -> Array:
-    """Rows x[b, ids[b]]; the ids come from a cut, so they are distinct and in range."""
-    return jax.vmap(
-        lambda row, row_ids: row.at[row_ids].get(mode="promise_in_bounds", unique_indices=True)
-    )(x, ids)
-
-
-@jax.custom_vjp
-def _permute(x: Array, ids: Array) -> Array:
-    """Rows x[b, ids[b]] where each row of ids is a permutation of all positions.
-
-    The gradient is the inverse permutation, a gather again, in place of the scatter that JAX
-    would derive.
-    """
-    return _take(x, ids)
-
-
-def _permute_forward(x: Array, ids: Array) -> tuple[Array, Array]:
-    return _take(x, ids), ids
-
-
-def _permute_backward(ids: Array, gradient: Array) -> tuple[Array, None]:
-    return _take(gradient, jnp.argsort(ids, axis=-1)), None
-
-
-_permute.defvjp(_permute_forward, _permute_backward)
-
-
 def example_keys(
     key: Key[Array, ""], step: int | Int[Array, ""], index: Int[Array, "B"]
 ) -> Key[Array, "B"]:
@@ -303,11 +210,21 @@ def example_keys(
     Returns:
         A key for each example.
 
+    Raises:
+        ValueError: what is no typed key, step or place for each example.
+
     Examples:
         >>> keys = example_keys(jax.random.key(0), 3, jnp.arange(4))
         >>> halves = example_keys(jax.random.key(0), 3, jnp.array([2, 3]))
         >>> bool((keys[2:] == halves).all())
         True
     """
-    step_key = jax.random.fold_in(key, step)
+    check_key(key)
+    index = as_integers("index", index)
+    if index.ndim != 1:
+        raise ValueError(
+            f"index of shape {index.shape}: give the place of each example in the batch, "
+            "jax.numpy.arange(batch_size)"
+        )
+    step_key = jax.random.fold_in(key, step if isinstance(step, int) else as_integers("step", step))
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(step_key, index)

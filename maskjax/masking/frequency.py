@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from maskjax.masking.checks import as_array, as_flags, check_number
 from maskjax.masking.core import grid_length
 from maskjax.masking.registry import register
 from maskjax.typing import Array, Bool, Float, Int, Key
@@ -49,6 +50,8 @@ def frequency_band(
     length = grid_length(grid)
     if band not in BANDS:
         raise ValueError(f"unknown band {band!r}; choose from {BANDS}")
+    if radius is not None:
+        check_number("radius", radius)
     if radius is not None and (radius < 0 or band == "random"):
         raise ValueError(f"radius {radius} for band {band!r}: give one of at least 0, or none")
     band_key, noise_key = jax.random.split(key)
@@ -86,7 +89,8 @@ def apply_frequency(
         x without the hidden frequencies.
 
     Raises:
-        ValueError: flags that are not one per frequency.
+        ValueError: values that are no floats or lack an axis, or flags that are not one per
+            frequency.
 
     Examples:
         >>> x = jnp.array([[[1.0], [2.0], [6.0]]])
@@ -94,9 +98,18 @@ def apply_frequency(
         >>> apply_frequency(x, is_masked)[0, :, 0].round().astype(int).tolist()
         [-2, -1, 3]
     """
+    x, is_masked = as_array("x", x), as_flags("is_masked", is_masked)
+    if not jnp.issubdtype(x.dtype, jnp.floating) or x.ndim < 3:
+        raise ValueError(
+            f"x of shape {x.shape} and dtype {x.dtype}: give floats, [B, *grid, C], with an axis "
+            "of channels"
+        )
     grid = x.shape[1:-1]
     if is_masked.shape != (x.shape[0], grid_length(grid)):
-        raise ValueError(f"is_masked of shape {is_masked.shape} for values of shape {x.shape}")
+        raise ValueError(
+            f"is_masked of shape {is_masked.shape} for values of shape {x.shape}: give one flag "
+            f"per frequency, {(x.shape[0], grid_length(grid))}"
+        )
     axes = tuple(range(1, x.ndim - 1))
     is_hidden = is_masked.reshape(x.shape[0], *grid)
     is_hidden = jnp.fft.ifftshift(is_hidden | jax.vmap(mirrored)(is_hidden), axes)
@@ -112,6 +125,7 @@ def mirrored(x: Array) -> Array:
         >>> mirrored(jnp.arange(4)).tolist(), mirrored(jnp.arange(5)).tolist()
         ([0, 3, 2, 1], [4, 3, 2, 1, 0])
     """
+    x = as_array("x", x)
     # An even axis begins with its highest frequency, which is its own mirror image.
     shifts = tuple(1 - side % 2 for side in x.shape)
     return jnp.roll(jnp.flip(x), shifts, tuple(range(x.ndim)))

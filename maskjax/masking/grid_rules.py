@@ -6,9 +6,17 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
+from maskjax.masking.checks import (
+    as_integers,
+    check_number,
+    check_whole,
+    per_axis,
+    per_position,
+)
 from maskjax.masking.core import grid_length
-from maskjax.masking.registry import make_rule, missing_options, needs_step, register
+from maskjax.masking.registry import make_rule, missing_options, name_of, needs_step, register
 from maskjax.typing import Array, Bool, Float, Int, Key
 
 
@@ -44,9 +52,7 @@ def random(
     length = grid_length(grid)
     if noise is None:
         return jax.random.uniform(key, (length,))
-    if noise.shape != (length,):
-        raise ValueError(f"noise of shape {noise.shape} for {length} positions of grid {grid}")
-    return noise
+    return per_position("noise", noise, grid)
 
 
 @register("grid")
@@ -81,11 +87,7 @@ def grid(
         >>> lattice.any(axis=0).sum().item(), lattice.any(axis=1).sum().item()
         (2, 2)
     """
-    strides = (stride,) * len(grid) if isinstance(stride, int) else tuple(stride)
-    if len(strides) != len(grid) or min(strides) < 1:
-        raise ValueError(
-            f"stride {stride} for grid {grid}: give one of at least 1, or one per axis"
-        )
+    strides = per_axis("stride", stride, grid)
     steps = np.minimum(strides, grid)
     shift_key, noise_key = jax.random.split(key)
     shifts = jax.random.randint(shift_key, (len(grid),), 0, steps)
@@ -138,6 +140,7 @@ def sliding(
         [[-1.0, -3.0, -5.0], [-2.0, -4.0, 0.0]]
     """
     length = grid_length(grid)
+    check_number("axis", axis)
     if not -len(grid) <= axis < len(grid):
         raise ValueError(f"axis {axis} is not one of the {len(grid)} of grid {grid}")
     start = window_start(key, grid, step, stride)
@@ -155,8 +158,11 @@ def window_start(
         raise ValueError(
             f"grid {grid} has {length} positions; a sliding window takes at most {2**24}"
         )
+    check_whole("stride", stride, least=None, hint=", positions a step")
     if step is None:
         return jax.random.randint(key, (), 0, length)
+    if np.ndim(step := as_integers("step", step)):
+        raise ValueError(f"step of shape {step.shape}: give one, the same for all examples")
     return _product_modulo(step, stride, length)
 
 
@@ -211,7 +217,7 @@ def tube(
     rule = make_rule(space_rule) if isinstance(space_rule, str) else space_rule
     needed = missing_options(rule, {}) + ["step"] * needs_step(rule)
     if needed:
-        name = getattr(rule, "func", rule).__name__
+        name = name_of(rule)
         bound = ", ".join(f"{option}={None if option == 'step' else '...'}" for option in needed)
         raise ValueError(
             f"the space_rule {name} of tube needs {', '.join(needed)}, which tube cannot pass on: "
@@ -263,14 +269,12 @@ def weighted(
         >>> weighted(jax.random.key(0), (3,), 1, log_weights=log_weights, temperature=0).argmax()
         Array(1, dtype=int32)
     """
-    length = grid_length(grid)
-    if log_weights.shape != (length,):
-        raise ValueError(
-            f"log_weights of shape {log_weights.shape} for {length} positions of grid {grid}"
-        )
-    if isinstance(temperature, int | float) and not 0 <= temperature < float("inf"):
-        raise ValueError(f"temperature {temperature} must be finite and at least 0")
-    return log_weights + temperature * jax.random.gumbel(key, (length,))
+    log_weights = per_position("log_weights", log_weights, grid)
+    if not isinstance(temperature, Tracer):
+        check_number("temperature", temperature)
+        if not 0 <= temperature < float("inf"):
+            raise ValueError(f"temperature {temperature} must be finite and at least 0")
+    return log_weights + temperature * jax.random.gumbel(key, log_weights.shape)
 
 
 def every_axis(flags: list[Bool[Array, "_"]]) -> Bool[Array, "*grid"]:

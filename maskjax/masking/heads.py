@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from maskjax.masking.checks import as_counts, as_flags
+from maskjax.masking.checks import as_array, as_counts, as_flags, as_grid, check_shapes
 from maskjax.masking.core import cut_counts, lowest
 from maskjax.typing import Array, Bool, Float, Int, PyTree
 
@@ -25,10 +25,19 @@ def scale_heads(
     Returns:
         x, each head times its weight.
 
+    Raises:
+        ValueError: weights that are not one per head.
+
     Examples:
         >>> scale_heads(jnp.ones((1, 1, 2, 1)), jnp.array([1.0, 0.0]))[0, 0, :, 0].tolist()
         [1.0, 0.0]
     """
+    x, head_weights = as_array("x", x), as_array("head_weights", head_weights)
+    if x.ndim != 4 or head_weights.shape != x.shape[2:3]:
+        raise ValueError(
+            f"head_weights of shape {head_weights.shape} for x of shape {x.shape}: give x "
+            "[B, L, H, D] and one weight per head, [H], of this layer"
+        )
     return x * head_weights.astype(x.dtype)[None, None, :, None]
 
 
@@ -57,17 +66,19 @@ def importance(
         valid examples may be averaged.
 
     Raises:
-        ValueError: flags that are not boolean.
+        ValueError: flags that are not boolean, or not one per example.
 
     Examples:
         >>> loss = lambda head_weights, x: (head_weights * x).sum()
         >>> importance(loss, (2,), jnp.array([[1.0, 3.0], [-1.0, 1.0]])).tolist()
         [1.0, 2.0]
     """
+    shape = (shape,) if isinstance(shape, int) else as_grid(shape)
     gradients = jax.vmap(jax.grad(loss), in_axes=(None, 0))(jnp.ones(shape), examples)
     if is_valid is None:
         is_valid = jnp.ones(len(gradients), bool)
     is_valid = as_flags("is_valid", is_valid)
+    check_shapes("examples", gradients.shape[:1], is_valid=is_valid)
     # A sum and no product: an accelerator multiplies float32 in fewer bits.
     columns = is_valid.reshape(-1, *(1,) * (gradients.ndim - 1))
     total = jnp.where(columns, abs(gradients), 0).sum(axis=0)
@@ -90,6 +101,7 @@ def normalize_layers(importance: Float[Array, "depth H"]) -> Float[Array, "depth
         >>> normalize_layers(jnp.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
         [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
+    importance = as_array("importance", importance)
     importance = importance.astype(jnp.promote_types(importance.dtype, jnp.float32))
     norm = jnp.linalg.norm(importance, axis=-1, keepdims=True)
     return importance / jnp.where(norm > 0, norm, 1)
@@ -116,7 +128,8 @@ def cut_heads(
         head_masks: True = kept. `attention.kept_heads` and, as numbers, `scale_heads` take a row.
 
     Raises:
-        ValueError: a count that is not traced, below 0 or above what can go.
+        ValueError: a count that is a ratio or not one number, or not traced and below 0 or above
+            what can go.
 
     Examples:
         >>> scores = jnp.array([[5.0, 4.0], [2.0, 1.0]])
@@ -125,9 +138,12 @@ def cut_heads(
         >>> cut_heads(scores, 2, keep_one_per_layer=True).astype(int).tolist()
         [[1, 0], [1, 0]]
     """
+    importance = as_array("importance", importance)
     layers = -importance.reshape(-1, importance.shape[-1])
     limit = layers.size - (len(layers) if keep_one_per_layer else 0)
     num_masked = as_counts(num_masked, limit, "heads that can go")
+    if jnp.ndim(num_masked):
+        raise ValueError(f"num_masked of shape {num_masked.shape}: give one count, of all layers")
     if keep_one_per_layer:
         layers = layers.at[jnp.arange(len(layers)), lowest(layers)].set(-jnp.inf)
     is_masked = cut_counts(layers.reshape(-1), jnp.asarray(num_masked))

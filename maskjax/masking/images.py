@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from maskjax.masking.checks import check_number, per_axis, per_position
 from maskjax.masking.core import grid_length
 from maskjax.masking.multi_block import ContextTargets, context_and_targets, multi_block
 from maskjax.masking.registry import register
@@ -49,11 +50,7 @@ def hierarchical(
         >>> (scores >= 1).sum().item()  # 30 cells of 4 patches
         120
     """
-    sides = (coarse,) * len(grid) if isinstance(coarse, int) else tuple(coarse)
-    if len(sides) != len(grid) or min(sides) < 1:
-        raise ValueError(
-            f"coarse {coarse} for grid {grid}: give one of at least 1, or one per axis"
-        )
+    sides = per_axis("coarse", coarse, grid)
     length = grid_length(grid)
     cells = tuple(-(-side // cell) for side, cell in zip(grid, sides))
     order_key, noise_key = jax.random.split(key)
@@ -123,10 +120,9 @@ def attention_guided(
         [0.5, 1.875, 0.625, 1.75]
     """
     length = grid_length(grid)
-    if attention.shape != (length,):
-        raise ValueError(
-            f"attention of shape {attention.shape} for {length} positions of grid {grid}"
-        )
+    attention = per_position("attention", attention, grid)
+    check_number("show_ratio", show_ratio)
+    check_number("show_max", show_max)
     if not 0 <= show_ratio <= show_max <= 1:
         raise ValueError(
             f"show_ratio {show_ratio}, show_max {show_max}: give two shares in order, from 0 to 1"

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from maskjax.masking.checks import as_grid, check_key, check_whole
 from maskjax.masking.core import cut_counts, grid_length
 from maskjax.masking.grid_rules import every_axis
 from maskjax.masking.registry import register
@@ -122,7 +123,8 @@ def context_and_targets(
         The flags, and the ids with as many slots S a target as the largest possible one needs.
 
     Raises:
-        ValueError: no target, a range out of order or out of bounds, or slots outside 1 ... L.
+        ValueError: what is no typed key or no grid, no target, a range out of order or out of
+            bounds, or slots outside 1 ... L.
 
     Examples:
         >>> keys = jax.random.split(jax.random.key(0), 2)
@@ -134,10 +136,15 @@ def context_and_targets(
         False
     """
     _check(num_targets, target_scale, target_aspect, context_scale)
+    grid = as_grid(grid)
+    check_key(key)
+    if size_key is not None:
+        check_key(size_key, "size_key")
     length = grid_length(grid)
     smallest, largest = _volume_bounds(_long_axes(grid), target_scale, target_aspect)
     if num_context is None:
         num_context = max(1, length - smallest)
+    check_whole("num_context", num_context, least=None)
     if not 1 <= num_context <= length:
         raise ValueError(f"num_context {num_context} must be from 1 to the {length} positions")
     box_key, noise_key = jax.random.split(key)
@@ -162,8 +169,11 @@ def context_and_targets(
 
 
 def _check(num_targets: int, target_scale: Range, target_aspect: Range, context_scale: Range):
-    if num_targets < 1:
-        raise ValueError(f"num_targets {num_targets} must be at least 1; I-JEPA uses 4")
+    check_whole("num_targets", num_targets, hint="; I-JEPA uses 4")
+    ranges = {"target_scale": target_scale, "target_aspect": target_aspect}
+    for name, bounds in {**ranges, "context_scale": context_scale}.items():
+        if np.shape(bounds) != (2,):
+            raise ValueError(f"{name} {bounds}: give a range, two numbers such as {0.75, 1.5}")
     for name, (low, high) in {"target": target_scale, "context": context_scale}.items():
         if not 0 < low <= high <= 1:
             raise ValueError(

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from maskjax.masking.checks import as_counts, as_flags, as_grid, check_key, check_shapes
+from maskjax.masking.checks import as_counts, as_flags, as_grid, check_key
 from maskjax.typing import Array
 
 # (key, grid, num_masked, *, options) -> scores [L], for one example.
@@ -97,7 +97,11 @@ def _checked(rule: Rule) -> Rule:
             )
         if options.get("is_candidate") is not None:
             options["is_candidate"] = as_flags("is_candidate", options["is_candidate"])
-            check_shapes(f"grid {grid}", (length,), is_candidate=options["is_candidate"])
+            if (shape := options["is_candidate"].shape) != (length,):
+                raise ValueError(
+                    f"is_candidate of shape {shape} for {length} positions of grid {grid}: give "
+                    "one flag each, in raster order"
+                )
         return rule(key, grid, num_masked, **options)
 
     return score

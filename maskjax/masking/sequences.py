@@ -8,6 +8,15 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from maskjax.masking.checks import (
+    as_flags,
+    as_integers,
+    check_keys,
+    check_number,
+    check_rows,
+    check_shapes,
+    check_whole,
+)
 from maskjax.masking.core import cut_chosen, grid_length
 from maskjax.masking.fill import fill_token
 from maskjax.masking.registry import register
@@ -48,6 +57,7 @@ def cloze(
         >>> cut_chosen(cloze(jax.random.key(0), (4,), 1, is_candidate=is_candidate)).tolist()
         [True, False, False, False]
     """
+    check_number("probability", probability)
     if not 0 <= probability <= 1:
         raise ValueError(f"probability {probability} must be from 0 to 1; BERT4Rec uses 0.2")
     draw_key, noise_key = jax.random.split(key)
@@ -141,7 +151,8 @@ def cloze_examples(
         num_copies + 1 examples a history; the one with the last item hidden comes last.
 
     Raises:
-        ValueError: a probability outside [0, 1], or `num_copies` below 0.
+        ValueError: a probability outside [0, 1], `num_copies` below 0, or flags or keys that do not
+            match the items.
 
     Examples:
         >>> items, keys = jnp.array([[5, 6, 7, 0]]), jax.random.split(jax.random.key(0), 1)
@@ -149,8 +160,10 @@ def cloze_examples(
         >>> examples.inputs.tolist(), examples.loss_weights.tolist()
         ([[[5, 6, 9, 0]]], [[[0.0, 0.0, 1.0, 0.0]]])
     """
-    if num_copies < 0:
-        raise ValueError(f"num_copies {num_copies} must be at least 0; BERT4Rec uses 10")
+    check_whole("num_copies", num_copies, least=0, hint="; BERT4Rec uses 10")
+    items, is_valid = _histories(items, is_valid)
+    check_keys(keys, len(items))
+    mask_token = as_integers("mask_token_id", mask_token_id)
     grid = items.shape[1:]
 
     def flags_of_row(key, is_real):
@@ -164,9 +177,16 @@ def cloze_examples(
 
     is_masked = jax.vmap(flags_of_row)(keys, is_valid)
     targets = jnp.broadcast_to(items[:, None], is_masked.shape)
-    mask_token = jnp.asarray(mask_token_id)
     inputs = jax.vmap(fill_token, in_axes=(0, 0, None))(targets, is_masked, mask_token)
     return ClozeExamples(inputs, targets, is_masked, is_masked.astype(jnp.float32))
+
+
+def _histories(items: Array, is_valid: Array) -> tuple[Array, Array]:
+    """Items and flags of a batch, one for the other."""
+    items, is_valid = as_integers("items", items), as_flags("is_valid", is_valid)
+    check_rows("items", items)
+    check_shapes("items", items.shape, is_valid=is_valid)
+    return items, is_valid
 
 
 class HistoryWindows(NamedTuple):
@@ -209,8 +229,12 @@ def history_windows(is_valid: Bool[Array, "B L"], *, length: int, stride: int) -
         >>> windows.ids.tolist(), windows.is_valid.any(axis=2).tolist()
         ([[[3, 4, 5], [1, 2, 3], [0, 1, 2]]], [[True, True, True]])
     """
-    if length < 1 or not 1 <= stride <= length:
-        raise ValueError(f"length {length} must be at least 1, and stride {stride} from 1 to it")
+    is_valid = as_flags("is_valid", is_valid)
+    check_rows("is_valid", is_valid)
+    check_whole("length", length)
+    check_whole("stride", stride)
+    if stride > length:
+        raise ValueError(f"stride {stride} must be from 1 to the length {length}")
     num_windows = 1 + -(-max(is_valid.shape[1] - length, 0) // stride)
     num_items = is_valid.sum(axis=1, dtype=jnp.int32)[:, None]
     newest = jnp.maximum(num_items - length, 0)
@@ -255,16 +279,21 @@ def append_mask_item(
     Returns:
         The NextItem.
 
+    Raises:
+        ValueError: flags that do not match the items, or what is no id.
+
     Examples:
         >>> items = jnp.array([[5, 6, 0], [0, 5, 6], [4, 5, 6]])
         >>> append_mask_item(items, items > 0, mask_token_id=9)[0].tolist()
         [[5, 6, 9], [5, 6, 9], [5, 6, 9]]
     """
+    items, is_valid = _histories(items, is_valid)
+    mask_token = as_integers("mask_token_id", mask_token_id)
     places = jnp.arange(items.shape[1])[None]
     end = jnp.where(is_valid, places + 1, 0).max(axis=1, keepdims=True)
     has_room = end < items.shape[1]
     is_masked = places == jnp.where(has_room, end, end - 1)
     moved = jnp.where(has_room, items, jnp.roll(items, -1, axis=1))
     was_valid = jnp.where(has_room, is_valid, jnp.roll(is_valid, -1, axis=1))
-    inputs = fill_token(moved, is_masked, jnp.asarray(mask_token_id))
+    inputs = fill_token(moved, is_masked, mask_token)
     return NextItem(inputs, was_valid | is_masked, is_masked)

@@ -61,7 +61,7 @@ def test_numbers_are_no_flags_traced_or_not(flags, advice):
         (KEYS[:2], "^2 keys for 3 examples"),
         (KEYS[:, None], r"^3 keys of shape \(3, 1\) for 3 examples"),
         (jax.random.PRNGKey(0), r"^keys are uint32\[2\]: give typed ones"),
-        (0, "^keys are int: give typed ones"),
+        (0, "^keys are 0: give typed ones"),
     ],
 )
 def test_keys_are_one_for_each_example(keys, message):

@@ -188,7 +188,7 @@ def test_the_test_input_is_the_history_with_a_mask_item_behind_it(left):
         (lambda key, x: sequences.history_windows(x > 0, length=0, stride=1), "length 0 must be"),
         (
             lambda key, x: sequences.history_windows(x > 0, length=2, stride=3),
-            "stride 3 from 1 to it",
+            "stride 3 must be from 1 to the length 2",
         ),
     ],
 )

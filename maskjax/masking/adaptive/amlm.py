@@ -8,12 +8,14 @@ import numpy as np
 
 from maskjax.masking.adaptive.entries import (
     check_entries,
+    check_kind,
     check_rate,
     check_share,
     is_static,
     rate_shares,
     sum_entries,
 )
+from maskjax.masking.checks import as_flags, as_integers, check_shapes, check_whole
 from maskjax.typing import Array, Bool, Float, Int
 
 
@@ -92,7 +94,7 @@ def statistics(
         The statistics. Add those of all devices (`jax.lax.psum`) before they are applied.
 
     Raises:
-        ValueError: shapes that differ.
+        ValueError: shapes that differ, or flags that are not boolean.
 
     Examples:
         >>> is_correct = jnp.array([[True, False, True]])
@@ -101,6 +103,8 @@ def statistics(
         >>> counts.num_correct.tolist(), counts.num_seen.tolist()
         ([0.0, 0.0, 1.0], [0.0, 0.0, 2.0])
     """
+    ids = as_integers("ids", ids)
+    is_correct, is_masked = as_flags("is_correct", is_correct), as_flags("is_masked", is_masked)
     return AccuracyStatistics(
         sum_entries(is_correct.astype(jnp.float32), is_masked, ids, num_entries),
         sum_entries(jnp.ones(ids.shape), is_masked, ids, num_entries),
@@ -146,8 +150,10 @@ def apply(
     """
     check_rate(rate)
     check_share("decay", decay)
-    if every_steps < 1:
-        raise ValueError(f"every_steps {every_steps} must be at least 1; the paper uses 200")
+    check_kind("state", state, EntryWeights)
+    check_kind("statistics", statistics, AccuracyStatistics)
+    check_shapes("state", state.weights.shape, num_seen=statistics.num_seen)
+    check_whole("every_steps", every_steps, hint="; the paper uses 200")
     if not floor > 0 or (is_static(rate) and floor > rate):
         raise ValueError(f"floor {floor} must be above 0 and at most the rate {rate}")
     num_correct = state.num_correct + statistics.num_correct
@@ -193,7 +199,9 @@ def probabilities(
         [0.75, 0.25, 0.25, 0.75]
     """
     check_rate(rate)
-    return rate_shares(state.weights[ids], rate, is_candidate)
+    check_kind("state", state, EntryWeights)
+    weights = jnp.asarray(state.weights)[as_integers("ids", ids)]
+    return rate_shares(weights, rate, is_candidate)
 
 
 def log_weights(state: EntryWeights, ids: Int[Array, "*b L"]) -> Float[Array, "*b L"]:
@@ -213,4 +221,5 @@ def log_weights(state: EntryWeights, ids: Int[Array, "*b L"]) -> Float[Array, "*
         >>> jnp.exp(log_weights(init(3, rate=0.5), jnp.array([[2, 0]]))).tolist()
         [[0.5, 0.5]]
     """
-    return jnp.log(state.weights)[ids]
+    check_kind("state", state, EntryWeights)
+    return jnp.log(state.weights)[as_integers("ids", ids)]

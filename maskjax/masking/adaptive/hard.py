@@ -2,8 +2,10 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 
-from maskjax.masking.core import grid_length
+from maskjax.masking.checks import as_integers, check_number, check_whole, per_position
 from maskjax.masking.registry import register
 from maskjax.typing import Array, Bool, Float, Int, Key
 
@@ -53,10 +55,11 @@ def hard_patches(
         >>> (scores >= 0.5).astype(int).tolist()
         [0, 1, 0, 1]
     """
-    length = grid_length(grid)
-    if losses.shape != (length,):
-        raise ValueError(f"losses of shape {losses.shape} for {length} positions of grid {grid}")
-    if isinstance(share, int | float) and not 0 <= share <= 1:
+    losses = per_position("losses", losses, grid)
+    length = losses.size
+    if not isinstance(share, Tracer):
+        check_number("share", share)
+    if not isinstance(share, Array) and not 0 <= share <= 1:
         raise ValueError(f"share {share} of the hardest positions must be from 0 to 1")
     if is_candidate is not None:
         losses = jnp.where(is_candidate, losses, -jnp.inf)
@@ -92,10 +95,13 @@ def hard_share(
         >>> hard_share(0, 200), hard_share(199, 200)
         (0.0025, 0.5)
     """
-    if num_epochs < 1 or (isinstance(epoch, int) and not 0 <= epoch < num_epochs):
+    check_whole("num_epochs", num_epochs, least=None)
+    is_static = isinstance(epoch, int | np.integer)
+    if num_epochs < 1 or (is_static and not 0 <= epoch < num_epochs):
         raise ValueError(f"epoch {epoch} of {num_epochs}: epochs count from 0 to num_epochs - 1")
+    check_number("max_share", max_share)
     if not 0 <= max_share <= 1:
         raise ValueError(f"max_share {max_share} must be from 0 to 1; HPM uses 0.5")
-    if isinstance(epoch, int):
-        return max_share * (epoch + 1) / num_epochs
-    return max_share * (jnp.clip(epoch, 0, num_epochs - 1) + 1) / num_epochs
+    if is_static:
+        return max_share * (int(epoch) + 1) / num_epochs
+    return max_share * (jnp.clip(as_integers("epoch", epoch), 0, num_epochs - 1) + 1) / num_epochs

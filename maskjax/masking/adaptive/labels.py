@@ -5,8 +5,15 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from maskjax.masking.adaptive.entries import check_entries, sum_entries
-from maskjax.masking.checks import check_shapes
+from maskjax.masking.adaptive.entries import check_entries, check_kind, sum_entries
+from maskjax.masking.checks import (
+    as_flags,
+    as_integers,
+    check_key,
+    check_number,
+    check_shapes,
+    check_whole,
+)
 from maskjax.typing import Array, Bool, Float, Int, Key
 
 STARTS = ("uniform", "normal")
@@ -62,6 +69,7 @@ def init(
         >>> init(jax.random.key(0), 3, center=0.25, spread=0).ratios.tolist()
         [0.25, 0.25, 0.25]
     """
+    check_key(key)
     check_entries(num_entries)
     if start not in STARTS:
         raise ValueError(f"unknown start {start!r}; known: {STARTS}")
@@ -94,7 +102,8 @@ def statistics(
         The statistics. Add those of all devices (`jax.lax.psum`) before they are applied.
 
     Raises:
-        ValueError: ids without `num_entries`, or the reverse; or shapes that differ.
+        ValueError: ids without `num_entries`, or the reverse; shapes that differ; or flags that are
+            not boolean.
 
     Examples:
         >>> is_positive, is_counted = jnp.array([True, False, True]), jnp.array([True, True, False])
@@ -102,6 +111,10 @@ def statistics(
         >>> counts.num_positive.tolist(), counts.num_negative.tolist()
         ([0.0, 1.0], [0.0, 1.0])
     """
+    is_positive, is_counted = (
+        as_flags("is_positive", is_positive),
+        as_flags("is_counted", is_counted),
+    )
     check_shapes("is_positive", is_positive.shape, is_counted=is_counted)
     ones = jnp.ones(is_positive.shape)
     return LabelStatistics(
@@ -136,10 +149,15 @@ def apply(
         >>> apply(state, counts, alpha=0.5, num_examples=4).ratios.tolist()
         [0.75, 0.375, 1.0]
     """
+    check_number("alpha", alpha)
+    check_whole("num_examples", num_examples, least=None)
     if alpha < 0 or num_examples < 1:
         raise ValueError(
             f"alpha {alpha} must be at least 0, num_examples {num_examples} at least 1"
         )
+    check_kind("state", state, LabelRatios)
+    check_kind("statistics", statistics, LabelStatistics)
+    check_shapes("state", state.ratios.shape, num_positive=statistics.num_positive)
     change = alpha / num_examples * (statistics.num_positive - statistics.num_negative)
     return LabelRatios(jnp.clip(state.ratios + change, 0, 1))
 
@@ -167,9 +185,12 @@ def probabilities(
         >>> probabilities(LabelRatios(jnp.array([0.25, 1.0])), jnp.array([[1, 0, 0]])).tolist()
         [[1.0, 0.25, 0.25]]
     """
-    ratios = state.ratios if ids is None else state.ratios[ids]
+    check_kind("state", state, LabelRatios)
+    ratios = jnp.asarray(state.ratios)
+    ratios = ratios if ids is None else ratios[as_integers("ids", ids)]
     if is_candidate is None:
         return ratios
+    is_candidate = as_flags("is_candidate", is_candidate)
     return jnp.where(is_candidate, jnp.broadcast_to(ratios, is_candidate.shape), 0)
 
 

@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from maskjax.masking.adaptive.entries import check_entries, check_share, sum_entries
+from maskjax.masking.adaptive.entries import check_entries, check_kind, check_share, sum_entries
+from maskjax.masking.checks import as_array, as_flags, as_integers, check_shapes
 from maskjax.typing import Array, Bool, Float, Int
 
 
@@ -72,13 +73,15 @@ def statistics(
         The statistics. Add those of all devices (`jax.lax.psum`) before they are applied.
 
     Raises:
-        ValueError: ids without `num_entries`, or the reverse; or shapes that differ.
+        ValueError: ids without `num_entries`, or the reverse; shapes that differ; or flags that are
+            not boolean.
 
     Examples:
         >>> losses, is_masked = jnp.array([[4.0, 1.0, 2.0]]), jnp.array([[True, False, True]])
         >>> statistics(losses, is_masked, ids=jnp.array([[1, 1, 1]]), num_entries=2).count.tolist()
         [0.0, 2.0]
     """
+    losses, is_masked = as_array("losses", losses), as_flags("is_masked", is_masked)
     return LossStatistics(
         sum_entries(losses, is_masked, ids, num_entries),
         sum_entries(jnp.ones(is_masked.shape), is_masked, ids, num_entries),
@@ -99,7 +102,7 @@ def apply(
         The new state; entries that were not hidden keep their values.
 
     Raises:
-        ValueError: a decay outside [0, 1].
+        ValueError: a decay outside [0, 1], or statistics of another number of entries.
 
     Examples:
         >>> sums = LossStatistics(jnp.array([6.0, 0.0]), jnp.array([2.0, 0.0]))
@@ -107,6 +110,9 @@ def apply(
         [3.0, 0.0]
     """
     check_share("decay", decay)
+    check_kind("state", state, RunningLosses)
+    check_kind("statistics", statistics, LossStatistics)
+    check_shapes("state", state.losses.shape, loss_sum=statistics.loss_sum)
     was_hidden = statistics.count > 0
     mean = statistics.loss_sum / jnp.maximum(statistics.count, 1)
     decayed = decay * state.losses + (1 - decay) * mean
@@ -142,6 +148,7 @@ def log_weights(
         >>> [round(weight, 3) for weight in jnp.exp(logs).tolist()]
         [1.0, 1.5, 1.5, 0.5]
     """
+    check_kind("state", state, RunningLosses)
     if not floor > 0:
         raise ValueError(f"floor {floor} must be above 0, for example 0.01")
     is_known = state.num_updates > 0
@@ -150,4 +157,4 @@ def log_weights(
     # Where all known losses are 0 they all weigh the floor.
     weights = jnp.where(is_known, state.losses / jnp.where(mean > 0, mean, 1), 1)
     logs = jnp.log(jnp.maximum(weights, floor))
-    return logs if ids is None else logs[ids]
+    return logs if ids is None else logs[as_integers("ids", ids)]

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from maskjax.masking.core import cut_counts
+from maskjax.masking.checks import as_array, as_counts, check_keys, check_whole
+from maskjax.masking.core import cut_counts, grid_length
 from maskjax.masking.drawing import score
 from maskjax.masking.registry import Rule
 from maskjax.typing import Array, Bool, Float, Int, Key
@@ -69,14 +70,17 @@ def best_of(
         >>> cut(scores, 2).is_masked[:, 0].tolist(), values.tolist()
         ([True, True], [1.0, 1.0])
     """
-    if num_candidates < 1:
-        raise ValueError(f"num_candidates {num_candidates} must be at least 1")
+    check_whole("num_candidates", num_candidates)
+    check_keys(keys)
+    if not callable(metric):
+        raise ValueError(f"metric {metric!r}: give a function of is_masked [B, L] -> [B]")
+    num_masked = as_counts(num_masked, grid_length(grid))
     counts = jnp.broadcast_to(jnp.asarray(num_masked, jnp.int32), len(keys))
 
     def candidate(number):
         candidate_keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, number)
         scores = score(rule, candidate_keys, grid, num_masked, **runtime)
-        values = metric(cut_counts(scores, counts))
+        values = as_array("metric", metric(cut_counts(scores, counts)))
         if values.shape != counts.shape:
             raise ValueError(f"metric of shape {values.shape} for {len(keys)} examples; one each")
         return BestOf(scores, values)

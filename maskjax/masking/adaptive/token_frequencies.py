@@ -7,11 +7,13 @@ import numpy as np
 
 from maskjax.masking.adaptive.entries import (
     check_entries,
+    check_kind,
     check_rate,
     check_share,
     rate_shares,
     sum_entries,
 )
+from maskjax.masking.checks import as_array, as_flags, as_integers, check_shapes
 from maskjax.typing import Array, Bool, Float, Int
 
 
@@ -70,13 +72,14 @@ def statistics(
         The statistics. Add those of all devices (`jax.lax.psum`) before they are applied.
 
     Raises:
-        ValueError: shapes that differ.
+        ValueError: shapes that differ, or flags that are not boolean.
 
     Examples:
         >>> ids, is_counted = jnp.array([[1, 1, 2]]), jnp.array([[True, True, False]])
         >>> statistics(ids, is_counted, num_entries=3).count.tolist()
         [0.0, 2.0, 0.0]
     """
+    ids, is_counted = as_integers("ids", ids), as_flags("is_counted", is_counted)
     return CountStatistics(sum_entries(jnp.ones(ids.shape), is_counted, ids, num_entries))
 
 
@@ -101,6 +104,9 @@ def apply(
         [5.0, 1.0]
     """
     check_share("decay", decay)
+    check_kind("state", state, TokenCounts)
+    check_kind("statistics", statistics, CountStatistics)
+    check_shapes("state", state.counts.shape, count=statistics.count)
     return TokenCounts(decay * state.counts + statistics.count)
 
 
@@ -137,9 +143,10 @@ def log_weights(
     """
     if not smoothing > 0:
         raise ValueError(f"smoothing {smoothing} must be above 0, for example 1")
-    counts = jnp.asarray(state.counts, jnp.float32)
+    check_kind("state", state, TokenCounts)
+    counts = as_array("counts", state.counts).astype(jnp.float32)
     logs = jnp.log(counts + smoothing)
-    return exponent * (jnp.log(counts.mean() + smoothing) - logs)[ids]
+    return exponent * (jnp.log(counts.mean() + smoothing) - logs)[as_integers("ids", ids)]
 
 
 def probabilities(
@@ -180,6 +187,7 @@ def probabilities(
     check_rate(rate)
     logs = log_weights(state, ids, exponent=exponent, smoothing=smoothing)
     if is_candidate is not None:
+        is_candidate = as_flags("is_candidate", is_candidate)
         logs = jnp.where(is_candidate, logs, -jnp.inf)
     # Relative to the largest of the row, so that no exponent overflows.
     largest = jnp.maximum(logs.max(axis=-1, keepdims=True), jnp.finfo(logs.dtype).min)

@@ -1,6 +1,7 @@
 """Which leaves of a parameter tree may be pruned: regular expressions on their paths."""
 
 import re
+from typing import Any
 
 import jax
 
@@ -29,7 +30,7 @@ def leaf_paths(params: PyTree) -> list[str]:
 
 
 def eligible(
-    params: PyTree, *, exclude: tuple[str, ...], include: tuple[str, ...] = ("",)
+    params: PyTree, *, exclude: str | tuple[str, ...], include: str | tuple[str, ...] = ("",)
 ) -> PyTree:
     """Which leaves may be pruned.
 
@@ -38,20 +39,22 @@ def eligible(
 
     Args:
         params: arrays, or anything else in their place.
-        exclude: a leaf is left dense where one of these regular expressions is found in its path
-            (`re.search`); `USUALLY_DENSE`, or () for none.
+        exclude: a leaf is left dense where one of these regular expressions, or the one, is found
+            in its path (`re.search`); `USUALLY_DENSE`, or () for none.
         include: and where none of these is; "" is found in every path.
 
     Returns:
         The tree with True for what may be pruned.
 
     Raises:
-        ValueError: an expression of `include` that is found in no path, or no leaf left to prune.
+        ValueError: what is no regular expression, one of `include` that is found in no path, or no
+            leaf left to prune.
 
     Examples:
         >>> eligible({"Dense_0": {"kernel": 0, "bias": 0}}, exclude=USUALLY_DENSE)
         {'Dense_0': {'bias': False, 'kernel': True}}
     """
+    exclude, include = _patterns("exclude", exclude), _patterns("include", include)
     paths = leaf_paths(params)
     for pattern in include:
         if not any(re.search(pattern, path) for path in paths):
@@ -64,3 +67,32 @@ def eligible(
     if not any(flags):
         raise ValueError(f"exclude {exclude} leaves nothing to prune; the paths: {paths}")
     return jax.tree.unflatten(jax.tree.structure(params), flags)
+
+
+def _patterns(name: str, given: Any) -> tuple[str, ...]:
+    patterns = (given,) if isinstance(given, str) else given
+    try:
+        return tuple(re.compile(pattern).pattern for pattern in patterns)
+    except (TypeError, re.error) as error:
+        raise ValueError(
+            f"{name} {given!r} ({error}): give regular expressions, or () for none"
+        ) from None
+
+
+_SOURCES = {
+    "sparsities": "; uniform(params, is_eligible, sparsity=0.5) gives one",
+    "is_eligible": "; eligible(params, exclude=USUALLY_DENSE) gives one",
+    "param_masks": "; cut_leaves(scores, sparsities) gives one",
+}
+
+
+def leaves_like(name: str, tree: Any, of: str, like: PyTree) -> list[Any]:
+    """The leaves of a tree that must have those of another, which is the argument `of`."""
+    try:
+        return jax.tree.structure(like).flatten_up_to(tree)
+    except (TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0][:100]
+        raise ValueError(
+            f"{name} is no tree like {of} ({reason}): give a value per leaf, None where there is "
+            f"none{_SOURCES.get(name, '')}"
+        ) from None

@@ -5,12 +5,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
+from maskjax.masking.checks import as_array, check_key, check_shapes, check_whole
 from maskjax.masking.core import cut, cut_counts, lowest
 from maskjax.masking.drawing import score
-from maskjax.masking.parameters.paths import leaf_paths
+from maskjax.masking.parameters.paths import leaf_paths, leaves_like
 from maskjax.masking.parameters.sparsities import num_masked_from_sparsity
-from maskjax.masking.registry import Rule
+from maskjax.masking.registry import Rule, check_rule
 from maskjax.typing import Array, Float, Key, PyTree
 
 
@@ -40,7 +42,7 @@ def score_leaves(
         The tree with the scores of each leaf, and None where it is never pruned.
 
     Raises:
-        ValueError: as `masking.score`.
+        ValueError: as `masking.score`, or a tree that is not like `params`.
 
     Examples:
         >>> from maskjax.masking import make_rule
@@ -50,12 +52,14 @@ def score_leaves(
         >>> scores["kernel"].tolist(), scores["bias"]
         ([[-1.0, -3.0]], None)
     """
+    check_rule(rule)
+    check_key(key)
     trees = {"gradients": gradients, "movement": movement}
     trees = {name: tree for name, tree in trees.items() if tree is not None}
     if "weights" in inspect.signature(rule).parameters:
         trees["weights"] = params
     leaves, structure = jax.tree.flatten(params)
-    columns = {name: structure.flatten_up_to(tree) for name, tree in trees.items()}
+    columns = {name: leaves_like(name, tree, "params", params) for name, tree in trees.items()}
 
     def score_leaf(index: int, leaf: Array, sparsity: Any) -> Array | None:
         if sparsity is None:
@@ -67,7 +71,7 @@ def score_leaves(
         num_masked = num_masked if isinstance(num_masked, int) else num_masked[None]
         return score(rule, keys, shape, num_masked, **values, **runtime).reshape(leaf.shape)
 
-    shares = structure.flatten_up_to(sparsities)
+    shares = leaves_like("sparsities", sparsities, "params", params)
     return structure.unflatten([score_leaf(i, *pair) for i, pair in enumerate(zip(leaves, shares))])
 
 
@@ -95,7 +99,11 @@ def accumulate_movement(movement: PyTree, params: PyTree, gradients: PyTree) -> 
         dtype = jnp.promote_types(movement.dtype, jnp.float32)
         return movement.astype(dtype) - weights.astype(dtype) * gradients.astype(dtype)
 
-    return jax.tree.map(add, movement, params, gradients)
+    leaves, structure = jax.tree.flatten(movement)
+    leaves = [as_array("movement", leaf) for leaf in leaves]
+    columns = {"params": params, "gradients": gradients}
+    columns = [leaves_like(name, tree, "movement", movement) for name, tree in columns.items()]
+    return structure.unflatten([add(*row) for row in zip(leaves, *columns)])
 
 
 def cut_leaves(scores: PyTree, sparsities: PyTree) -> PyTree:
@@ -111,7 +119,7 @@ def cut_leaves(scores: PyTree, sparsities: PyTree) -> PyTree:
         param_masks: the tree with True for what is kept, None for leaves that are never pruned.
 
     Raises:
-        ValueError: a static sparsity outside [0, 1).
+        ValueError: a static sparsity outside [0, 1), or sparsities that are not like the scores.
 
     Examples:
         >>> scores = {"kernel": jnp.array([-1.0, -3.0, -3.0, -3.0]), "bias": None}
@@ -121,11 +129,14 @@ def cut_leaves(scores: PyTree, sparsities: PyTree) -> PyTree:
     """
 
     def cut_leaf(scores: Array, sparsity: Any) -> Array:
+        scores = as_array("scores", scores)
         num_masked = jnp.asarray(num_masked_from_sparsity(scores.size, sparsity))
         is_masked = cut_counts(scores.reshape(-1), jnp.minimum(num_masked, scores.size - 1))
         return ~is_masked.reshape(scores.shape)
 
-    return jax.tree.map(cut_leaf, scores, sparsities)
+    leaves, structure = jax.tree.flatten(scores)
+    shares = leaves_like("sparsities", sparsities, "scores", scores)
+    return structure.unflatten([cut_leaf(*pair) for pair in zip(leaves, shares)])
 
 
 def cut_globally(scores: PyTree, sparsity: int | float | Float[Array, ""]) -> PyTree:
@@ -150,6 +161,9 @@ def cut_globally(scores: PyTree, sparsity: int | float | Float[Array, ""]) -> Py
         {'a': [0, 1, 1], 'b': [0, 1]}
     """
     leaves, structure = jax.tree.flatten(scores)
+    leaves = [as_array("scores", leaf) for leaf in leaves]
+    if not leaves:
+        raise ValueError("scores has no leaf to prune; score_leaves makes them")
     flat = []
     for leaf in leaves:
         row = leaf.reshape(-1)
@@ -186,6 +200,8 @@ def cut_n_of_m(scores: PyTree, num_kept: int, group: int, *, axis: int = -2) -> 
         >>> cut_n_of_m(scores, 2, 4)["kernel"].astype(int)[:, 0].tolist()
         [0, 0, 1, 1]
     """
+    check_whole("num_kept", num_kept, least=None, hint=", the 2 of 2:4")
+    check_whole("group", group, hint=", the 4 of 2:4")
     if not 1 <= num_kept <= group:
         raise ValueError(f"num_kept {num_kept} must be from 1 to the {group} of a group")
     for path, leaf in zip(leaf_paths(scores), jax.tree.leaves(scores)):
@@ -217,17 +233,26 @@ def apply(params: PyTree, param_masks: PyTree) -> PyTree:
     Returns:
         The tree of `params`. Hidden weights get zero gradient through it.
 
+    Raises:
+        ValueError: a tree that is not like `params`, or numbers, unless traced, other than 0 and 1.
+
     Examples:
         >>> apply({"a": jnp.array([3.0, 4.0])}, {"a": jnp.array([True, False])})["a"].tolist()
         [3.0, 0.0]
     """
 
-    def apply_leaf(weights: Array, kept: Array | None) -> Array:
+    def apply_leaf(path: str, weights: Array, kept: Array | None) -> Array:
         if kept is None:
             return weights
+        kept = _as_flags(path, kept)
+        weights = as_array("params", weights)
+        check_shapes("weights", weights.shape, **{path: kept})
         return jnp.where(kept.astype(bool), weights, jnp.zeros((), weights.dtype))
 
-    return jax.tree.map(apply_leaf, params, param_masks)
+    leaves, structure = jax.tree.flatten(params)
+    kept = leaves_like("param_masks", param_masks, "params", params)
+    paths = leaf_paths(params)
+    return structure.unflatten([apply_leaf(*row) for row in zip(paths, leaves, kept)])
 
 
 def sparsity(param_masks: PyTree) -> dict[str, Float[Array, ""]]:
@@ -244,7 +269,19 @@ def sparsity(param_masks: PyTree) -> dict[str, Float[Array, ""]]:
         >>> {name: float(share) for name, share in shares.items()}
         {'a': 0.5, 'b': 0.0, 'total': 0.125}
     """
-    leaves = jax.tree.leaves(param_masks)
+    paths = leaf_paths(param_masks)
+    leaves = [_as_flags(*pair) for pair in zip(paths, jax.tree.leaves(param_masks))]
     hidden = [(leaf.size - leaf.astype(jnp.int32).sum()).astype(jnp.float32) for leaf in leaves]
-    shares = {path: h / leaf.size for path, h, leaf in zip(leaf_paths(param_masks), hidden, leaves)}
+    shares = {path: h / leaf.size for path, h, leaf in zip(paths, hidden, leaves)}
     return shares | {"total": jnp.stack(hidden).sum() / sum(leaf.size for leaf in leaves)}
+
+
+def _as_flags(path: str, kept: Any) -> Array:
+    """The mask of a leaf, as it is; what is known to hold other numbers may be its scores."""
+    kept = as_array(f"param_masks {path}", kept)
+    if kept.dtype != bool and not isinstance(kept, Tracer) and ((kept != 0) & (kept != 1)).any():
+        raise ValueError(
+            f"param_masks {path} holds numbers other than 0 and 1: give flags; cut_leaves makes "
+            "them of scores"
+        )
+    return kept

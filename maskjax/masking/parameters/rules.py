@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from maskjax.masking.core import grid_length
+from maskjax.masking.checks import as_floats, per_axis
 from maskjax.masking.registry import register
 from maskjax.typing import Array, Float, Int, Key
 
@@ -143,9 +143,7 @@ def weight_blocks(
         >>> weight_blocks(jax.random.key(0), (1, 4), 2, weights=weights, tile=2).tolist()
         [-2.0, -2.0, -0.5, -0.5]
     """
-    tiles = (tile,) * len(grid) if isinstance(tile, int) else tuple(tile)
-    if len(tiles) != len(grid) or min(tiles) < 1:
-        raise ValueError(f"tile {tile} for grid {grid}: give one of at least 1, or one per axis")
+    tiles = per_axis("tile", tile, grid)
     sizes = abs(_flat("weights", weights, grid)).reshape(grid)
     for axis, (side, length) in enumerate(zip(tiles, grid)):
         side = min(side, length)
@@ -159,7 +157,7 @@ def weight_blocks(
 
 def _flat(name: str, values: Array, grid: tuple[int, ...]) -> Array:
     """The values in raster order, in float32 at least: products of bfloat16 would tie."""
-    grid_length(grid)
+    values = as_floats(name, values)
     if values.shape != tuple(grid):
         raise ValueError(f"{name} of shape {values.shape} for grid {grid}: they must be the same")
     return values.astype(jnp.promote_types(values.dtype, jnp.float32)).reshape(-1)

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from maskjax.masking.checks import as_array, as_integers, check_number, check_whole, is_number
+from maskjax.masking.parameters.paths import leaves_like
 from maskjax.typing import Array, Float, Int, PyTree
 
 
@@ -29,7 +31,9 @@ def uniform(params: PyTree, is_eligible: PyTree, *, sparsity: int | float) -> Py
         {'bias': None, 'kernel': 0.5}
     """
     _check(sparsity)
-    return jax.tree.map(lambda _, flag: float(sparsity) if flag else None, params, is_eligible)
+    flags = leaves_like("is_eligible", is_eligible, "params", params)
+    shares = [float(sparsity) if flag else None for flag in flags]
+    return jax.tree.structure(params).unflatten(shares)
 
 
 def erk(params: PyTree, is_eligible: PyTree, *, sparsity: int | float) -> PyTree:
@@ -57,7 +61,11 @@ def erk(params: PyTree, is_eligible: PyTree, *, sparsity: int | float) -> PyTree
     """
     _check(sparsity)
     leaves, structure = jax.tree.flatten(params)
-    chosen = [i for i, flag in enumerate(structure.flatten_up_to(is_eligible)) if flag]
+    chosen = [
+        i
+        for i, flag in enumerate(leaves_like("is_eligible", is_eligible, "params", params))
+        if flag
+    ]
     shapes = {i: leaves[i].shape or (1,) for i in chosen}
     sizes = {i: math.prod(shape) for i, shape in shapes.items()}
     budget = (1 - sparsity) * sum(sizes.values())
@@ -95,15 +103,22 @@ def cubic(
         Float32 in place of each number.
 
     Raises:
-        ValueError: an end that is not after the start.
+        ValueError: an end that is not after the start, or a static sparsity outside [0, 1).
 
     Examples:
         >>> [cubic(step, sparsity=0.5, start_step=10, end_step=20).item() for step in (9, 15, 20)]
         [0.0, 0.4375, 0.5]
     """
+    check_whole("start_step", start_step, least=0)
+    check_whole("end_step", end_step, least=0)
+    if np.ndim(step := as_integers("step", step)):
+        raise ValueError(f"step of shape {step.shape}: give one")
+    for final in jax.tree.leaves(sparsity):
+        if not isinstance(final, Array):
+            _check(final)
     if end_step <= start_step:
         raise ValueError(f"end_step {end_step} must come after start_step {start_step}")
-    progress = (jnp.asarray(step, jnp.float32) - start_step) / (end_step - start_step)
+    progress = (step.astype(jnp.float32) - start_step) / (end_step - start_step)
     reached = 1 - (1 - jnp.clip(progress, 0, 1)) ** 3
     return jax.tree.map(lambda final: final * reached, sparsity)
 
@@ -132,12 +147,16 @@ def num_masked_from_sparsity(
         >>> num_masked_from_sparsity(5, 0.7), num_masked_from_sparsity(5, jnp.float32(0.7))
         (4, Array(4, dtype=int32))
     """
-    if not 1 <= size < 2**31:
+    check_whole("size", size, hint=" weight")
+    if size >= 2**31:
         raise ValueError(f"{size} weights: the cut takes from 1 to {2**31 - 1}")
-    if isinstance(sparsity, int | float):
+    if is_number(sparsity) and not isinstance(sparsity, Array):
         _check(sparsity)
         places = round(float(np.float32(sparsity)) * 2**24)
         return (size * (places * 5**7 + 2**16 >> 17) + 10**7 // 2) // 10**7
+    sparsity = as_array("sparsity", sparsity)
+    if not jnp.issubdtype(sparsity.dtype, jnp.floating):
+        raise ValueError(f"sparsity holds {sparsity.dtype}: give a share of 1, a float")
     share = jnp.clip(sparsity.astype(jnp.float32), 0, 1)
     places = jnp.round(share * 2**24).astype(jnp.uint32)
     # By digits, for products of 41 and 55 bits have no dtype: first places * 10^7 / 2^24, rounded.
@@ -151,5 +170,6 @@ def num_masked_from_sparsity(
 
 
 def _check(sparsity: int | float) -> None:
+    check_number("sparsity", sparsity)
     if not 0 <= sparsity < 1:
         raise ValueError(f"sparsity {sparsity} must be at least 0 and below 1, for example 0.9")

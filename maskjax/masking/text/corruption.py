@@ -6,7 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from maskjax.masking.checks import check_keys, check_shapes
+from maskjax.masking.checks import (
+    as_flags,
+    as_integers,
+    check_keys,
+    check_rows,
+    check_shapes,
+    check_whole,
+)
 from maskjax.masking.core import example_keys
 from maskjax.masking.text.words import run_firsts, run_starts
 from maskjax.typing import Array, Bool, Int, Key
@@ -58,12 +65,18 @@ def corrupt_tokens(
         >>> corrupt_tokens(tokens, is_masked, keys, **options).tolist()
         [[5, 3, 3]]
     """
-    if len(split) != 3 or min(split) < 0 or abs(sum(split) - 1) > 1e-6:
+    if np.shape(split) != (3,) or min(split) < 0 or abs(sum(split) - 1) > 1e-6:
         raise ValueError(f"split {split} must be 3 shares from 0 to 1 that sum to 1: 0.8, 0.1, 0.1")
+    check_whole("vocab_size", vocab_size)
+    check_whole("mask_token_id", mask_token_id, least=None, hint=": an id of the vocabulary")
     if not 0 <= mask_token_id < vocab_size:
         raise ValueError(
             f"mask_token_id {mask_token_id} lies outside the vocabulary of {vocab_size}"
         )
+    tokens, is_masked = as_integers("tokens", tokens), as_flags("is_masked", is_masked)
+    check_rows("tokens", tokens)
+    if unit_ids is not None:
+        unit_ids = as_integers("unit_ids", unit_ids, none=-1)
     check_shapes("tokens", tokens.shape, is_masked=is_masked, unit_ids=unit_ids)
     check_keys(keys, len(tokens))
     length, holes = tokens.shape[1], _holes(excluded_ids, vocab_size)
@@ -87,7 +100,9 @@ def corrupt_tokens(
 
 def _holes(excluded_ids: Sequence[int], vocab_size: int) -> np.ndarray:
     """For each excluded id, in order, how many ids below it are not excluded."""
-    excluded = np.array(sorted(set(excluded_ids)), np.int64)
+    if np.ndim(excluded_ids) == 0 and not isinstance(excluded_ids, set | frozenset):
+        raise ValueError(f"excluded_ids {excluded_ids!r}: give a tuple of ids, (0,) for one")
+    excluded = np.array(sorted({int(i) for i in excluded_ids}), np.int64)
     outside = [int(i) for i in excluded if not 0 <= i < vocab_size]
     if outside:
         raise ValueError(f"excluded_ids {outside} lie outside the vocabulary of {vocab_size}")
@@ -153,6 +168,5 @@ def static_keys(
         >>> bool((keys == dynamic_keys(jax.random.key(0), jnp.array([7, 8]), epoch=3)).all())
         True
     """
-    if num_copies < 1:
-        raise ValueError(f"num_copies {num_copies} must be at least 1; BERT uses 5 or 10")
+    check_whole("num_copies", num_copies, hint="; BERT uses 5 or 10")
     return dynamic_keys(key, document_ids, epoch % num_copies)

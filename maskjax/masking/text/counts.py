@@ -2,6 +2,7 @@
 
 import math
 
+from maskjax.masking.checks import check_number
 from maskjax.masking.counts import as_ratio, counts_of_lengths
 from maskjax.typing import Array, Int
 
@@ -25,6 +26,7 @@ def spanbert_num_masked(
         ValueError: a ratio outside (0, 1), or a bound below 1.
 
     Examples:
+        >>> import jax.numpy as jnp
         >>> spanbert_num_masked(jnp.array([0, 1, 20, 21, 510]), 0.15, max_length=510).tolist()
         [0, 1, 3, 4, 77]
     """
@@ -54,6 +56,7 @@ def t5_num_masked(
         ValueError: a ratio outside (0, 1), or a bound below 1.
 
     Examples:
+        >>> import jax.numpy as jnp
         >>> t5_num_masked(jnp.array([0, 1, 2, 10, 568]), 0.15, max_length=568).tolist()
         [0, 0, 1, 2, 85]
     """
@@ -67,6 +70,7 @@ def num_noise(length: int, ratio: float) -> int:
 
 def num_spans(num_masked: int, mean_span_length: int | float) -> int:
     """T5's number of spans: max(1, round(n / mean)), halves to even."""
+    check_number("mean_span_length", mean_span_length)
     if mean_span_length < 1:
         raise ValueError(f"mean_span_length {mean_span_length} must be at least 1; T5 uses 3.0")
     return max(1, round(num_masked / mean_span_length))

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from maskjax.masking.checks import check_number, check_whole
 from maskjax.masking.core import cut_counts, grid_length
 from maskjax.masking.registry import register
 from maskjax.masking.text.counts import num_spans
@@ -58,10 +59,10 @@ def spans(
         (2, 1)
     """
     length = grid_length(grid)
+    check_number("p", p)
     if not 0 < p <= 1:
         raise ValueError(f"p {p} must lie in (0, 1]; SpanBERT uses 0.2")
-    if max_span_length < 1:
-        raise ValueError(f"max_span_length {max_span_length} must be at least 1 word")
+    check_whole("max_span_length", max_span_length, hint=" word")
     ids = unit_ids(grid, word_ids, is_candidate)
     order_key, length_key = jax.random.split(key)
     turn = jax.random.permutation(order_key, length)

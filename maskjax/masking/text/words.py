@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from maskjax.masking.checks import as_flags, as_integers
 from maskjax.masking.core import grid_length
 from maskjax.masking.registry import register
 from maskjax.typing import Array, Bool, Float, Int, Key
@@ -32,7 +33,8 @@ def whole_word(
         key: draws the order of the words.
         grid: positions along each axis.
         num_masked: budget in positions; a traced one below 0 counts as 0.
-        word_ids: a word is a run of positions with the same id; -1 is no word and never hidden.
+        word_ids: a word is a run of positions with the same id; -1 is no word and never hidden,
+            and so is None in a list, as tokenizers give it.
         is_candidate: False where a position must stay visible; it also ends a word.
 
     Returns:
@@ -107,7 +109,8 @@ def unit_ids(
     length = grid_length(grid)
     if word_ids is None:
         word_ids = jnp.arange(length, dtype=jnp.int32)
-    elif word_ids.shape != (length,):
+    word_ids = as_integers("word_ids", word_ids, none=-1)
+    if word_ids.shape != (length,):
         raise ValueError(
             f"word_ids of shape {word_ids.shape} for {length} positions of grid {grid}"
         )
@@ -140,9 +143,15 @@ def run_ids(is_masked: Bool[Array, "*b L"]) -> Int[Array, "*b L"]:
     Returns:
         0, 1, ... in the first run, the second, ...; -1 where visible.
 
+    Raises:
+        ValueError: flags that are not boolean.
+
     Examples:
         >>> run_ids(jnp.array([False, True, True, False, True])).tolist()
         [-1, 0, 0, -1, 1]
     """
+    is_masked = as_flags("is_masked", is_masked)
+    if not is_masked.ndim:
+        raise ValueError("is_masked is one flag: give one per position, [*b, L]")
     is_start = is_masked & run_starts(is_masked.astype(jnp.int32))
     return jnp.where(is_masked, jnp.cumsum(is_start, axis=-1, dtype=jnp.int32) - 1, -1)

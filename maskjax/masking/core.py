@@ -81,7 +81,7 @@ def cut(scores: Float[Array, "*b L"], num_masked: int) -> Masking:
         `is_masked` than M: its other dropped positions are not seen, and not to be predicted.
 
     Raises:
-        ValueError: `num_masked` outside 0 ... L.
+        ValueError: `num_masked` outside 0 ... L, a ratio, traced, or not one for all rows.
 
     Examples:
         >>> masking = cut(jnp.array([0.3, 0.9, 0.1, 0.7]), 2)
@@ -98,15 +98,21 @@ def cut(scores: Float[Array, "*b L"], num_masked: int) -> Masking:
     return Masking(is_masked, ids_shuffle[..., :num_kept], ids_shuffle[..., num_kept:], ids_restore)
 
 
-def cut_counts(scores: Float[Array, "*b L"], num_masked: Int[Array, "*b"]) -> Bool[Array, "*b L"]:
+def cut_counts(
+    scores: Float[Array, "*b L"], num_masked: int | Int[Array, ""] | Int[Array, "*b"]
+) -> Bool[Array, "*b L"]:
     """Hides the highest scores of each row, with a count per row that may be traced.
 
     Args:
         scores: the higher, the sooner hidden; -inf is never hidden.
-        num_masked: how many positions each row hides; more than it can hide means all it can.
+        num_masked: how many positions each row hides, or one count for all rows; more than a row
+            can hide means all it can.
 
     Returns:
         True where a position is hidden.
+
+    Raises:
+        ValueError: ratios in place of counts, or counts that are not one per row.
 
     Examples:
         >>> scores = jnp.array([[0.3, 0.9, 0.1], [0.2, -jnp.inf, 0.5]])
@@ -154,7 +160,9 @@ def cut_chosen(scores: Float[Array, "*b L"]) -> Bool[Array, "*b L"]:
 
 
 def cut_slots(
-    scores: Float[Array, "*b L"], num_masked: Int[Array, "*b"], min_num_masked: int
+    scores: Float[Array, "*b L"],
+    num_masked: int | Int[Array, ""] | Int[Array, "*b"],
+    min_num_masked: int,
 ) -> Slots:
     """A traced count per row, with static slots for an encoder that runs on visible positions.
 
@@ -163,14 +171,15 @@ def cut_slots(
 
     Args:
         scores: the higher, the sooner hidden; -inf is never hidden.
-        num_masked: how many positions each row hides; raised to `min_num_masked` where below.
+        num_masked: how many positions each row hides, or one count for all rows; raised to
+            `min_num_masked` where below.
         min_num_masked: static, from 0 to L, for example `Schedule.min_num_masked`.
 
     Returns:
         The Slots.
 
     Raises:
-        ValueError: `min_num_masked` outside 0 ... L.
+        ValueError: `min_num_masked` outside 0 ... L or traced, or counts as `cut_counts` refuses.
 
     Examples:
         >>> scores = jnp.array([[0.3, 0.9, 0.1, 0.7], [0.8, 0.2, 0.4, 0.6]])
@@ -183,8 +192,8 @@ def cut_slots(
     scores = _as_scores(scores)
     length = scores.shape[-1]
     masking = cut(scores, as_count(min_num_masked, length, name="min_num_masked"))
-    num_masked = as_counts(num_masked, length, is_bounded=False)
-    is_masked = cut_counts(scores, jnp.maximum(num_masked, min_num_masked))
+    counts = as_counts(num_masked, length, is_bounded=False)
+    is_masked = cut_counts(scores, jnp.maximum(counts, min_num_masked))
     is_visible = ~jnp.take_along_axis(is_masked, masking.ids_keep, axis=-1)
     return Slots(masking._replace(is_masked=is_masked), is_visible)
 

@@ -142,8 +142,8 @@ def cut_heads(
     layers = -importance.reshape(-1, importance.shape[-1])
     limit = layers.size - (len(layers) if keep_one_per_layer else 0)
     num_masked = as_counts(num_masked, limit, "heads that can go")
-    if jnp.ndim(num_masked):
-        raise ValueError(f"num_masked of shape {num_masked.shape}: give one count, of all layers")
+    if shape := jnp.shape(num_masked):
+        raise ValueError(f"num_masked of shape {shape}: give one count, of all layers")
     if keep_one_per_layer:
         layers = layers.at[jnp.arange(len(layers)), lowest(layers)].set(-jnp.inf)
     is_masked = cut_counts(layers.reshape(-1), jnp.asarray(num_masked))

@@ -5,9 +5,10 @@ import dataclasses
 import numpy as np
 from absl import logging
 
+from maskjax.data.images import EncodedImage
 from maskjax.data.pipeline import Loader
 from maskjax.data.progress import shown
-from maskjax.data.ranges import to_unit
+from maskjax.data.ranges import check_missing, to_unit
 from maskjax.data.settings import Settings
 from maskjax.data.sources import take
 
@@ -70,6 +71,10 @@ def _measured(loader: Loader, name: str) -> tuple[np.ndarray, np.ndarray]:
     count = int(np.clip(_STATISTICS_NUMBERS // int(np.prod(loader.shape)), *_STATISTICS_EXAMPLES))
     sample = dataclasses.replace(loader, source=take(loader.source, count))
     moments, examples, first, is_same = _Moments(channels), 0, None, True
+    wide: list[np.ndarray] = []  # some numbers of 16-bit image files
+    may_be_wide = loader.transform.missing is None and isinstance(
+        sample.source[0].inputs, EncodedImage
+    )
     for index in shown(range(len(sample.source)), "reading a sample", "example", count):
         inputs, _, is_valid = sample.evaluate(index)
         if is_valid:
@@ -77,7 +82,10 @@ def _measured(loader: Loader, name: str) -> tuple[np.ndarray, np.ndarray]:
             moments.add(unit)
             first = unit if first is None else first
             limit = _SAME * (moments.high - moments.low)
-            is_same = is_same and not (abs(unit - first) > limit).any()
+            is_equal = (abs(unit - first) <= limit) | (np.isnan(unit) & np.isnan(first))
+            is_same = is_same and bool(is_equal.all())
+            if may_be_wide and inputs.dtype != np.uint8:
+                wide.append(unit[:: max(1, unit.size * count // _STATISTICS_NUMBERS)])
             examples += 1
     if not examples:
         raise ValueError(f"data source {name!r}: no example could be decoded")
@@ -86,6 +94,9 @@ def _measured(loader: Loader, name: str) -> tuple[np.ndarray, np.ndarray]:
             "data source %r: the %d training examples that were looked at are all the same, or"
             " nearly; look at the data", name, examples,
         )  # fmt: skip
+    if wide:
+        stored = np.rint(np.concatenate(wide) * 65535).astype(np.uint16)
+        check_missing(stored, None, f"data source {name!r}")
     number = np.maximum(moments.count, 1)
     offset = moments.total / number
     std = np.sqrt(np.maximum(moments.squares / number - offset**2, 0))

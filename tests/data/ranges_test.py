@@ -153,6 +153,19 @@ def test_a_common_far_extreme_is_named_and_the_advice_works(npz, caplog, value, 
     np.testing.assert_array_equal(np.isnan(built.examples("train", 40)[..., 1]), gone)
 
 
+def test_a_common_far_extreme_of_16_bit_files_is_named(tmp_path, caplog):
+    x = (4000 * _uniform(6, 8, 8)).astype(np.uint16)
+    x[_uniform(6, 8, 8) < 0.1] = 65535
+    for index, picture in enumerate(x):
+        Image.fromarray(picture).save(tmp_path / f"{index}.png")
+    config = {"source": f"folder:{tmp_path}", "eval_fraction": 0}
+    data.build(config, seed=0, batch_size=2)
+    assert "if it stands for no data, set data.missing=65535" in caplog.text
+    caplog.clear()
+    data.build(config | {"missing": "65535"}, seed=0, batch_size=2)
+    assert caplog.text == ""
+
+
 def test_ordinary_numbers_are_not_taken_for_no_data(caplog):
     rng = np.random.default_rng(0)
     x = {

@@ -1,5 +1,7 @@
 """Settings read a ConfigDict and refuse what cannot work."""
 
+import math
+
 import ml_collections
 import pytest
 
@@ -36,9 +38,19 @@ def test_a_config_dict_is_read_and_lists_become_tuples():
         ({"num_workers": 100_000}, "data.num_workers=100000 must be at most 512"),
         ({"size": (10**6, 10**6)}, "makes 1000000000000 positions; it must make fewer than"),
         ({"limit": -5}, "data.limit=-5"),
+        ({"missing": "none"}, "data.missing='none' must be a number"),
     ],
 )
 def test_a_wrong_value_is_named_in_one_line(config, message):
     with pytest.raises(ValueError, match=message) as caught:
         Settings.from_config(config)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("missing", "number"),
+    [("", None), ("-9999", -9999), (-9999.0, -9999), (2**62 + 1, 2**62 + 1), ("1e20", 1e20)],
+)
+def test_what_stands_for_no_data_is_a_number_or_its_name(missing, number):
+    assert Settings.from_config({"missing": missing}).missing_number == number
+    assert math.isnan(Settings.from_config({"missing": "nan"}).missing_number)

@@ -65,6 +65,27 @@ def test_loss_is_that_of_the_papers_formula(build, params_of):
     np.testing.assert_allclose(loss_sum / weight_sum, total / count, rtol=1e-5)
 
 
+def test_numbers_that_are_not_known_are_left_out_of_the_loss(build, params_of):
+    task = build()
+    params, is_known = params_of(task), np.random.default_rng(0).random((4, *task.shape)) < 0.4
+    inputs = jnp.where(is_known, batch_of(task)["inputs"], 0)
+    batch = {"inputs": inputs, "is_known": jnp.asarray(is_known)}
+    loss_sum, (weight_sum, _) = jax.jit(task.loss)(params, batch, keys_of(), jnp.int32(0))
+    patches = np.asarray(patchify(inputs, task.patch_size), np.float64)
+    known = np.asarray(patchify(batch["is_known"], task.patch_size))
+    hidden, _ = task.draw_masks(keys_of(), jnp.int32(0))
+    prediction = jax.jit(task.model.apply)({"params": params}, jnp.float32(patches), hidden)
+    total = count = 0
+    for b, i in np.argwhere(np.asarray(hidden.is_masked) & known.any(-1)):
+        there = patches[b, i][known[b, i]]
+        variance = there.var(ddof=1) if len(there) > 1 else 0
+        target = (there - there.mean()) / np.sqrt(variance + 1e-6)
+        total += np.mean((np.asarray(prediction[b, i])[known[b, i]] - target) ** 2)
+        count += 1
+    assert weight_sum == count < hidden.is_masked.sum()
+    np.testing.assert_allclose(loss_sum, total, rtol=1e-5)
+
+
 def test_loss_of_a_batch_is_the_sum_over_its_parts(build, params_of):
     task = build()
     params, batch = params_of(task), batch_of(task)

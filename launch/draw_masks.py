@@ -8,12 +8,13 @@ recording of your own. A new rule appears by being registered.
 """
 
 import os
-from pathlib import Path
 
 from absl import flags
 
 from maskjax.evaluation import figures
+from maskjax.paths import local_path
 from maskjax.training import mask_sheets, startup
+from maskjax.training.terminal import say
 
 _OUT = flags.DEFINE_string("out", None, "Folder for the pictures.", required=True)
 _AUDIO = flags.DEFINE_string("audio", None, "WAV file to show; a generated sound otherwise.")
@@ -26,13 +27,14 @@ def main() -> None:
     # Beside a training run on the same GPU, take only the memory that is needed.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     startup.prepare()
-    Path(_OUT.value).mkdir(parents=True, exist_ok=True)  # Whether it can be, shows before drawing.
-    recording = Path(_AUDIO.value) if _AUDIO.value else None
+    out = local_path(_OUT.value, "--out", needs_utf8=False)
+    out.mkdir(parents=True, exist_ok=True)  # Whether it can be, shows before drawing.
+    recording = local_path(_AUDIO.value, "--audio", needs_utf8=False) if _AUDIO.value else None
     drawn = mask_sheets.sheets(_SHEETS.value, seed=_SEED.value, recording=recording)
     for name, figure in drawn:
-        path = Path(_OUT.value) / f"{name}.png"
+        path = out / f"{name}.png"
         figures.save_figure(figure, path)
-        print(path, flush=True)
+        say(str(path))
 
 
 if __name__ == "__main__":

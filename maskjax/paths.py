@@ -13,22 +13,25 @@ from typing import IO
 _NOT_OFFERED = {errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
-def local_path(text: str | os.PathLike[str], name: str) -> Path:
+def local_path(text: str | os.PathLike[str], name: str, *, needs_utf8: bool = True) -> Path:
     """Read a path of this machine as a shell would.
 
     Args:
-        text: the path; `~` and `$VARIABLE` are expanded.
+        text: the path; `~` is expanded, and `$VARIABLE` unless there is a path of that very name.
         name: of the flag or key that holds it, for messages.
+        needs_utf8: False where any name that the file system knows will do.
 
     Raises:
-        ValueError: it is the address of a store elsewhere (gs://, s3:// ...), or is not UTF-8, or
-            names a variable or a home that does not exist.
+        ValueError: it is the address of a store elsewhere (gs://, s3:// ...), or is not UTF-8
+            where it must be, or names a variable or a home that does not exist.
 
     Example:
         >>> local_path("~/runs", "--workdir") == Path.home() / "runs"
         True
     """
-    path = os.path.expanduser(os.path.expandvars(os.fspath(text)))
+    path = os.path.expanduser(os.fspath(text))
+    if not os.path.exists(path):
+        path = os.path.expanduser(os.path.expandvars(path))
     unknown = re.search(r"\$(\w+|\{\w+\})", path)
     scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", path)
     shown = path.encode("utf-8", "backslashreplace").decode()
@@ -41,7 +44,7 @@ def local_path(text: str | os.PathLike[str], name: str) -> Path:
         raise ValueError(f"{name} {shown!r}: {unknown[0]} is not set: set it, or write the path")
     if path.startswith("~"):
         raise ValueError(f"{name} {shown!r}: no such home folder; write the path in full")
-    if shown != path:
+    if needs_utf8 and shown != path:
         raise ValueError(f"{name} {shown!r} is not UTF-8, which checkpoints need: rename it")
     return Path(path)
 

@@ -4,6 +4,7 @@ from maskjax.data import arrays, folder, generated, tfds
 from maskjax.data.arrays import ArraySource
 from maskjax.data.build import Data, build
 from maskjax.data.images import EncodedImage, UndecodableError
+from maskjax.data.normaliser import Normaliser
 from maskjax.data.prefetch import InterruptedWait, Prefetcher
 from maskjax.data.settings import Settings
 from maskjax.data.sources import SOURCES, Record, Source, Splits, register
@@ -12,6 +13,6 @@ from maskjax.data.sources import SOURCES, Record, Source, Splits, register
 _MODULES = (arrays, folder, generated, tfds)
 
 __all__ = [
-    "SOURCES", "ArraySource", "Data", "EncodedImage", "InterruptedWait", "Prefetcher", "Record",
-    "Settings", "Source", "Splits", "UndecodableError", "build", "register",
+    "SOURCES", "ArraySource", "Data", "EncodedImage", "InterruptedWait", "Normaliser", "Prefetcher",
+    "Record", "Settings", "Source", "Splits", "UndecodableError", "build", "register",
 ]  # fmt: skip

@@ -1,17 +1,16 @@
 """From `config.data` to `Data`: what the rest of maskjax sees of a data set."""
 
 import dataclasses
-import os
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from maskjax.data import pipeline
-from maskjax.data.images import MAX_CHANNELS, EncodedImage
 from maskjax.data.labels import match_classes
+from maskjax.data.normaliser import Normaliser
 from maskjax.data.pipeline import Collate, Loader
-from maskjax.data.ranges import to_unit, within_unit
+from maskjax.data.ranges import within_unit
 from maskjax.data.settings import Config, Settings
 from maskjax.data.shapes import shape_of
 from maskjax.data.sources import Source, Splits, hold_out, open_splits, take
@@ -21,25 +20,19 @@ from maskjax.typing import Batch, Float
 
 
 @dataclasses.dataclass(frozen=True)
-class Data:
+class Data(Normaliser):
     """A data set, ready to be read in batches.
 
     Attributes:
-        shape: (*spatial, C) of one example.
         num_classes: None without labels.
         num_train: number of training examples.
         num_eval: number of evaluation examples, 0 where none are set apart.
-        mean: of values in [0, 1] per channel, [1, ..., C]: broadcasts with one example.
-        std: like `mean`.
         class_names: in label order, where classes have names.
     """
 
-    shape: tuple[int, ...]
     num_classes: int | None
     num_train: int
     num_eval: int
-    mean: np.ndarray
-    std: np.ndarray
     class_names: tuple[str, ...] | None
     _train: Loader
     _eval: Loader | None
@@ -170,47 +163,12 @@ class Data:
                 break
         return found
 
-    def read_image(self, path: str | os.PathLike[str]) -> Float[np.ndarray, "*shape"]:
-        """Read an image file of one's own as an evaluation example.
-
-        Args:
-            path: JPEG, PNG, WebP, TIFF, BMP or GIF.
-
-        Returns:
-            float32, the shape of an example, normalised; NaN where it has no number.
-
-        Raises:
-            FileNotFoundError: there is no such file.
-            UndecodableError: it is no image.
-            ValueError: examples of this data are no images, or of more channels than image files.
-        """
-        if len(self.shape) != 3 or self.shape[-1] > MAX_CHANNELS:
-            raise ValueError(f"{path}: images do not fit this data, of shape {self.shape}")
-        if not os.path.isfile(path):
-            raise FileNotFoundError(f"{path}: no such file; give the path of an image")
-        missing = self._train.transform.missing
-        transform = Transform(size=self.shape[:2], channels=self.shape[-1], missing=missing)
-        x = to_unit(transform(EncodedImage(str(path), str(path))))
-        return (x - self.mean) / self.std
-
-    def denormalise(self, x: Any) -> Float[np.ndarray, "*batch_and_shape"]:
-        """Undo the normalisation.
-
-        Args:
-            x: [..., *shape] normalised.
-
-        Returns:
-            float32 of the same shape: [0, 1] in the training split, each channel by its own range
-            where the dtype does not tell it; beyond that where x is.
-        """
-        return (np.asarray(x, np.float32) * self.std + self.mean).astype(np.float32)
-
     def _collate(self, source: Source) -> Collate:
         return Collate(
             self.mean.reshape(-1),
             self.std.reshape(-1),
             source.num_classes is not None,
-            marks_known=self._train.transform.missing is not None,
+            marks_known=self.missing is not None,
         )
 
 
@@ -261,6 +219,7 @@ def build(
         num_eval=0 if splits.eval is None else len(splits.eval),
         mean=mean,
         std=std,
+        missing=settings.missing_number,
         class_names=splits.train.class_names,
         _train=augmented,
         _eval=None if splits.eval is None else dataclasses.replace(plain, source=splits.eval),

@@ -134,11 +134,7 @@ def _open(
 ) -> FolderSource:
     """Open one split; `may_lack` says whether its class folders may be empty."""
     flat, classes, left_out = _list_files(root)
-    if any(left_out.values()):
-        counts = _counted(sum(left_out.values(), collections.Counter()))
-        logging.warning(
-            "%s: left out in %s: %s; read are %s", name, root, counts, ", ".join(SUFFIXES)
-        )
+    _warn_of(left_out, f"{name}: left out in {root}")
     if not flat and not any(classes.values()):
         raise FileNotFoundError(
             f"{name}: no images in {root}; files must end in {', '.join(SUFFIXES)}"
@@ -170,6 +166,20 @@ def _open(
     if flat:
         return FolderSource(paths, None, None, shape, str(root), skipped)
     return FolderSource(paths, labels, tuple(classes), shape, str(root), skipped)
+
+
+def image_files(root: str | os.PathLike[str]) -> list[str]:
+    """List the images in a folder and below it as training finds them; say what is left out."""
+    flat, classes, left_out = _list_files(pathlib.Path(root))
+    _warn_of(left_out, f"left out in {root}")
+    return [*flat, *(path for paths in classes.values() for path in paths)]
+
+
+def _warn_of(left_out: dict[str, collections.Counter[str]], what: str) -> None:
+    """Count by suffix what is not read."""
+    counts = sum(left_out.values(), collections.Counter())
+    if counts:
+        logging.warning("%s: %s; read are %s", what, _counted(counts), ", ".join(SUFFIXES))
 
 
 def _counted(suffixes: collections.Counter[str]) -> str:

@@ -202,6 +202,7 @@ class MaskedPatches:
         inputs: Float[Array, "B *shape"],
         keys: Key[Array, "B"],
         step: Int[Array, ""],
+        is_known: Bool[Array, "B *shape"] | None = None,
     ) -> dict[str, Array]:
         """What pictures need: predictions in the inputs' own units.
 
@@ -213,16 +214,17 @@ class MaskedPatches:
             inputs: Normalised inputs.
             keys: One key an example.
             step: Training step.
+            is_known: False where inputs hold no number; None = all are there.
 
         Returns:
             All [B, *shape]: "seen" (what the model received, 0 where nothing), "prediction",
             "pasted" (prediction where hidden, input where visible), and bool "is_hidden" and
             "is_absent" (where the model received nothing).
         """
-        batch = {"inputs": inputs}
+        batch = {"inputs": inputs} if is_known is None else {"inputs": inputs, "is_known": is_known}
         patches, prediction, hidden = self._forward(params, batch, keys, step, train=False)
         if self.target == "norm_pix":
-            mean, scale = losses.patch_statistics(patches)
+            mean, scale = losses.patch_statistics(patches, self._known_patches(batch))
             prediction = prediction * scale + mean
         is_masked = hidden.is_masked[..., None]
         seen = self._corrupt(patches, hidden, keys)

@@ -10,10 +10,12 @@ def say(text: str, file: Any = None) -> None:
     """Print a line; where its reader is gone, such as `tee` after Ctrl-C, drop it and all later.
 
     Args:
-        text: the line.
+        text: the line; what the file's encoding lacks is written as codes.
         file: where to; None is standard output.
     """
     file = sys.stdout if file is None else file
+    encoding = getattr(file, "encoding", None) or "utf-8"
+    text = text.encode(encoding, "backslashreplace").decode(encoding)
     try:
         print(text, file=file, flush=True)
     except BrokenPipeError:

@@ -84,7 +84,7 @@ def test_a_finished_run_prints_its_result_again(smoke):
 
 def test_a_run_is_drawn_again_and_so_are_images_of_ones_own(smoke, tmp_path):
     folder, _ = smoke
-    image = tmp_path / "own.png"
+    image = tmp_path / "$1, own.png"  # taken whole, as it is there
     Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(image)
     drawn = _launch("visualize", f"--workdir={folder}", f"--images={image}")
     assert drawn.returncode == 0, drawn.stderr

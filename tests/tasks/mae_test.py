@@ -180,6 +180,8 @@ def test_reconstruction_pastes_predictions_over_hidden_patches_only(build, param
     np.testing.assert_array_equal(parts["is_absent"], is_hidden)
     assert is_hidden.mean() == 0.75
     assert not np.asarray(parts["seen"])[is_hidden].any()
+    for part in parts.values():  # NaN would end a run under JAX_DEBUG_NANS
+        assert np.isfinite(part).all()
     inputs = np.asarray(batch["inputs"])
     np.testing.assert_array_equal(np.asarray(parts["seen"])[~is_hidden], inputs[~is_hidden])
     np.testing.assert_array_equal(np.asarray(parts["pasted"])[~is_hidden], inputs[~is_hidden])

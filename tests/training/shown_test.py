@@ -11,6 +11,7 @@ from maskjax.training import draw, report, run, workdir
 
 DATA = types.SimpleNamespace(
     shape=(16, 1),
+    missing=None,
     num_eval=2,
     examples=lambda split, count: np.random.default_rng(0).normal(size=(2, 16, 1)).astype("f"),
     denormalise=lambda x: x,

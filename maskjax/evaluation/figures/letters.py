@@ -73,4 +73,5 @@ def one_line(text: str, most: int) -> str:
 def width_of(text: str, fontsize: int | float) -> float:
     """Return the inches that a line takes at this size in points."""
     properties = FontProperties(family=literal(text)["family"], size=fontsize)
-    return text_to_path.get_text_width_height_descent(literal(text)["s"], properties, False)[0] / 72
+    points = text_to_path.get_text_width_height_descent(literal(text)["s"], properties, False)[0]
+    return 1.05 * points / 72  # letters on whole pixels are wider

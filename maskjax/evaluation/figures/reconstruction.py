@@ -25,7 +25,7 @@ from maskjax.evaluation.figures.canvas import (
     show_image,
     wrapped_note,
 )
-from maskjax.evaluation.figures.letters import one_line, width_of
+from maskjax.evaluation.figures.letters import literal, one_line, width_of
 from maskjax.typing import Bool, Float
 
 TITLES = ("original", "seen by the model", "prediction", "prediction + visible part")
@@ -101,6 +101,8 @@ def reconstruction_panel(
     notes = [_DIMMED_NOTE] * dim_visible + ([note] if note else [])
     if not all(np.isfinite(column).all() for column in (columns[0], *columns[2:])):
         notes.append("Values that are not finite are magenta, in curves a gap.")
+    if any(literal(label)["s"] != label for label in labels or ()):
+        notes.append("Letters of names that no font at hand has are written as their codes.")
     hidden = np.asarray(hidden.any(axis=-1))
     if len(shape) == 2:
         return _draw_curves(columns, hidden, dim_visible, labels, titles, notes)
@@ -160,10 +162,9 @@ def _lay_out(
     `left`, `top` and `bottom` are inches around the cells for what a kind of panel adds there.
     """
     width, height = cell
-    if labels is not None:
-        labels = [one_line(label, _LABEL_LETTERS) for label in labels]
-        left += 0.1 + max(width_of(label, _LABEL_SIZE) for label in labels)
-    left += MARGIN
+    labels = [one_line(label, _LABEL_LETTERS) for label in labels or ()]
+    label_end = MARGIN + max((width_of(label, _LABEL_SIZE) for label in labels), default=0)
+    left += label_end + (_GAP if labels else 0)
     top += _TITLE
     full_width = left + len(titles) * width + (len(titles) - 1) * gap + MARGIN
     lines = wrapped_note(notes, full_width - 2 * MARGIN)
@@ -176,9 +177,10 @@ def _lay_out(
     for column, title in enumerate(titles):
         middle = corner(0, column)[0] + width / 2
         add_text(figure, middle, _TITLE - 0.07, title, ha="center", va="bottom")
-    for row, label in enumerate(labels or ()):
+    for row, label in enumerate(labels):
         middle = corner(row, 0)[1] + height / 2
-        add_text(figure, MARGIN, middle, label, va="center", fontsize=_LABEL_SIZE)
+        style = {"va": "center", "ha": "right", "fontsize": _LABEL_SIZE}
+        add_text(figure, label_end, middle, label, **style)
     add_note(figure, lines)
     return figure, corner
 

@@ -51,7 +51,7 @@ class Normaliser:
         """Read an image file of one's own as an evaluation example.
 
         Args:
-            path: of an image that training reads too.
+            path: JPEG, PNG, WebP, TIFF, BMP or GIF.
 
         Returns:
             float32, the shape of an example, normalised; NaN where it has no number.
@@ -65,9 +65,7 @@ class Normaliser:
             raise ValueError(f"{path}: images do not fit this data, of shape {self.shape}")
         if not os.path.isfile(path):
             raise FileNotFoundError(f"{path}: no such file; give the path of an image")
-        transform = Transform(
-            size=self.shape[:2], channels=self.shape[-1], missing=self.missing
-        )
+        transform = Transform(size=self.shape[:2], channels=self.shape[-1], missing=self.missing)
         x = to_unit(transform(EncodedImage(str(path), str(path))))
         return (x - self.mean) / self.std
 

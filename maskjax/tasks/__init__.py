@@ -1,7 +1,7 @@
 """Tasks: the only place where a config becomes arguments.
 
 A task has `init(key)`, `loss(params, batch, keys, step)`, `decay_mask(params)`,
-`features(params, inputs)`, `reconstruct(params, inputs, keys, step)` and `flops_per_example`.
+`features(params, inputs)`, `reconstruct(params, batch, keys, step)` and `flops_per_example`.
 """
 
 import difflib

@@ -197,12 +197,7 @@ class MaskedPatches:
         return jnp.concatenate(list(parts.values()), 1) if self.pool == "both" else parts[self.pool]
 
     def reconstruct(
-        self,
-        params: Params,
-        inputs: Float[Array, "B *shape"],
-        keys: Key[Array, "B"],
-        step: Int[Array, ""],
-        is_known: Bool[Array, "B *shape"] | None = None,
+        self, params: Params, batch: Batch, keys: Key[Array, "B"], step: Int[Array, ""]
     ) -> dict[str, Array]:
         """What pictures need: predictions in the inputs' own units.
 
@@ -211,17 +206,15 @@ class MaskedPatches:
 
         Args:
             params: The parameters.
-            inputs: Normalised inputs.
+            batch: As for `loss`.
             keys: One key an example.
             step: Training step.
-            is_known: False where inputs hold no number; None = all are there.
 
         Returns:
             All [B, *shape]: "seen" (what the model received, 0 where nothing), "prediction",
             "pasted" (prediction where hidden, input where visible), and bool "is_hidden" and
             "is_absent" (where the model received nothing).
         """
-        batch = {"inputs": inputs} if is_known is None else {"inputs": inputs, "is_known": is_known}
         patches, prediction, hidden = self._forward(params, batch, keys, step, train=False)
         if self.target == "norm_pix":
             mean, scale = losses.patch_statistics(patches, self._known_patches(batch))
@@ -232,10 +225,8 @@ class MaskedPatches:
         is_hidden = jnp.broadcast_to(is_masked, patches.shape)
         # A flag and no NaN, which would end a program that JAX_DEBUG_NANS watches.
         is_absent = is_hidden & (self.fill in ("drop", "token"))
-        parts = {
-            "seen": jnp.where(is_absent, 0, seen), "prediction": prediction, "pasted": pasted,
-            "is_hidden": is_hidden, "is_absent": is_absent,
-        }  # fmt: skip
+        parts = {"seen": jnp.where(is_absent, 0, seen), "prediction": prediction, "pasted": pasted}
+        parts |= {"is_hidden": is_hidden, "is_absent": is_absent}
         return {name: unpatchify(part, self.shape, self.patch_size) for name, part in parts.items()}
 
 

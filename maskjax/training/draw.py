@@ -89,10 +89,11 @@ def reconstructions(
     count = len(inputs)
     padded = np.zeros((batch_size or count, *inputs.shape[1:]), np.float32)
     padded[:count] = inputs
-    is_known = ~np.isnan(padded) if data.missing is not None else None
-    padded = np.nan_to_num(padded)
+    batch = {"inputs": np.nan_to_num(padded)}
+    if data.missing is not None:
+        batch["is_known"] = ~np.isnan(padded)
     keys = eval_keys(config.seed, first + jnp.arange(len(padded)))
-    parts = reconstruct(params, padded, keys, jnp.int32(config.total_steps), is_known)
+    parts = reconstruct(params, batch, keys, jnp.int32(config.total_steps))
     parts = {name: np.asarray(part)[:count] for name, part in parts.items()}
     note = None
     if config.loss.target == "norm_pix":

@@ -175,7 +175,7 @@ def test_pooled_features_are_class_token_and_mean(build, params_of):
 def test_reconstruction_pastes_predictions_over_hidden_patches_only(build, params_of, target):
     task = build(**{"loss.target": target})
     params, batch = params_of(task), batch_of(task)
-    parts = jax.jit(task.reconstruct)(params, batch["inputs"], keys_of(), jnp.int32(0))
+    parts = jax.jit(task.reconstruct)(params, batch, keys_of(), jnp.int32(0))
     is_hidden = np.asarray(parts["is_hidden"])
     np.testing.assert_array_equal(parts["is_absent"], is_hidden)
     assert is_hidden.mean() == 0.75
@@ -198,7 +198,7 @@ def test_norm_pix_predictions_get_back_the_true_patch_s_mean_and_scale(build, pa
     raw = np.asarray(jax.jit(task.model.apply)({"params": params}, jnp.float32(patches), hidden))
     scale = np.sqrt(patches.var(-1, ddof=1, keepdims=True) + 1e-6)
     expected = raw * scale + patches.mean(-1, keepdims=True)
-    parts = jax.jit(task.reconstruct)(params, batch["inputs"], keys_of(), jnp.int32(0))
+    parts = jax.jit(task.reconstruct)(params, batch, keys_of(), jnp.int32(0))
     drawn = patchify(parts["prediction"], task.patch_size)
     np.testing.assert_allclose(drawn, expected, rtol=1e-4, atol=1e-5)
 
@@ -217,7 +217,7 @@ def test_simmim_can_see_noise_or_zeros_in_place_of_tokens(build, params_of, fill
     task = build(config_name="simmim", **{"mask.fill": fill})
     params, batch = params_of(task), batch_of(task)
     assert "mask_token" not in params["encoder"]
-    parts = jax.jit(task.reconstruct)(params, batch["inputs"], keys_of(), jnp.int32(0))
+    parts = jax.jit(task.reconstruct)(params, batch, keys_of(), jnp.int32(0))
     changed = np.asarray(parts["seen"]) != np.asarray(batch["inputs"])
     np.testing.assert_allclose(changed.mean(), 10 / 16)  # 16 - int(16 * 0.4)
     np.testing.assert_array_equal(parts["is_hidden"], changed)

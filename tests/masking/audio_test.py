@@ -81,10 +81,13 @@ def test_spans_are_the_union_of_distinct_starts(name, span_length):
             extra, noise, _ = _uniforms(jax.random.key(seed), (), (LENGTH,), (LENGTH,))
             num_spans = int(count / span_length + extra)
         num_spans = min(num_spans, real)
-        places = range(max(real - span_length + 1, num_spans, 0))
+        num_whole = real - span_length + 1
+        places = range(num_whole if num_whole > max(num_spans, 1) else real)
         hidden = set()
         for start in _highest(noise, places, num_spans):
             hidden |= {start + i for i in range(span_length) if start + i < real}
+        if name == "wav2vec_spans" and len(hidden) == real:
+            hidden -= {real - 1}
         assert set(np.flatnonzero(scores[seed] >= 1)) == hidden, (count, real)
 
 
@@ -137,10 +140,30 @@ def test_each_row_draws_its_own_number_of_spans_and_is_not_trimmed_to_the_batch(
     assert {8, 12} <= set(num_covered.tolist())
 
 
-def test_a_row_shorter_than_a_span_is_one_span():
-    scores = _scores("spans_longer_than_rows", (LENGTH,), range(3), [5, 1, 0], [5, 1, 0])
-    expected = np.arange(LENGTH)[None] < np.array([[5], [1], [0]])
-    np.testing.assert_array_equal(scores >= 1, expected)
+@pytest.mark.parametrize("hide_all", [False, True])
+def test_short_rows_follow_the_papers_law_and_keep_a_frame_unless_told_otherwise(hide_all):
+    # 9 frames at p = .65 and l = 10, a budget of 5: half of the rows have a span, which starts at
+    # any of the 9 frames; the whole row is hidden where that is the first.
+    real, rows = 9, 4000
+    rule = masking.make_rule("wav2vec_spans", span_length=10, hide_all=hide_all)
+    is_candidate = jnp.tile(jnp.arange(12) < real, (rows, 1))
+    is_chosen = _chosen(rule, 6, rows, (12,), 5, is_candidate=is_candidate)
+    assert not is_chosen[:, real:].any()
+    num_hidden = np.bincount(is_chosen.sum(axis=1), minlength=real + 1) / rows
+    expected = np.array([0.5, *[0.5 / 9] * 9])
+    if not hide_all:
+        expected[8:] = 2 * expected[8], 0
+    _within(num_hidden, expected, rows)
+    frames = 0.5 * np.arange(1, 10) / 9
+    frames[8] -= 0 if hide_all else 0.5 / 9
+    _within(is_chosen.mean(axis=0)[:real], frames, rows)
+
+
+@pytest.mark.parametrize(("budget", "real"), [(1, 1), (2, 2), (4, 4), (12, 12)])
+def test_no_row_loses_its_last_frame_however_large_the_budget(budget, real):
+    for name in ("wav2vec_spans", "spans_longer_than_rows"):
+        scores = _scores(name, (LENGTH,), range(64), [budget] * 64, [real] * 64)
+        assert ((scores >= 1).sum(axis=1) < real).all()
 
 
 @pytest.mark.parametrize("name", ["wav2vec_spans", "runs", "runs_apart"])

@@ -19,6 +19,7 @@ def wav2vec_spans(
     *,
     span_length: int = 10,
     min_spans: int = 0,
+    hide_all: bool = False,
     is_candidate: Bool[Array, "L"] | None = None,
 ) -> Float[Array, "L"]:
     """Hides spans of frames whose starts are drawn without replacement; they may overlap.
@@ -28,10 +29,11 @@ def wav2vec_spans(
     leave unspent: a share of about 1 - (1 - p / l)^l is covered, .49 at the paper's p = .65 and
     l = 10. HuBERT (Hsu et al. 2021, section IV-C) is this rule at p = .8: .57 is covered.
 
-    Spans are whole: a start is any of the first T - l + 1 real frames, so that first and last
-    frames are covered equally often. Where n exceeds that, the first n frames are starts and spans
-    end with the row. The paper lets any frame start a span; fairseq leaves out the last possible
-    start, draws U once for all rows without padding, and trims rows to the least that one covers.
+    Spans are whole where the row is longer than a span and has room for more whole spans than n: a
+    start is any of the first T - l + 1 real frames, so that first and last frames are covered
+    equally often. In shorter rows any frame starts a span, which ends with the row, as the paper
+    has it everywhere. fairseq leaves out the last possible start, draws U once for all rows without
+    padding, and trims rows to the least that one covers.
 
     Args:
         key: drives U, the starts and the order within the covered frames and outside them.
@@ -40,6 +42,8 @@ def wav2vec_spans(
             published; `draw` and `draw_counts` fill up to the budget, at random.
         span_length: l, in frames, at least 1.
         min_spans: smallest number of spans of a row, 0 in the paper, 2 in fairseq's training.
+        hide_all: whether spans may cover a whole row, as in the paper; otherwise the last frame of
+            such a row stays visible.
         is_candidate: False for padding; the real frames are consecutive. A budget above the number
             of candidates counts as that number, so that one for a batch suits its short rows.
 
@@ -64,6 +68,9 @@ def wav2vec_spans(
     num_spans = jnp.floor(mean + jax.random.uniform(count_key)).astype(jnp.int32)
     is_frame = real_along(is_candidate, grid, 0)
     covered = _cover(start_key, is_frame, jnp.maximum(num_spans, min_spans), span_length)
+    if not hide_all:
+        is_last = is_frame & (jnp.cumsum(is_frame) == is_frame.sum())
+        covered &= ~(is_last & (covered == is_frame).all())
     return scores_of_chosen(noise_key, spread(covered, grid, 0), is_candidate)
 
 
@@ -81,8 +88,8 @@ def runs(
 
     Liu et al. 2020 (Mockingjay, section 2), whose budget is 15% of the frames in runs of C = 7:
     round(budget / C) starts without replacement. As in the authors' code runs may overlap unless
-    told otherwise; unlike there, the last frame can be hidden. What hidden frames become is
-    `fill_frames`.
+    told otherwise; unlike there, the last frame can be hidden. Runs are whole where the row has
+    room, as the spans of `wav2vec_spans` are. What hidden frames become is `fill_frames`.
 
     Args:
         key: drives the starts and the order within the runs and outside them.
@@ -128,10 +135,11 @@ def _num_frames(
 def _cover(
     key: Key[Array, ""], is_frame: Bool[Array, "T"], num_spans: Int[Array, ""], span_length: int
 ) -> Bool[Array, "T"]:
-    """The union of spans with distinct starts."""
+    """The union of spans with distinct starts: those of whole spans, or any in short rows."""
     num_real = is_frame.sum(dtype=jnp.int32)
     num_spans = jnp.minimum(num_spans, num_real)
-    num_starts = jnp.maximum(num_real - span_length + 1, num_spans)
+    num_starts = num_real - span_length + 1
+    num_starts = jnp.where(num_starts > jnp.maximum(num_spans, 1), num_starts, num_real)
     can_start = is_frame & (jnp.cumsum(is_frame) <= num_starts)
     noise = jnp.where(can_start, jax.random.uniform(key, is_frame.shape), -jnp.inf)
     return _extend(cut_counts(noise, num_spans), span_length) & is_frame

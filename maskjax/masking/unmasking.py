@@ -23,7 +23,9 @@ def unmasking_schedule(name: str, num_hidden: int, num_steps: int) -> np.ndarray
 
     "cosine" and "linear" are those of Chang et al. 2022 (MaskGIT, section 3.3 and the released
     code): after step i of T, floor(N cos(pi i / 2T)) or floor(N (1 - i / T)) positions are hidden,
-    and while more than one is left, at least one is revealed and one stays. "even" is the one of
+    and while more than one is left, at least one is revealed and one stays. These are the floors
+    of exact numbers; the released code takes those of float32, which can be one less where the
+    number is whole, as N cos(pi / 3) = N / 2 is where 3 divides T. "even" is the one of
     Nie et al. 2025 (LLaDA, released code): N // T a step, and one more in the first N % T. Rows
     with prompts of different lengths have counts of their own: `unmasking_counts`.
 
@@ -67,8 +69,8 @@ def unmasking_counts(
 ) -> Int[Array, "num_steps B"]:
     """How many positions each step reveals in each row, for prompts of different lengths.
 
-    `unmasking_schedule` of each row's own count, as Chang et al. 2022 (MaskGIT, released code) and
-    Nie et al. 2025 (LLaDA, released code) have it; may be traced, and is exact.
+    `unmasking_schedule` of each row's own count: that of Chang et al. 2022 (MaskGIT) or of Nie et
+    al. 2025 (LLaDA); may be traced, and is exact.
 
     Args:
         name: one of UNMASKING_SCHEDULES.

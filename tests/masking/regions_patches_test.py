@@ -109,7 +109,7 @@ def test_candidates_outside_the_region_and_the_region_of_others():
     [
         (lambda x: regions.patch_coverage(x, 4), "4 x 4 pixels do not divide the 6 x 20"),
         (lambda x: regions.patch_coverage(x, (2, 3)), "2 x 3 pixels do not divide the 6 x 20"),
-        (lambda x: regions.patch_coverage(x, 0), "0 x 0 pixels do not divide"),
+        (lambda x: regions.patch_coverage(x, 0), "patch_size 0 for grid"),
         (lambda x: regions.covered_patches(x, 2, min_share=0), "min_share 0 must be above 0"),
         (lambda x: regions.covered_patches(x, 2, min_share=1.1), "min_share 1.1 must be above 0"),
         (lambda x: _rule((5,), jnp.zeros(4)), r"coverage of shape \(4,\) for 5 positions"),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from maskjax.masking.regions.checks import check_regions
+from maskjax.masking.regions.checks import as_regions, check_number
 from maskjax.masking.regions.metrics import Overlap, count_pixels, overlap, ratio
 from maskjax.masking.regions.morphology import border, dilate
 from maskjax.typing import Array, Bool, Float, Int
@@ -57,7 +57,7 @@ def boundary_overlap(
         >>> boundary_overlap(a, a, distance=1).union.item()
         16
     """
-    check_regions(predicted=predicted, target=target)
+    predicted, target = as_regions(predicted=predicted, target=target)
     _check_distance(distance)
     return overlap(border(predicted, distance), border(target, distance))
 
@@ -145,7 +145,7 @@ def boundary_matches(
         >>> boundary_matches(a, jnp.roll(a, 1, axis=1), distance=1).f_score().item()
         1.0
     """
-    check_regions(predicted=predicted, target=target)
+    predicted, target = as_regions(predicted=predicted, target=target)
     _check_distance(distance)
     first, second = border(predicted), border(target)
     return BoundaryMatches(
@@ -188,5 +188,6 @@ def boundary_f(
 
 
 def _check_distance(distance: int | float) -> None:
+    check_number("distance", distance)
     if distance < 1:
         raise ValueError(f"distance {distance} must be at least 1 pixel")

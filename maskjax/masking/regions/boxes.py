@@ -2,7 +2,8 @@
 
 import jax.numpy as jnp
 
-from maskjax.masking.regions.checks import check_last, check_regions, check_size
+from maskjax.masking.checks import as_array, check_whole
+from maskjax.masking.regions.checks import as_coordinates, as_regions, check_size
 from maskjax.typing import Array, Bool, Int, Num
 
 FORMS = ("xyxy", "xywh")
@@ -32,7 +33,7 @@ def from_boxes(
         [[[1, 1, 0, 0], [0, 0, 0, 0]], [[0, 1, 1, 1], [0, 1, 1, 1]]]
     """
     check_size(size)
-    check_last("boxes", boxes, 4)
+    boxes = as_coordinates("boxes", boxes, 4)
     _check_form(form)
     boxes = xyxy_from_xywh(boxes) if form == "xywh" else boxes
     x, y = (
@@ -63,7 +64,7 @@ def to_boxes(is_inside: Bool[Array, "*b H W"], *, form: str = "xyxy") -> Int[Arr
         >>> to_boxes(is_inside).tolist(), to_boxes(is_inside, form="xywh").tolist()
         ([1, 1, 3, 3], [1, 1, 2, 2])
     """
-    check_regions(is_inside=is_inside)
+    (is_inside,) = as_regions(is_inside=is_inside)
     _check_form(form)
     height, width = is_inside.shape[-2:]
     columns, rows = is_inside.any(axis=-2), is_inside.any(axis=-1)
@@ -92,7 +93,7 @@ def xyxy_from_xywh(boxes: Num[Array, "*b 4"]) -> Num[Array, "*b 4"]:
         >>> xyxy_from_xywh(jnp.array([1, 2, 3, 4])).tolist()
         [1, 2, 4, 6]
     """
-    check_last("boxes", boxes, 4)
+    boxes = as_coordinates("boxes", boxes, 4)
     return jnp.concatenate([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], axis=-1)
 
 
@@ -112,7 +113,7 @@ def xywh_from_xyxy(boxes: Num[Array, "*b 4"]) -> Num[Array, "*b 4"]:
         >>> xywh_from_xyxy(jnp.array([1, 2, 4, 6])).tolist()
         [1, 2, 3, 4]
     """
-    check_last("boxes", boxes, 4)
+    boxes = as_coordinates("boxes", boxes, 4)
     return jnp.concatenate([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], axis=-1)
 
 
@@ -132,7 +133,7 @@ def to_labels(is_inside: Bool[Array, "*b N H W"]) -> Int[Array, "*b H W"]:
         >>> to_labels(jnp.array([[[1, 1, 0, 0]], [[0, 1, 1, 0]]], bool)).tolist()
         [[1, 2, 2, 0]]
     """
-    check_regions(is_inside=is_inside)
+    (is_inside,) = as_regions(is_inside=is_inside)
     if is_inside.ndim < 3:
         raise ValueError(f"is_inside of shape {is_inside.shape}: give instances [*b, N, H, W]")
     number = jnp.arange(1, is_inside.shape[-3] + 1, dtype=jnp.int32)
@@ -157,8 +158,8 @@ def from_labels(labels: Num[Array, "*b H W"], num_labels: int) -> Bool[Array, "*
         >>> from_labels(jnp.array([[1, 2, 2, 0]]), 2).astype(int).tolist()
         [[[1, 0, 0, 0]], [[0, 1, 1, 0]]]
     """
-    if num_labels < 1:
-        raise ValueError(f"num_labels {num_labels} must be at least 1")
+    check_whole("num_labels", num_labels)
+    labels = as_array("labels", labels)
     if labels.ndim < 2:
         raise ValueError(f"labels of shape {labels.shape}: give [*b, H, W]")
     number = jnp.arange(1, num_labels + 1).reshape(*(1,) * (labels.ndim - 2), -1, 1, 1)

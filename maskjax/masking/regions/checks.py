@@ -1,6 +1,7 @@
 """What the functions on regions share: checks of shapes and types, and batches by vmap."""
 
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -8,13 +9,32 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from maskjax.masking.checks import as_array, is_number
 from maskjax.typing import Array
 
 
-def check_size(size: tuple[int, ...]) -> None:
-    """Refuses a (height, width) without pixels."""
-    if len(size) != 2 or min(size) < 1:
-        raise ValueError(f"size {tuple(size)}: give (height, width), each at least 1 pixel")
+def check_size(size: Any) -> None:
+    """Refuses what is no (height, width), or one without pixels."""
+    try:
+        sides = [operator.index(side) for side in size]
+    except TypeError:  # one number, or sides that are traced or no whole numbers
+        sides = []
+    if len(sides) != 2 or min(sides) < 1:
+        size = tuple(size) if isinstance(size, list) else size
+        raise ValueError(f"size {size}: give (height, width), each at least 1 pixel")
+
+
+def check_number(name: str, value: Any) -> None:
+    """Refuses what is no number that is known before jit."""
+    if not is_number(value):
+        raise ValueError(f"{name} is traced or no number: give one that is known before jit")
+
+
+def as_regions(**regions: Any) -> tuple[Array, ...]:
+    """Regions as arrays; refuses those that are not Bool [*b, H, W], or not all of one shape."""
+    arrays = {name: as_array(name, region) for name, region in regions.items()}
+    check_regions(**arrays)
+    return tuple(arrays.values())
 
 
 def check_regions(**regions: Array | np.ndarray) -> None:
@@ -30,20 +50,26 @@ def check_regions(**regions: Array | np.ndarray) -> None:
         raise ValueError(f"regions of different shapes: {shapes}")
 
 
-def check_image(image: Array, is_inside: Array) -> None:
-    """Refuses an image [*b, H, W, C] that does not lie under its region [*b, H, W]."""
-    check_regions(is_inside=is_inside)
+def as_image(image: Any, is_inside: Any) -> tuple[Array, Array]:
+    """Both as arrays; refuses an image [*b, H, W, C] that is not that of its region [*b, H, W]."""
+    image, (is_inside,) = as_array("image", image), as_regions(is_inside=is_inside)
     if image.shape[:-1] != is_inside.shape:
         raise ValueError(
             f"image of shape {image.shape} for a region of shape {is_inside.shape}: "
             f"the image needs these axes and one of channels after them"
         )
+    return image, is_inside
 
 
-def check_last(name: str, numbers: Array, count: int) -> None:
-    """Refuses an array whose last axis does not hold `count` numbers."""
+def as_coordinates(name: str, numbers: Any, count: int = 2) -> Array:
+    """`count` numbers along the last axis, in 32 bits at least: sums of fewer leave their range."""
+    numbers = as_array(name, numbers)
     if numbers.ndim < 1 or numbers.shape[-1] != count:
         raise ValueError(f"{name} of shape {numbers.shape}: the last axis must hold {count}")
+    if numbers.dtype.itemsize < 4:
+        is_whole = jnp.issubdtype(numbers.dtype, jnp.integer)
+        numbers = numbers.astype(jnp.int32 if is_whole else jnp.float32)
+    return numbers
 
 
 def over_leading(function: Callable, *arguments: tuple[Array, int]) -> Any:

@@ -51,16 +51,21 @@ def from_coco(rle: Mapping[str, Any]) -> Bool[np.ndarray, "H W"]:
         True = inside.
 
     Raises:
-        ValueError: a key is missing, a size below 1, counts that are negative or do not sum to
-            H * W, or a bad string.
+        ValueError: no such mapping, a key that is missing, a size below 1, counts that are negative
+            or do not sum to H * W, or a bad string.
 
     Examples:
         >>> from_coco({"size": [3, 2], "counts": [1, 1, 1, 2, 1]}).astype(int).tolist()
         [[0, 1], [1, 1], [0, 0]]
     """
+    if not isinstance(rle, Mapping):
+        raise ValueError(
+            f"run lengths are a {type(rle).__name__}: give COCO's dict of 'size' and 'counts'; its "
+            "lists of coordinates are for `polygon`"
+        )
     if not {"size", "counts"} <= set(rle):
         raise ValueError(f"run lengths with keys {sorted(rle)}: COCO's are 'size' and 'counts'")
-    check_size(tuple(rle["size"]))
+    check_size(rle["size"])
     height, width = rle["size"]
     counts = rle["counts"]
     counts = decompress_counts(counts) if isinstance(counts, str | bytes) else list(counts)

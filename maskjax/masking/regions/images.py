@@ -2,10 +2,11 @@
 
 import jax.numpy as jnp
 
+from maskjax.masking.checks import as_array
 from maskjax.masking.regions.checks import (
-    check_image,
-    check_last,
-    check_regions,
+    as_coordinates,
+    as_image,
+    as_regions,
     check_size,
     over_leading,
     per_pixel,
@@ -36,6 +37,7 @@ def keep(
         >>> keep(image, jnp.array([[False, True, True]])).tolist()
         [[[0], [11], [12]]]
     """
+    image, is_inside = as_image(image, is_inside)
     return fill(image, ~is_inside, background)
 
 
@@ -62,7 +64,7 @@ def fill(
         >>> fill(image, jnp.array([[False, True, True]]), 5).tolist()
         [[[10], [5], [5]]]
     """
-    check_image(image, is_inside)
+    image, is_inside = as_image(image, is_inside)
     return jnp.where(is_inside[..., None], _per_channel(value, image).astype(image.dtype), image)
 
 
@@ -92,7 +94,7 @@ def blend(
         >>> blend(image, jnp.array([[False, True]]), jnp.array([0, 100]), alpha=0.25).tolist()
         [[[10, 20], [22, 55]]]
     """
-    check_image(image, is_inside)
+    image, is_inside = as_image(image, is_inside)
     if isinstance(alpha, int | float) and not 0 <= alpha <= 1:
         raise ValueError(f"alpha {alpha} must be from 0 to 1")
     color = _per_channel(color, image).astype(jnp.float32)
@@ -123,7 +125,7 @@ def weights(
         >>> weights(jnp.array([[False, True]]), inside=4.0, outside=0.5).tolist()
         [[0.5, 4.0]]
     """
-    check_regions(is_inside=is_inside)
+    (is_inside,) = as_regions(is_inside=is_inside)
     inside, outside = (per_pixel(jnp.asarray(w, jnp.float32)) for w in (inside, outside))
     return jnp.where(is_inside, inside, outside)
 
@@ -155,7 +157,8 @@ def crop(
         [[1.0, 2.0], [4.0, 5.0]]
     """
     check_size(size)
-    check_last("boxes", boxes, 4)
+    image = as_array("image", image)
+    boxes = as_coordinates("boxes", boxes, 4).astype(jnp.float32)
 
     def crop_one(pixels, box):
         for axis in (0, 1):
@@ -193,8 +196,8 @@ def crop_region(
         [[1, 1, 0, 0], [1, 1, 1, 1]]
     """
     check_size(size)
-    check_last("boxes", boxes, 4)
-    check_regions(is_inside=is_inside)
+    boxes = as_coordinates("boxes", boxes, 4).astype(jnp.float32)
+    (is_inside,) = as_regions(is_inside=is_inside)
 
     def crop_one(region, box):
         for axis in (0, 1):
@@ -222,7 +225,7 @@ def _take(pixels: Array, ids: Array, axis: int) -> Array:
 
 def _per_channel(value: int | float | Array, image: Array) -> Array:
     """One number, or one per channel, with as many axes as the image."""
-    value = jnp.asarray(value)
+    value = as_array("value", value)
     if value.shape not in ((), image.shape[-1:]):
         raise ValueError(
             f"a value of shape {value.shape} for {image.shape[-1]} channels: give one number, or "

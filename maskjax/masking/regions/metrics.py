@@ -5,11 +5,13 @@ divide then: a mean of ratios weighs small regions like large ones. All ratios o
 are `empty`: 1 by default, for they agree; 0 where both are padding.
 """
 
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 
-from maskjax.masking.regions.checks import check_last, check_regions
+from maskjax.masking.regions.checks import as_coordinates, as_regions
 from maskjax.typing import Array, Bool, Float, Int, Num
 
 
@@ -17,7 +19,7 @@ class Overlap(NamedTuple):
     """Counts of pixels; a tree of arrays, so `psum` and `jax.tree.map` sum it.
 
     Attributes:
-        intersection: pixels in both regions, int32 (sums above 2^31 need another type).
+        intersection: pixels in both regions, int32 (sums from 2^31 on need another type).
         union: pixels in at least one of them.
     """
 
@@ -30,7 +32,8 @@ class Overlap(NamedTuple):
 
     def dice(self, empty: float = 1.0) -> Array:
         """Twice the intersection over the sum of both sizes (Dice, F1), float32."""
-        return ratio(2 * self.intersection, self.intersection + self.union, empty)
+        intersection, union = _float(self.intersection), _float(self.union)
+        return ratio(2 * intersection, intersection + union, empty)
 
 
 def overlap(predicted: Bool[Array, "*b H W"], target: Bool[Array, "*b H W"]) -> Overlap:
@@ -51,7 +54,7 @@ def overlap(predicted: Bool[Array, "*b H W"], target: Bool[Array, "*b H W"]) -> 
         >>> counts.intersection.item(), counts.union.item(), counts.dice().item()
         (1, 3, 0.5)
     """
-    check_regions(predicted=predicted, target=target)
+    predicted, target = as_regions(predicted=predicted, target=target)
     return Overlap(count_pixels(predicted & target), count_pixels(predicted | target))
 
 
@@ -125,15 +128,16 @@ def pairwise_iou(
         >>> pairwise_iou(regions, regions).tolist()
         [[1.0, 0.5], [0.5, 1.0]]
     """
-    check_regions(predicted=predicted)
-    check_regions(target=target)
+    (predicted,), (target,) = as_regions(predicted=predicted), as_regions(target=target)
     shapes = [(x.shape[:-3], x.shape[-2:]) for x in (predicted, target)]
     if min(predicted.ndim, target.ndim) < 3 or shapes[0] != shapes[1]:
         raise ValueError(
             f"predicted of shape {predicted.shape} and target of shape {target.shape}: give "
             f"[*b, predicted, H, W] and [*b, target, H, W]"
         )
-    flat = [x.reshape(*x.shape[:-2], -1).astype(jnp.float32) for x in (predicted, target)]
+    num_pixels = math.prod(predicted.shape[-2:])
+    flat = [x.reshape(*x.shape[:-2], num_pixels) for x in (predicted, target)]
+    flat = [x.astype(jnp.float32) for x in flat]
     intersection = jnp.einsum("...nl,...ml->...nm", *flat)  # 0 and 1: exact in any precision
     sizes = flat[0].sum(axis=-1)[..., :, None] + flat[1].sum(axis=-1)[..., None, :]
     return ratio(intersection, sizes - intersection, empty)
@@ -163,8 +167,8 @@ def pairwise_box_iou(
         >>> pairwise_box_iou(boxes[:1], boxes).tolist()
         [[1.0, 0.5, 0.0]]
     """
-    check_last("predicted", predicted, 4)
-    check_last("target", target, 4)
+    predicted = as_coordinates("predicted", predicted, 4)
+    target = as_coordinates("target", target, 4)
     if min(predicted.ndim, target.ndim) < 2 or predicted.shape[:-2] != target.shape[:-2]:
         raise ValueError(
             f"predicted of shape {predicted.shape} and target of shape {target.shape}: give "
@@ -190,8 +194,13 @@ def _area(corner: Float[Array, "*b 2"], opposite: Float[Array, "*b 2"]) -> Float
     return sides[..., 0] * sides[..., 1]
 
 
-def ratio(numerator: Array, denominator: Array, empty: float) -> Array:
+def ratio(numerator: Any, denominator: Any, empty: float) -> Array:
     """The quotient in float32, `empty` where there is nothing."""
-    numerator, denominator = numerator.astype(jnp.float32), denominator.astype(jnp.float32)
+    numerator, denominator = _float(numerator), _float(denominator)
     is_empty = denominator == 0
     return jnp.where(is_empty, empty, numerator / jnp.where(is_empty, 1, denominator))
+
+
+def _float(count: Any) -> Array:
+    """A count in float32, before anything is added to it: int32 would overflow."""
+    return count.astype(jnp.float32) if isinstance(count, Array) else jnp.asarray(np.float32(count))

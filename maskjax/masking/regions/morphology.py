@@ -5,7 +5,8 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from maskjax.masking.regions.checks import check_regions
+from maskjax.masking.checks import check_whole
+from maskjax.masking.regions.checks import as_regions, check_number
 from maskjax.typing import Array, Bool
 
 ELEMENTS = ("square", "cross", "disk")
@@ -45,13 +46,13 @@ def dilate(
         >>> dilate(jnp.array([[0, 0, 0], [0, 0, 0], [1, 0, 0]], bool)).astype(int).tolist()
         [[0, 0, 0], [1, 1, 0], [1, 1, 0]]
     """
-    check_regions(is_inside=is_inside)
+    (is_inside,) = as_regions(is_inside=is_inside)
     if element not in ELEMENTS:
         raise ValueError(f"unknown element {element!r}; choose from {ELEMENTS}")
+    check_number("radius", radius)
     if radius < 0 or (element != "disk" and radius != int(radius)):
         raise ValueError(f"radius {radius} of a {element}: give a whole number, at least 0")
-    if iterations < 0:
-        raise ValueError(f"iterations {iterations} must be at least 0")
+    check_whole("iterations", iterations, least=0)
     grow = functools.partial(_GROW[element], radius=radius, outside=outside)
     return jax.lax.fori_loop(0, iterations, lambda _, region: grow(region), is_inside)
 
@@ -86,7 +87,7 @@ def erode(
         >>> erode(jnp.array([[1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 0]], bool)).astype(int).tolist()
         [[0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
     """
-    check_regions(is_inside=is_inside)
+    (is_inside,) = as_regions(is_inside=is_inside)
     return ~dilate(~is_inside, radius, element=element, iterations=iterations, outside=not outside)
 
 
@@ -175,6 +176,7 @@ def border(
     """
     if side not in SIDES:
         raise ValueError(f"unknown side {side!r}; choose from {SIDES}")
+    (is_inside,) = as_regions(is_inside=is_inside)
     grown = shrunk = is_inside
     if side != "inner":
         grown = dilate(is_inside, width, element=element)

@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from maskjax.masking.checks import per_axis
 from maskjax.masking.core import grid_length
-from maskjax.masking.regions.checks import check_regions
+from maskjax.masking.regions.checks import as_regions, check_number
 from maskjax.masking.registry import register
 from maskjax.typing import Array, Bool, Float, Int, Key
 
@@ -31,16 +32,17 @@ def patch_coverage(
         >>> patch_coverage(is_inside, 2).tolist()
         [1.0, 0.25]
     """
-    check_regions(is_inside=is_inside)
+    (is_inside,) = as_regions(is_inside=is_inside)
     *leading, height, width = is_inside.shape
-    rows, columns = (patch_size,) * 2 if isinstance(patch_size, int) else patch_size
-    if min(rows, columns) < 1 or height % rows or width % columns:
+    rows, columns = per_axis("patch_size", patch_size, (height, width))
+    if height % rows or width % columns:
         raise ValueError(
             f"patches of {rows} x {columns} pixels do not divide the {height} x {width} of a "
             f"region; choose divisors, or crop first"
         )
     patches = is_inside.reshape(*leading, height // rows, rows, width // columns, columns)
-    counts = jnp.sum(patches, axis=(-3, -1), dtype=jnp.int32).reshape(*leading, -1)
+    counts = jnp.sum(patches, axis=(-3, -1), dtype=jnp.int32)
+    counts = counts.reshape(*leading, height // rows * (width // columns))
     # A table, for not every device divides with correct rounding.
     area = rows * columns
     return jnp.asarray(np.arange(area + 1) / area, jnp.float32)[counts]
@@ -120,5 +122,6 @@ def region(
 
 
 def _check_share(min_share: int | float) -> None:
+    check_number("min_share", min_share)
     if not 0 < min_share <= 1:
         raise ValueError(f"min_share {min_share} must be above 0 and at most 1, for example 0.5")

@@ -3,13 +3,15 @@
 `coco` has the column-major run lengths of COCO's files.
 """
 
+import math
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from maskjax.masking.regions.checks import check_regions, check_size, over_leading
+from maskjax.masking.checks import as_array, check_whole
+from maskjax.masking.regions.checks import as_regions, check_size, over_leading
 from maskjax.typing import Array, Bool, Int, Num
 
 
@@ -47,9 +49,8 @@ def to_runs(is_inside: Bool[Array, "*b H W"], max_runs: int) -> Runs:
         >>> runs.counts.tolist(), runs.num_runs.item(), runs.is_truncated.item()
         ([2, 3, 1, 0, 0], 3, False)
     """
-    check_regions(is_inside=is_inside)
-    if max_runs < 1:
-        raise ValueError(f"max_runs {max_runs} must be at least 1")
+    (is_inside,) = as_regions(is_inside=is_inside)
+    check_whole("max_runs", max_runs)
 
     def encode(pixels):
         before = jnp.concatenate([jnp.zeros(1, bool), pixels[:-1]])
@@ -58,7 +59,7 @@ def to_runs(is_inside: Bool[Array, "*b H W"], max_runs: int) -> Runs:
         num_runs = run[-1] + 1
         return Runs(jnp.diff(ends, prepend=0), num_runs, num_runs > max_runs)
 
-    pixels = is_inside.reshape(*is_inside.shape[:-2], -1)
+    pixels = is_inside.reshape(*is_inside.shape[:-2], math.prod(is_inside.shape[-2:]))
     return over_leading(encode, (pixels, 1))
 
 
@@ -86,6 +87,7 @@ def from_runs(
     """
     check_size(size)
     num_pixels = size[0] * size[1]
+    counts = as_array("counts", counts)
     if counts.ndim < 1 or counts.shape[-1] < 1:
         raise ValueError(f"counts of shape {counts.shape}: give at least one run, [*b, runs]")
     if not jnp.issubdtype(counts.dtype, jnp.integer):

@@ -4,7 +4,7 @@ import functools
 
 import jax.numpy as jnp
 
-from maskjax.masking.regions.checks import check_regions
+from maskjax.masking.regions.checks import as_regions
 from maskjax.typing import Array, Bool
 
 
@@ -25,8 +25,7 @@ def union(*regions: Bool[Array, "*b H W"]) -> Bool[Array, "*b H W"]:
         >>> union(a, b).astype(int).tolist()
         [[1, 1, 1]]
     """
-    _check_all(regions)
-    return functools.reduce(jnp.logical_or, regions)
+    return functools.reduce(jnp.logical_or, _all(regions))
 
 
 def intersection(*regions: Bool[Array, "*b H W"]) -> Bool[Array, "*b H W"]:
@@ -46,8 +45,7 @@ def intersection(*regions: Bool[Array, "*b H W"]) -> Bool[Array, "*b H W"]:
         >>> intersection(a, b).astype(int).tolist()
         [[0, 1, 0]]
     """
-    _check_all(regions)
-    return functools.reduce(jnp.logical_and, regions)
+    return functools.reduce(jnp.logical_and, _all(regions))
 
 
 def difference(*regions: Bool[Array, "*b H W"]) -> Bool[Array, "*b H W"]:
@@ -67,12 +65,11 @@ def difference(*regions: Bool[Array, "*b H W"]) -> Bool[Array, "*b H W"]:
         >>> difference(a, b).astype(int).tolist()
         [[1, 0, 0]]
     """
-    _check_all(regions)
-    return functools.reduce(lambda first, other: first & ~other, regions)
+    return functools.reduce(lambda first, other: first & ~other, _all(regions))
 
 
-def _check_all(regions: tuple[Array, ...]) -> None:
-    """Refuses no regions, and those that do not match."""
+def _all(regions: tuple[Array, ...]) -> tuple[Array, ...]:
+    """The regions as arrays; refuses none, and those that do not match."""
     if not regions:
         raise ValueError("no regions: give at least one")
-    check_regions(**{f"region {i}": region for i, region in enumerate(regions)})
+    return as_regions(**{f"region {i}": region for i, region in enumerate(regions)})

@@ -2,7 +2,8 @@
 
 import jax.numpy as jnp
 
-from maskjax.masking.regions.checks import check_last, check_size, per_pixel
+from maskjax.masking.checks import as_integers
+from maskjax.masking.regions.checks import as_coordinates, check_size, per_pixel
 from maskjax.typing import Array, Bool, Float, Int, Num
 
 
@@ -33,7 +34,7 @@ def rectangle(
         >>> rectangle((3, 4), center, sides).astype(int).tolist()
         [[0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
     """
-    check_last("sides", sides, 2)
+    sides = as_coordinates("sides", sides)
     along, across = _turned(size, center, angle)
     half = (sides / 2)[..., None, None, :]
     inside_x = (-half[..., 0] <= along) & (along < half[..., 0])
@@ -67,7 +68,7 @@ def ellipse(
         >>> ellipse((3, 5), center, radii).astype(int).tolist()
         [[0, 0, 1, 0, 0], [1, 1, 1, 1, 1], [0, 0, 1, 0, 0]]
     """
-    check_last("radii", radii, 2)
+    radii = as_coordinates("radii", radii)
     along, across = _turned(size, center, angle)
     radii = radii.astype(jnp.float32)[..., None, None, :]
     radius_x, radius_y = radii[..., 0], radii[..., 1]
@@ -110,7 +111,7 @@ def polygon(
         [[1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
     """
     check_size(size)
-    check_last("vertices", vertices, 2)
+    vertices = as_coordinates("vertices", vertices)
     if vertices.ndim < 2 or vertices.shape[-2] < 3:
         raise ValueError(f"vertices of shape {vertices.shape}: give at least 3, [*b, vertices, 2]")
     *leading, length, _ = vertices.shape
@@ -118,7 +119,13 @@ def polygon(
         num_vertices = length
     if isinstance(num_vertices, int) and not 0 <= num_vertices <= length:
         raise ValueError(f"num_vertices {num_vertices} must be from 0 to the {length} vertices")
-    counts = jnp.broadcast_to(num_vertices, leading)[..., None]
+    counts = as_integers("num_vertices", num_vertices)
+    if counts.shape not in ((), tuple(leading)):
+        raise ValueError(
+            f"num_vertices of shape {counts.shape} for vertices of shape {vertices.shape}: give "
+            "one count, or one per polygon"
+        )
+    counts = jnp.broadcast_to(counts, leading)[..., None]
     place = jnp.arange(length).reshape(*(1 for _ in leading), length)
     vertices = vertices.astype(jnp.float32)
     after = jnp.roll(vertices, -1, axis=-2)
@@ -152,7 +159,7 @@ def _turned(
 ) -> tuple[Float[Array, "*b height width"], Float[Array, "*b height width"]]:
     """Where the pixels' centres lie along the axes of a shape at `center`, turned by `angle`."""
     check_size(size)
-    check_last("center", center, 2)
+    center = as_coordinates("center", center)
     x, y = _centers(size, center.ndim - 1)
     x = (x - center[..., :1])[..., None, :]
     y = (y - center[..., 1:])[..., :, None]

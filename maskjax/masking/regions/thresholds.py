@@ -1,7 +1,10 @@
 """Regions by brightness: a fixed level, or Otsu's."""
 
+from typing import Any
+
 import jax.numpy as jnp
 
+from maskjax.masking.checks import as_array, check_whole
 from maskjax.masking.regions.checks import over_leading, per_pixel
 from maskjax.typing import Array, Bool, Float, Num
 
@@ -25,7 +28,9 @@ def threshold(
         >>> threshold(jnp.array([[1, 5], [7, 5]]), 5).astype(int).tolist()
         [[0, 0], [1, 0]]
     """
-    _check_gray(image)
+    image = _gray(image)
+    # In 32 bits at least: a level of 300 is no byte, and one of .3 no bfloat16.
+    image = image.astype(jnp.float32) if image.dtype.itemsize < 4 else image
     return image > per_pixel(level)
 
 
@@ -64,10 +69,9 @@ def otsu_level(
         >>> level.item(), threshold(image, level).astype(int).tolist()
         (12.0, [[0, 0, 1], [0, 1, 1]])
     """
-    _check_gray(image)
+    image = _gray(image)
     num_pixels = image.shape[-2] * image.shape[-1]
-    if num_bins < 2:
-        raise ValueError(f"num_bins {num_bins} must be at least 2; 256 is usual")
+    check_whole("num_bins", num_bins, least=2, hint="; 256 is usual")
     if num_bins * num_pixels > 2**32:
         raise ValueError(
             f"num_bins {num_bins} times {num_pixels} pixels exceeds 2^32; use at most "
@@ -87,13 +91,15 @@ def otsu_level(
     return over_leading(level, (pixels, 1))
 
 
-def _check_gray(image: Array) -> None:
-    """Refuses what is no image, or a boolean one."""
+def _gray(image: Any) -> Array:
+    """The image as an array; refuses what is none, or a boolean one."""
+    image = as_array("image", image)
     if image.ndim < 2 or image.dtype == bool:
         raise ValueError(
             f"image of shape {image.shape} and dtype {image.dtype}: give numbers [*b, H, W], "
             f"one channel without its axis"
         )
+    return image
 
 
 def _bins(

@@ -2,6 +2,7 @@
 
 import collections
 import concurrent.futures
+import itertools
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
@@ -23,6 +24,9 @@ EVAL_FOLDERS = ("val", "validation", "valid", "test", "testing", "eval")
 # Where sizes and channels are configured, headers only serve to find bad files early: enough of
 # them are opened to notice a broken copy, not all of a million.
 _MAX_CHECKED = 20_000
+
+# Files that a thread looks at before it is given more: to hand out single ones would take longer.
+_PART = 32
 
 # Folders that macOS and Synology write beside those of the user.
 _NOT_OURS = ("__MACOSX", "@eaDir")
@@ -94,8 +98,11 @@ def _in_threads(
     function: Callable[[str], Any], paths: Sequence[str], what: str = "looking at"
 ) -> list[Any]:
     """Apply a function to files in threads, which hide the latency of a network file system."""
+    parts = [paths[start : start + _PART] for start in range(0, len(paths), _PART)]
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        return list(shown(pool.map(function, paths), f"{what} files", "file", len(paths)))
+        results = pool.map(lambda part: [function(path) for path in part], parts)
+        one_by_one = itertools.chain.from_iterable(results)
+        return list(shown(one_by_one, f"{what} files", "file", len(paths)))
 
 
 @register("folder")

@@ -9,7 +9,7 @@ from tqdm import tqdm
 T = TypeVar("T")
 
 _DELAY = 3.0  # seconds in which nothing is shown
-_INTERVAL = 15.0  # seconds between lines where nobody watches a terminal
+_INTERVAL = 5.0  # seconds between lines where nobody watches a terminal
 
 
 def shown(items: Iterable[T], what: str, unit: str, total: int | None = None) -> Iterator[T]:

@@ -58,6 +58,9 @@ class TfdsSource(Source):
             check_missing(sample, missing, name)
             if not has_own_range(sample.dtype):
                 self.value_range = measure_range(sample, missing)
+        # Test splits whose labels are kept secret hold -1 throughout.
+        if label_key is not None and len(self) and self._read(0)[label_key] < 0:
+            self._label_key = label_key = None
         if label_key is not None:
             self.num_classes = features[label_key].num_classes
             self.class_names = tuple(features[label_key].names)
@@ -80,10 +83,22 @@ class TfdsSource(Source):
             inputs = EncodedImage(f"{self._name}, example {index},", bytes(inputs))
         elif self._adds_channel:
             inputs = inputs[..., None]
-        return Record(inputs, None if self._label_key is None else int(example[self._label_key]))
+        if self._label_key is None:
+            return Record(inputs)
+        label = int(example[self._label_key])
+        if label < 0:
+            raise ValueError(
+                f"{self._name}: example {index} has the label {label}, others have a class; leave"
+                " such examples out, or give them a class of their own"
+            )
+        return Record(inputs, label)
 
     def fingerprint(self) -> str:
-        return digest(super().fingerprint(), self._input_key, self._label_key, self._files)
+        """Hash what is known of the files, and a fixed sample of the examples."""
+        indices = np.linspace(0, len(self) - 1, min(len(self), 64)).astype(int)
+        sample = [self._records[int(index)] for index in indices]
+        keys = (self._input_key, self._label_key)
+        return digest(super().fingerprint(), *keys, self._files, *sample)
 
 
 @register("tfds")

@@ -197,8 +197,30 @@ def test_fingerprint_tells_versions_splits_and_files_apart_but_not_places(tiny, 
     assert len({*plain, *found("1.0.0")}) == 4
     monkeypatch.setenv("TFDS_DATA_DIR", str(tiny.rename(tiny.parent / "elsewhere")))
     assert found("1.10.0") == plain
-    (file,) = (tiny.parent / "elsewhere" / "tiny" / "1.10.0").glob("*-test.array_record*")
-    with file.open("ab") as end:
-        end.write(b"longer")
+    train, test = (
+        next((tiny.parent / "elsewhere" / "tiny" / "1.10.0").glob(f"*-{split}.array_record*"))
+        for split in ("train", "test")
+    )
+    test.write_bytes(train.read_bytes())  # more examples
     assert found("1.10.0")[0] == plain[0]
     assert found("1.10.0")[1] != plain[1]
+
+
+def test_a_split_of_secret_labels_has_none_and_a_single_one_is_named(data_dir, caplog):
+    import tensorflow_datasets as tfds
+
+    features = {
+        "image": tfds.features.Image(shape=(None, None, 3)),
+        "label": tfds.features.ClassLabel(names=["no", "yes"]),
+    }
+    examples = [_image_example(index) for index in range(4)]
+    for example in examples:
+        del example["name"]
+    secret = [example | {"label": -1} for example in examples]
+    _write(data_dir / "secret" / "1.0.0", features, {"train": examples, "test": secret})
+    built = _build("secret")
+    assert (built.num_classes, built.can_probe) == (2, False)
+    assert "no probes, as the evaluation examples have no classes" in caplog.text
+    _write(data_dir / "mixed" / "1.0.0", features, {"train": [*examples, secret[0]]})
+    with pytest.raises(ValueError, match="example 4 has the label -1, others have a class; leave"):
+        list(_build("mixed", eval_fraction=0).eval_batches("train", 5))

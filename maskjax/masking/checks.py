@@ -20,10 +20,15 @@ def as_array(name: str, values: Any) -> Array:
     if isinstance(values, Array):
         return values
     if values is None or isinstance(values, str | bytes | dict | set):
-        raise ValueError(f"{name} is {values!r}: give an array, a list or a number")
+        raise ValueError(f"{name} is {_kind(values)}: give an array, a list or a number")
     if hasattr(values, "_fields"):  # a NamedTuple, such as Masking
         raise ValueError(f"{name} is a {type(values).__name__}: give one of {values._fields} of it")
+    first = values
+    while isinstance(first, list | tuple) and first:
+        first = first[0]
     try:
+        if isinstance(first, str):
+            raise TypeError
         return jnp.asarray(values)
     except (TypeError, ValueError):
         kind = type(values).__name__

@@ -97,6 +97,7 @@ def accumulate_movement(movement: PyTree, params: PyTree, gradients: PyTree) -> 
 
     def add(movement: Array, weights: Array, gradients: Array) -> Array:
         dtype = jnp.promote_types(movement.dtype, jnp.float32)
+        weights, gradients = as_array("params", weights), as_array("gradients", gradients)
         return movement.astype(dtype) - weights.astype(dtype) * gradients.astype(dtype)
 
     leaves, structure = jax.tree.flatten(movement)

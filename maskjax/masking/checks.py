@@ -138,7 +138,8 @@ def check_whole(name: str, value: Any, *, least: int | None = 1, hint: str = "")
     """Refuses what is no whole number, known before jit and of at least `least`."""
     if not isinstance(value, int | np.integer):
         limit = "" if least is None else f" of at least {least}"
-        raise ValueError(f"{name} is {_kind(value)}: give an int{limit}{hint}")
+        given = "is traced" if isinstance(value, Tracer) else _kind(value)
+        raise ValueError(f"{name} {given}: give an int{limit}{hint}")
     if least is not None and value < least:
         raise ValueError(f"{name} {value} must be at least {least}{hint}")
 

@@ -10,7 +10,7 @@ from maskjax.typing import Int
 
 MAX_CLASSES = 2**20
 _MAX_NAMED = 5
-_NONE = "leave the labels out where no example has one, or number 'none' as a class of its own"
+_NONE = "leave the labels out where no example has one, or give 'none' a class of its own"
 
 
 def same_name(name: str) -> str:
@@ -44,6 +44,8 @@ def check_labels(
         labels = np.char.decode(labels, "utf-8", "replace")
     if labels.dtype.kind == "U":
         words, numbers = np.unique([same_name(word) for word in labels], return_inverse=True)
+        if not words[0]:
+            raise ValueError(f"{name} holds an empty word at index {[*numbers].index(0)}; {_NONE}")
         _refuse_many(len(words) - 1, name)
         return numbers.astype(np.int32), tuple(map(str, words))
     if labels.dtype.kind not in "iubf":

@@ -71,6 +71,10 @@ def test_column_of_labels_and_whole_floats_are_labels(npz):
             {"x": np.zeros((3, 3, 3)), "y": np.array([0, np.nan, np.nan])},
             "nan at index 1, and 2",
         ),
+        (
+            {"x": np.zeros((2, 3, 3)), "y": np.array(["a", ""])},
+            "an empty word at index 1; leave",
+        ),
         ({"x": np.zeros((3, 3, 3)), "y": np.array([0, -1, 1])}, "leave the labels out where no ex"),
         ({"x": np.zeros((3, 3, 3)), "y": np.eye(3)}, r"one-hot: give their numpy.argmax\(..., 1\)"),
         ({"x": np.zeros((2, 3, 3)), "y": np.ones((2, 3))}, "examples; give one label an example"),

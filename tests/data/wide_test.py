@@ -34,7 +34,12 @@ def _png16(numbers, *, interlaced=False, chunks=()):
             rows += bytes([kind]) + filtered.astype(np.uint8).tobytes()
             before = row
     kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
-    header = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, interlaced)
+    return _png((width, height, 16, kind, 0, 0, interlaced), rows, chunks)
+
+
+def _png(header, rows, chunks=()):
+    """Write width, height, bits, colour type, ... and the rows with their filters."""
+    header = struct.pack(">IIBBBBB", *header)
     content = b"\x89PNG\r\n\x1a\n"
     for name, body in [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]:
         content += struct.pack(">I", len(body)) + name + body
@@ -98,6 +103,19 @@ def test_a_camera_of_12_bits_keeps_its_levels_in_the_batches(tmp_path):
     config = {"source": f"folder:{tmp_path}", "mean": (0,), "std": (1,), "eval_fraction": 0}
     (batch,) = data.build(config, seed=0, batch_size=8).eval_batches("train", 8)
     np.testing.assert_allclose(batch["inputs"] * 65535, numbers, atol=0.01)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_every_smaller_depth_of_grey_and_palette_is_scaled_to_white(bits):
+    numbers = np.random.default_rng(bits).integers(0, 2**bits, (5, 16)).astype(np.uint8)
+    places = (numbers[..., None] >> np.arange(bits - 1, -1, -1)) & 1
+    packed = np.packbits(places.reshape(5, -1), axis=1)
+    rows = b"".join(b"\0" + row.tobytes() for row in packed)
+    grey = _decode(_png((16, 5, bits, 0, 0, 0, 0), rows))
+    np.testing.assert_array_equal(grey[..., 0], numbers * (255 // (2**bits - 1)))
+    palette = np.random.default_rng(0).integers(0, 256, (2**bits, 3)).astype(np.uint8)
+    coloured = _png((16, 5, bits, 3, 0, 0, 0), rows, [(b"PLTE", palette.tobytes())])
+    np.testing.assert_array_equal(_decode(coloured), palette[numbers])
 
 
 @pytest.mark.parametrize("compression", [1, 8])

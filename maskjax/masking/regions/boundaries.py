@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from maskjax.masking.regions.checks import as_regions, check_number
+from maskjax.masking.checks import check_number
+from maskjax.masking.regions.checks import as_regions
 from maskjax.masking.regions.metrics import Overlap, count_pixels, overlap, ratio
 from maskjax.masking.regions.morphology import border, dilate
 from maskjax.typing import Array, Bool, Float, Int

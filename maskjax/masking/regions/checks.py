@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from maskjax.masking.checks import as_array, is_number
+from maskjax.masking.checks import as_array
 from maskjax.typing import Array
 
 
@@ -22,12 +22,6 @@ def check_size(size: Any) -> None:
     if len(sides) != 2 or min(sides) < 1:
         size = tuple(size) if isinstance(size, list) else size
         raise ValueError(f"size {size}: give (height, width), each at least 1 pixel")
-
-
-def check_number(name: str, value: Any) -> None:
-    """Refuses what is no number that is known before jit."""
-    if not is_number(value):
-        raise ValueError(f"{name} is traced or no number: give one that is known before jit")
 
 
 def as_regions(**regions: Any) -> tuple[Array, ...]:

@@ -5,8 +5,8 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from maskjax.masking.checks import check_whole
-from maskjax.masking.regions.checks import as_regions, check_number
+from maskjax.masking.checks import check_number, check_whole
+from maskjax.masking.regions.checks import as_regions
 from maskjax.typing import Array, Bool
 
 ELEMENTS = ("square", "cross", "disk")

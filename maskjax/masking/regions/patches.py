@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from maskjax.masking.checks import per_axis
+from maskjax.masking.checks import check_number, per_axis
 from maskjax.masking.core import grid_length
-from maskjax.masking.regions.checks import as_regions, check_number
+from maskjax.masking.regions.checks import as_regions
 from maskjax.masking.registry import register
 from maskjax.typing import Array, Bool, Float, Int, Key
 

@@ -106,4 +106,4 @@ def loss_weights(
     if on not in ("masked", "all"):
         raise ValueError(f"unknown loss.on {on!r}: use 'masked' or 'all'")
     weights = jnp.ones(is_masked.shape) if on == "all" else is_masked.astype(jnp.float32)
-    return weights if is_valid is None else weights * is_valid[:, None]
+    return weights if is_valid is None else jnp.where(is_valid[:, None], weights, 0.0)

@@ -169,7 +169,7 @@ class MaskedPatches:
             prediction, target, weights, kind=self.kind, is_known=is_known
         )
         ones = losses.loss_weights(hidden.is_masked, is_valid, "all")
-        ratio = (hidden.is_masked * ones).sum(), ones.sum()
+        ratio = jnp.where(hidden.is_masked, ones, 0.0).sum(), ones.sum()
         return loss_sum, (weight_sum, {"mask_ratio": ratio})
 
     def _known_patches(self, batch: Batch) -> Bool[Array, "B L P"] | None:

@@ -78,7 +78,9 @@ class Program:
         self._compiled: Any = None
 
     def __call__(self, *args: Any) -> Any:
-        """Run, after compiling on the first call."""
+        """Run, after compiling on the first call; JAX_DISABLE_JIT=1 has nothing compiled."""
+        if jax.config.jax_disable_jit:  # pyright: ignore[reportAttributeAccessIssue]
+            return self._jitted(*args)
         if self._compiled is None:
             start = time.perf_counter()
             self._compiled = self._jitted.lower(*args).compile()
@@ -101,14 +103,16 @@ class Spread:
         Args:
             num_devices: how many of the local devices, 0 for all.
             global_arrays: jit over global arrays rather than pmap; by default exactly when
-                several processes take part.
+                several processes take part, or nothing is to be compiled.
 
         Raises:
             ValueError: there are not that many devices.
         """
         devices = choose_devices(num_devices)
-        several = jax.process_count() > 1
-        self._global = several if global_arrays is None else global_arrays
+        if global_arrays is None:  # JAX_DISABLE_JIT=1 makes pmap take minutes a step
+            is_eager = jax.config.jax_disable_jit  # pyright: ignore[reportAttributeAccessIssue]
+            global_arrays = jax.process_count() > 1 or is_eager
+        self._global = global_arrays
         self._devices = devices
         mesh = Mesh(np.array(devices), (AXIS,))
         self._whole = NamedSharding(mesh, PartitionSpec())

@@ -64,6 +64,7 @@ def prepare(*, multihost: bool = False) -> None:
         ValueError: there is no such cluster, or JAX has no such devices as JAX_PLATFORMS asks for.
     """
     _enable_compilation_cache()
+    jax.config.update("jax_enable_x64", False)  # or JAX_ENABLE_X64=1 would change every number
     if _will_run_on_cpu():
         allocator.keep_freed_memory()
     if multihost:

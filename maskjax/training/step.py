@@ -138,7 +138,8 @@ def _update(
     is_finite: Array,
 ) -> TrainState:
     """Move the parameters, unless the gradient is not finite; count the step either way."""
-    direction, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+    with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an int32
+        direction, opt_state = optimizer.update(gradient, state.opt_state, state.params)
     params = jax.tree.map(lambda p, d: (p - rate * d).astype(p.dtype), state.params, direction)
     ema_params = state.ema_params
     if ema_params is not None:

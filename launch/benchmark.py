@@ -7,6 +7,10 @@ of 512 tokens, beside the config's step and a BERT-base-sized one; the first of 
 the batch of those steps.
 """
 
+from maskjax import signals
+
+signals.leave_when_told()  # the other imports take seconds
+
 from absl import flags
 from ml_collections import config_flags
 

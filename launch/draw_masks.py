@@ -7,6 +7,10 @@ likeness in colour of a photograph's patches. With `--audio=FILE.wav` the spectr
 recording of your own. A new rule appears by being registered.
 """
 
+from maskjax import signals
+
+signals.leave_when_told()  # the other imports take seconds
+
 import os
 
 from absl import flags

@@ -5,10 +5,15 @@ A variant follows a colon (`--config=configs/mae.py:smoke`), any key can be over
 2 an error that one line explains, 75 told to stop (SIGTERM, Ctrl-C) with everything saved.
 """
 
+from maskjax import signals
+
+signals.leave_when_told()  # the other imports take seconds
+
 import jax
 from absl import flags
 from ml_collections import config_flags
 
+from maskjax.paths import local_path
 from maskjax.training import preemption, startup
 from maskjax.training.loop import train
 from maskjax.training.report import report
@@ -27,7 +32,7 @@ def main() -> None:
     """Train, then say how it ended."""
     startup.prepare(multihost=_MULTIHOST.value)
     config_path = config_flags.get_config_filename(flags.FLAGS["config"])
-    workdir = _WORKDIR.value or startup.default_workdir(config_path)
+    workdir = local_path(_WORKDIR.value or startup.default_workdir(config_path), "--workdir")
     try:
         summary = train(_CONFIG.value, workdir)
     except preemption.Preempted:

@@ -5,6 +5,10 @@ still running. With `--images` instead what it makes of images of your own, 16 t
 data that the run was trained on are not needed for these.
 """
 
+from maskjax import signals
+
+signals.leave_when_told()  # the other imports take seconds
+
 import os
 from pathlib import Path
 

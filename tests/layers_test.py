@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 # What each layer of maskjax may import from maskjax, besides itself and these.
-ABOVE_ALL = {"typing", "paths"}
+ABOVE_ALL = {"typing", "paths", "signals"}
 ALLOWED = {
     "masking": set(),
     "models": {"masking"},

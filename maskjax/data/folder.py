@@ -16,6 +16,7 @@ from maskjax.data.labels import same_name
 from maskjax.data.progress import shown
 from maskjax.data.settings import Settings
 from maskjax.data.sources import Record, Source, Splits, digest, register
+from maskjax.paths import local_path
 from maskjax.typing import Int
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
@@ -114,7 +115,7 @@ def folder(argument: str, settings: Settings) -> Splits:
     DIR/val), which then have no classes. Files may lie deeper below CLASS. Names that begin with a
     dot are passed over; files of other suffixes are left out and counted in a warning.
     """
-    root = pathlib.Path(argument).expanduser()
+    root = local_path(argument, "data source")
     name = f"data source 'folder:{argument}'"
     if not argument or not root.is_dir():
         raise FileNotFoundError(f"{name}: no such folder; give the path of a folder of images")

@@ -10,9 +10,7 @@ from types import FrameType
 import jax
 from orbax.checkpoint import multihost
 
-# The exit code of a run that was told to stop and can be resumed: sysexits' "try again" (TEMPFAIL).
-EXIT_CODE = 75
-
+from maskjax.signals import EXIT_CODE
 
 # So long a process that was told to stop may take to end after everything is saved.
 _LEAVE_SECONDS = 10.0

@@ -148,6 +148,9 @@ def check(config: Any, workdir: str | Path, data: Mapping[str, Any] | None = Non
     workdir = Path(workdir)
     if workdir.exists() and not workdir.is_dir():
         raise ValueError(f"workdir {workdir} is a file: choose another --workdir")
+    shown = str(workdir).encode("utf-8", "backslashreplace").decode()
+    if shown != str(workdir):
+        raise ValueError(f"workdir {shown} is not UTF-8, which checkpoints need: choose another")
     path = workdir / CONFIG
     if not _has_results(workdir):
         if path.exists() and not _is_ours(path):

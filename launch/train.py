@@ -14,7 +14,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from maskjax.paths import local_path
-from maskjax.training import preemption, startup
+from maskjax.training import cluster, preemption, startup
 from maskjax.training.loop import train
 from maskjax.training.report import report
 from maskjax.training.terminal import say
@@ -23,14 +23,12 @@ _CONFIG = config_flags.DEFINE_config_file("config", None, "Config file[:variant]
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder of the run; runs/<config>-<variant> by default."
 )
-_MULTIHOST = flags.DEFINE_bool(
-    "multihost", False, "Join the other processes of a cluster that JAX knows how to find."
-)
+_CLUSTER = cluster.define_flags()
 
 
 def main() -> None:
     """Train, then say how it ended."""
-    startup.prepare(multihost=_MULTIHOST.value)
+    startup.prepare(_CLUSTER())
     config_path = config_flags.get_config_filename(flags.FLAGS["config"])
     workdir = local_path(_WORKDIR.value or startup.default_workdir(config_path), "--workdir")
     try:

@@ -52,7 +52,8 @@ def test_every_folder_of_the_package_is_a_known_layer():
 
 def test_masking_imports_jax_and_numpy_alone():
     standard = {
-        "bisect", "collections", "dataclasses", "difflib", "functools", "inspect", "math", "re",
+        "bisect", "collections", "dataclasses", "difflib", "functools", "inspect", "math",
+        "operator", "re",
     }  # fmt: skip
     for path in (ROOT / "maskjax" / "masking").rglob("*.py"):
         tops = {module.split(".")[0] for module in imported_modules(path)}

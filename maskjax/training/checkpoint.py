@@ -127,17 +127,11 @@ class Checkpoints(contextlib.AbstractContextManager):
         if step in self._manager.all_steps():
             return
         tree = serialization.to_state_dict(state)
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                **{
-                    _STATE: ocp.args.StandardSave(tree),
-                    _CHECKSUMS: ocp.args.JsonSave(_checksums(tree)),
-                }
-            ),
-            metrics={},
-            force=True,
-        )
+        saved = {
+            _STATE: ocp.args.StandardSave(tree), _CHECKSUMS: ocp.args.JsonSave(_checksums(tree))
+        }  # fmt: skip
+        args = ocp.args.Composite(**saved)
+        self._manager.save(step, args=args, metrics={}, force=True)
 
     def add_metrics(self, step: int, metrics: dict[str, Any]) -> None:
         """Put its evaluation into a step that was saved, and keep the best accordingly.
@@ -235,16 +229,11 @@ class Checkpoints(contextlib.AbstractContextManager):
 
     def _read(self, step: int, placed: PyTree) -> PyTree:
         """Read a saved state, as nested dicts, and compare its checksums."""
+        wanted = {
+            _STATE: ocp.args.StandardRestore(placed), _CHECKSUMS: ocp.args.JsonRestore()
+        }  # fmt: skip
         with _damage_named():
-            restored = self._manager.restore(
-                step,
-                args=ocp.args.Composite(
-                    **{
-                        _STATE: ocp.args.StandardRestore(placed),
-                        _CHECKSUMS: ocp.args.JsonRestore(),
-                    }
-                ),
-            )
+            restored = self._manager.restore(step, args=ocp.args.Composite(**wanted))
             found, expected = _checksums(restored[_STATE]), restored[_CHECKSUMS]
             altered = [name for name in found if found[name] != expected.get(name)]
         if altered:

@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
 
 from maskjax.training import allocator, preemption
+from maskjax.training.cluster import Cluster, join
 from maskjax.training.terminal import say
 
 USER_ERROR = 2
@@ -52,14 +53,14 @@ def default_workdir(config_path: str) -> str:
     return f"runs/{Path(path).stem}-{variant or 'default'}"
 
 
-def prepare(*, multihost: bool = False) -> None:
+def prepare(cluster: Cluster | None = None) -> None:
     """Set up JAX for a launcher, before it computes anything.
 
     Compiled programs are kept in the user's cache folder, or in JAX_COMPILATION_CACHE_DIR, and
     where JAX has no accelerator freed memory is kept (`allocator`).
 
     Args:
-        multihost: join the other processes of a cluster that JAX knows how to find.
+        cluster: the other processes to join, None for none.
 
     Raises:
         ValueError: there is no such cluster, or JAX has no such devices as JAX_PLATFORMS asks for.
@@ -68,14 +69,8 @@ def prepare(*, multihost: bool = False) -> None:
     jax.config.update("jax_enable_x64", False)  # or JAX_ENABLE_X64=1 would change every number
     if _will_run_on_cpu():
         allocator.keep_freed_memory()
-    if multihost:
-        try:
-            jax.distributed.initialize()
-        except ValueError as error:
-            raise ValueError(
-                f"--multihost: JAX finds no cluster ({error}); start this under Slurm, Open MPI, "
-                "Kubernetes or on a TPU pod, or leave the flag out"
-            ) from error
+    if cluster is not None:
+        join(cluster)
     try:
         jax.devices()
     except RuntimeError as error:

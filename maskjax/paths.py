@@ -13,7 +13,7 @@ from typing import IO
 _NOT_OFFERED = {errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
-def local_path(text: str | os.PathLike[str], name: str, *, needs_utf8: bool = True) -> Path:
+def local_path(text: str | os.PathLike[str], name: str, *, needs_utf8: bool = False) -> Path:
     """Read a path of this machine as a shell would.
 
     Args:

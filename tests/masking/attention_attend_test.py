@@ -404,7 +404,7 @@ def test_what_is_no_mask_of_queries_and_keys_is_refused(attention_mask, message)
 def test_other_arguments_are_refused_in_one_line():
     for arguments, options, message in [
         ((jnp.ones((1, 2, 1, 1), int),) * 3, {}, "query holds int32: give floats"),
-        ((X, X, X), {"block_size": 2.5}, "block_size is 2.5: give an int of at least 1"),
+        ((X, X, X), {"block_size": 2.5}, r"block_size .*2.5: give an int of at least 1"),
         ((X, None, X), {}, "key is None: give an array"),
     ]:
         with pytest.raises(ValueError, match=message):

@@ -387,12 +387,12 @@ def test_lists_and_numpy_arrays_make_the_same_mask(name):
         (lambda: attention.segments(segment_ids=IS_VALID), "segment_ids holds bool: give whole"),
         (
             lambda: attention.sliding_window(left=1.5, right=0),
-            "left is 1.5: give an int of at least 0",
+            r"left .*1.5: give an int of at least",
         ),
-        (lambda: attention.dilated(dilation=None), "dilation is None: give an int of at least 1"),
+        (lambda: attention.dilated(dilation=None), r"dilation .*None: give an int of"),
         (
             lambda: attention.dynamic_edges(scores=SCORES, num_edges=0.5),
-            "num_edges is 0.5: give an int",
+            r"num_edges .*0.5: give an int",
         ),
         (lambda: attention.dynamic_edges(scores=SCORES[0, 0, 0], num_edges=1), r"scores of shape"),
         (

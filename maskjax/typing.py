@@ -23,7 +23,8 @@ except ImportError:  # pragma: no cover - exercised by a subprocess in tests/typ
 DType = Any
 # A nested dictionary of arrays, as Linen's `init` returns it.
 Params = Mapping[str, Any]
-# One batch: "inputs" [B, *shape], and where the data has them "label" [B], "is_valid" [B].
+# One batch: "inputs" [B, *shape], and where the data has them "label" [B], "is_valid" [B] and
+# "is_known" [B, *shape].
 Batch = Mapping[str, Any]
 
 __all__ = [

@@ -215,7 +215,9 @@ def check_missing(
                 " the stored number that stands for no data"
             )
         if not any(is_missing(chunk, missing).any() for chunk in _chunks(inputs)):
-            logging.warning("%s: no number equals data.missing=%s", name, missing)
+            logging.warning(
+                "%s: no number that was looked at equals data.missing=%s", name, missing
+            )
         return
     if inputs.dtype in (np.uint8, np.bool_):  # 0 and 255 are colours
         return

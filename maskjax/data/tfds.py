@@ -57,7 +57,10 @@ class TfdsSource(Source):
             sample = self._sample()
             check_missing(sample, missing, name)
             if not has_own_range(sample.dtype):
-                self.value_range = measure_range(sample, missing)
+                try:
+                    self.value_range = measure_range(sample, missing)
+                except ValueError as error:
+                    raise ValueError(f"{name}: a sample of its examples: {error}") from None
         # Test splits whose labels are kept secret hold -1 throughout.
         if label_key is not None and len(self) and self._read(0)[label_key] < 0:
             self._label_key = label_key = None

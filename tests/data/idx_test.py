@@ -43,6 +43,16 @@ def test_every_dtype_is_read_from_big_endian_bytes(tmp_path, code, payload, expe
     assert array.dtype.isnative
 
 
+@pytest.mark.parametrize(("code", "dtype"), [(0x0C, ">i4"), (0x0E, ">f8")])
+def test_digits_far_from_zero_are_kept(tmp_path, code, dtype):
+    x = (2.0**30 + np.arange(6 * 15)).astype(dtype)  # float32 knows every 64th
+    (tmp_path / "train-images-idx3").write_bytes(_idx_bytes(code, (6, 3, 5), x.tobytes()))
+    config = {"source": f"idx:{tmp_path}", "eval_fraction": 0}
+    built = data.build(config, seed=0, batch_size=2)
+    shown = built.denormalise(built.examples("train", 6)).ravel()
+    np.testing.assert_allclose(shown, np.arange(6 * 15) / 89, atol=1e-6)
+
+
 def test_gzipped_and_plain_files_make_a_source(tmp_path):
     _write_images(tmp_path, 5)
     train, evaluation, _ = open_splits(f"idx:{tmp_path}", Settings())

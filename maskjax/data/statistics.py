@@ -104,8 +104,8 @@ def _measured(loader: Loader, name: str) -> tuple[np.ndarray, np.ndarray]:
     if is_constant.any():
         found = np.flatnonzero(is_constant)
         logging.warning(
-            "data source %r: %d of %d channels constant in the %d training examples that were looked"
-            " at (number %s%s); nothing can be learned there",
+            "data source %r: %d of %d channels constant in the %d training examples that were"
+            " looked at (number %s%s); nothing can be learned there",
             name, len(found), channels, examples,
             ", ".join(map(str, found[:_MAX_NAMED])), ", ..." if len(found) > _MAX_NAMED else "",
         )  # fmt: skip

@@ -11,6 +11,7 @@ from jax.extend.core import jaxprs_in_params
 from maskjax import masking
 from maskjax.models import transformer
 from maskjax.models.patches import patchify
+from maskjax.training import run
 
 STEP = jnp.int32(0)
 
@@ -153,3 +154,19 @@ def test_positions_and_pooling_are_passed_on(build, batch):
     assert params["decoder"]["positions"]["table"].shape == (1, 16, 8)
     features = jax.eval_shape(task.features, params, batch["inputs"])
     assert features.shape == (4, 2 * 2 * 16)
+
+
+@pytest.mark.parametrize("overrides", [{}, {"mask.schedule": "uniform", "mask.final_ratio": 0.5}])
+@pytest.mark.parametrize("config_name", ["mae", "simmim"])
+def test_no_dtype_is_promoted_implicitly(build, load_config, config_name, overrides):
+    """What is traced under strict promotion: the step, the features, the pictures."""
+    task = build(config_name=config_name, **overrides)
+    config = load_config(config_name, **overrides)
+    keys = jax.random.split(jax.random.key(0), 4)
+    inputs, step = jnp.zeros((4, *task.shape)), jnp.int32(0)
+    batch = {"inputs": inputs, "is_valid": jnp.ones(4, bool)}
+    with jax.numpy_dtype_promotion("strict"):
+        state = jax.eval_shape(lambda: run.initial_state(task, config))
+        jax.eval_shape(run.make_step(task, config, None), state, batch)
+        jax.eval_shape(task.features, state.params, inputs)
+        jax.eval_shape(task.reconstruct, state.params, batch, keys, step)

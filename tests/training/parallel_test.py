@@ -105,6 +105,14 @@ def test_the_step_is_traced_and_compiled_once(toy, num_devices):
     assert len(set(counts)) == 1, "something was compiled after the first step"
 
 
+def test_nothing_is_compiled_where_jit_is_disabled(toy, one_device):
+    task = toy.Task()
+    with jax.disable_jit():
+        metrics, _ = toy.trajectory(toy.config(total_steps=2), task)
+    assert task.loss_traces == 2
+    np.testing.assert_allclose(metrics[0]["loss"], one_device[0][0], rtol=1e-5)
+
+
 def test_the_state_has_no_device_axis_and_is_donated(toy):
     config = toy.config(num_devices=4, total_steps=1)
     spread = parallel.Spread(4)

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from maskjax.training import startup
+
 SCRIPT = """
 import jax
 from maskjax.training import startup
@@ -24,6 +26,23 @@ def test_compiled_programs_are_kept_for_the_next_start(tmp_path):
     environment.pop("JAX_COMPILATION_CACHE_DIR", None)
     subprocess.run([sys.executable, "-c", SCRIPT], env=environment, check=True)
     assert list((tmp_path / "maskjax" / "xla").glob("*-cache"))
+
+
+def test_numbers_are_float32_whatever_the_environment_says():
+    check = "assert (jax.numpy.ones(1) + 0.5).dtype == 'float32'"
+    environment = {**os.environ, "JAX_ENABLE_X64": "1"}
+    subprocess.run([sys.executable, "-c", SCRIPT + check], env=environment, check=True)
+
+
+def test_without_a_home_programs_are_kept_elsewhere(tmp_path, monkeypatch):
+    kept = {}
+    monkeypatch.setattr(startup.os.path, "expanduser", lambda path: path)  # no HOME, no passwd
+    monkeypatch.setattr(startup.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(startup.jax.config, "update", kept.__setitem__)
+    for name in ("JAX_COMPILATION_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    startup._enable_compilation_cache()
+    assert kept["jax_compilation_cache_dir"].startswith(f"{tmp_path}/cache-of-")
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")

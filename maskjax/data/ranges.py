@@ -24,7 +24,12 @@ _COMMON_SHARE, _COMMON_COUNT = 1e-3, 10
 
 def has_own_range(dtype: np.dtype) -> bool:
     """Whether a dtype tells what stands for 0 and 1, so that no number must be looked at."""
-    return dtype in (np.uint8, np.uint16, np.bool_)
+    return dtype.kind == "b" or _is_narrow(dtype)
+
+
+def _is_narrow(dtype: np.dtype) -> bool:
+    """Whether it is uint8 or uint16, in any order of bytes."""
+    return dtype.kind == "u" and dtype.itemsize <= 2
 
 
 def to_unit(
@@ -44,7 +49,7 @@ def to_unit(
     Returns:
         float32.
     """
-    is_narrow = x.dtype.kind == "u" and x.dtype.itemsize <= 2
+    is_narrow = _is_narrow(x.dtype)
     if value_range is None or (is_narrow and within_unit(value_range)):
         value_range = (0, np.iinfo(x.dtype).max if is_narrow else 1)
     low, high = value_range
@@ -76,7 +81,7 @@ def _working(dtype: np.dtype) -> np.dtype:
 def _minus(x: np.ndarray, low: Number | np.ndarray) -> np.ndarray:
     """Subtract in the working dtype; 64-bit integers, of yet more digits, as such."""
     if isinstance(low, np.ndarray):
-        is_exact = low.dtype == x.dtype
+        is_exact = low.dtype == x.dtype.newbyteorder("=")
     elif low == 0:
         return x.astype(_working(x.dtype))
     else:

@@ -78,6 +78,16 @@ def test_digits_far_from_zero_are_kept(npz, x):
     np.testing.assert_allclose(inputs[..., 0], expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", ["u2", "i2", "i4", "i8", "u8", "f4", "f8"])
+def test_the_order_of_bytes_changes_nothing(npz, dtype):
+    big = {"i8": 2**60, "u8": 2**60, "i4": 2**29}.get(dtype, 0)
+    x = big + (10_000 * _uniform(8, 5, 5, 2) * [1, 0.01]).astype(dtype)
+    built = [npz(x=x.astype(order + dtype), config={"eval_fraction": 0}) for order in "<>"]
+    first, second = (each.examples("train", 8) for each in built)
+    np.testing.assert_array_equal(first, second)
+    assert np.unique(first[..., 1]).size > 60
+
+
 def test_evaluation_examples_of_another_dtype_share_the_training_range(npz):
     x = (1000 * _uniform(8, 5, 5)).astype(np.int64)
     x.flat[:2] = 0, 1000

@@ -57,6 +57,38 @@ def test_every_rule_is_in_the_tables(name):
     assert name in NAMES or f"attention.{name}" in NAMES
 
 
+RULES = {name: rule.score for name, rule in masking.RULES.items()}
+RULES |= {f"attention.{name}": make for name, make in masking.attention.ATTENTION.items()}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_the_options_of_every_rule_are_on_the_page(name):
+    rows = [row for row in ROWS if row.startswith(f"| `{name}` |")]
+    shown = [re.findall(r"`([^`]+)`", row.split(" | ")[3]) for row in rows]
+    parameters = {
+        parameter.name: parameter.default
+        for parameter in inspect.signature(RULES[name]).parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY and parameter.name != "is_candidate"
+    }
+    needed = [
+        option for option, default in parameters.items() if default is inspect.Parameter.empty
+    ]
+    options = {option: parameters[option] for option in parameters if option not in needed}
+    assert [[option for option in each if "=" not in option] for each in shown] == [needed]
+    assert eval(f"dict({', '.join(option for option in shown[0] if '=' in option)})") == options
+
+
+def test_words_that_people_look_for_are_on_the_page():
+    words = ["2:4", "N:M", "Bernoulli", "independent", "RLE", "GQA", "cutout", "random erasing"]
+    assert [word for word in words if word not in PAGE] == []
+    rows = re.findall(r"^\| [^`|]+ \| (.*) \|$", PAGE.split("another name:")[1], re.MULTILINE)
+    called = re.findall(r"`([a-z_.]{3,})(?:\(|`)", " ".join(rows))
+    assert len(rows) >= 8
+    assert len(called) >= len(rows)
+    for name in called:
+        _find(name)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_what_the_tables_name_exists(name):
     _find(name)

@@ -1,67 +1,47 @@
-"""Paths are read as a shell would, and files are whole on whatever file system."""
+"""Paths that a user gives."""
 
-import errno
 import os
+from pathlib import Path
 
 import pytest
 
-from maskjax import paths
+from maskjax.paths import local_path
 
 
-def test_home_and_variables_are_expanded(monkeypatch):
-    monkeypatch.setenv("HOME", "/home/ann")
-    monkeypatch.setenv("SCRATCH", "/scratch")
-    for given, expected in (
-        ("~/runs/first", "/home/ann/runs/first"),
-        ("$SCRATCH/first", "/scratch/first"),
-        ("${SCRATCH}/$HOME", "/scratch//home/ann"),
-        ("runs/a~b", "runs/a~b"),
-        ("C:\\runs", "C:\\runs"),
-    ):
-        assert str(paths.local_path(given, "--workdir")) == os.path.normpath(expected)
+def test_home_and_variables_are_expanded_as_a_shell_would(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", "/home/of/tests")
+    monkeypatch.setenv("SCRATCH", str(tmp_path))
+    assert local_path("~/runs/a", "--workdir") == Path("/home/of/tests/runs/a")
+    assert local_path("$SCRATCH/a", "--workdir") == tmp_path / "a"
+    assert local_path("${SCRATCH}/a  b", "--workdir") == tmp_path / "a  b"
+    assert local_path("runs/a", "--workdir") == Path("runs/a")
 
 
-@pytest.mark.parametrize("address", ["gs://bucket/run", "s3://b/r", "az://b", "hdfs:/host/x"])
-def test_what_is_not_on_this_machine_is_refused(address):
-    with pytest.raises(ValueError, match=f"--workdir '{address}' is not on this machine: give a"):
-        paths.local_path(address, "--workdir")
+def test_a_path_that_is_there_is_taken_as_it_is(monkeypatch, tmp_path):
+    monkeypatch.setenv("SCRATCH", "elsewhere")
+    for name in ("$SCRATCH.png", "$1_vs_$2.png", "a:b.png"):
+        (tmp_path / name).touch()
+        assert local_path(tmp_path / name, "--images") == tmp_path / name
 
 
-def test_what_cannot_be_expanded_is_refused(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    "address", ["gs://bucket/run", "s3://b/r", "az://b", "hdfs:/b", "file:///a"]
+)
+def test_addresses_of_stores_elsewhere_are_refused(address):
+    with pytest.raises(ValueError, match=rf"--workdir '{address}' is not on this machine"):
+        local_path(address, "--workdir")
+
+
+def test_what_does_not_exist_is_named(monkeypatch):
     monkeypatch.delenv("NOT_SET", raising=False)
-    with pytest.raises(ValueError, match=r"--workdir '\$NOT_SET/run': \$NOT_SET is not set"):
-        paths.local_path("$NOT_SET/run", "--workdir")
-    with pytest.raises(ValueError, match="'~nobody_of_this_name/run': no such home folder"):
-        paths.local_path("~nobody_of_this_name/run", "--workdir")
-    odd = tmp_path / "gs:" / "$NOT_SET"
-    odd.mkdir(parents=True)
-    monkeypatch.chdir(tmp_path)
-    for existing in (str(odd), "gs:/$NOT_SET"):
-        assert paths.local_path(existing, "--workdir").is_dir()
+    with pytest.raises(ValueError, match=r"--out '\$NOT_SET/a': \$NOT_SET is not set"):
+        local_path("$NOT_SET/a", "--out")
+    with pytest.raises(ValueError, match="no such home folder"):
+        local_path("~nobody-of-this-name/a", "--out")
 
 
-@pytest.mark.parametrize("number", [errno.EPERM, errno.EINVAL, errno.ENOSYS])
-@pytest.mark.parametrize("call", ["fsync", "chmod"])
-def test_a_file_system_need_not_offer_what_a_file_can_do_without(
-    tmp_path, monkeypatch, call, number
-):
-    def refuse(*_):
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(paths.os, call, refuse)
-    with paths.atomic_file(tmp_path / "x") as file:
-        file.write("all")
-    assert [path.name for path in tmp_path.iterdir()] == ["x"]
-    assert (tmp_path / "x").read_text() == "all"
-
-
-def test_a_disk_that_is_full_leaves_the_old_file(tmp_path, monkeypatch):
-    def refuse(*_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    (tmp_path / "x").write_text("old")
-    monkeypatch.setattr(paths.os, "fsync", refuse)
-    with pytest.raises(OSError, match="No space"), paths.atomic_file(tmp_path / "x") as file:
-        file.write("new")
-    assert [path.name for path in tmp_path.iterdir()] == ["x"]
-    assert (tmp_path / "x").read_text() == "old"
+def test_names_that_are_not_utf_8_do_where_no_checkpoint_needs_them():
+    name = os.fsdecode(b"M\xfcnchen")
+    assert local_path(name, "--images", needs_utf8=False) == Path(name)
+    with pytest.raises(ValueError, match=r"M\\+udcfcnchen' is not UTF-8"):
+        local_path(name, "--workdir")

@@ -12,19 +12,19 @@ from scipy.io import wavfile
 ROOT = Path(__file__).parents[2]
 
 
-def _draw(*arguments):
+def _draw(*arguments, **environment):
     return subprocess.run(
         [sys.executable, str(ROOT / "launch" / "draw_masks.py"), *arguments],
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
-        env=dict(os.environ, XLA_FLAGS=""),
+        env=dict(os.environ, XLA_FLAGS="", **environment),
     )
 
 
 def test_sheets_are_written_where_it_says(tmp_path):
-    done = _draw(f"--out={tmp_path / 'new'}", "--sheets=weights,frequency")
+    done = _draw("--out=$PLACE/new", "--sheets=weights,frequency", PLACE=str(tmp_path))
     assert done.returncode == 0, done.stderr
     paths = [tmp_path / "new" / f"{name}.png" for name in ("weights", "frequency")]
     assert done.stdout.splitlines() == list(map(str, paths))

@@ -36,10 +36,7 @@ _LABEL_SIZE = 8  # points
 _LABEL_LETTERS = 40
 # How much of the prediction shows where it was never asked for.
 _DIMMED = 0.2
-_DIMMED_NOTE = (
-    "The prediction is dimmed where the model saw the input: the loss counts hidden parts only, so "
-    "the model never learns these."
-)
+_DIMMED_NOTE = "Dimmed in the prediction: what the model saw, for which the loss never asks."
 
 
 def reconstruction_panel(

@@ -142,11 +142,11 @@ def test_predictions_of_what_was_visible_are_dimmed_and_it_is_said(shape):
     np.testing.assert_allclose(np.corrcoef(faint, prediction[~is_hidden])[0, 1], 1, atol=1e-5)
     np.testing.assert_array_equal(pasted_shown, pasted.reshape(shown.shape))
     said = " ".join(texts(figure))
-    assert "dimmed where the model saw the input: the loss counts hidden parts only" in said
+    assert "Dimmed in the prediction: what the model saw, for which the loss never asks" in said
     told = reconstruction_panel(
         original, seen, prediction.reshape(shape), pasted, dim_visible=False
     )
-    assert "dimmed" not in " ".join(texts(told))
+    assert "Dimmed" not in " ".join(texts(told))
 
 
 def test_predicted_signals_are_faint_where_they_were_visible():

@@ -31,9 +31,9 @@ def main() -> None:
     # Beside a training run on the same GPU, take only the memory that is needed.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     startup.prepare()
-    out = local_path(_OUT.value, "--out", needs_utf8=False)
+    out = local_path(_OUT.value, "--out")
     out.mkdir(parents=True, exist_ok=True)  # Whether it can be, shows before drawing.
-    recording = local_path(_AUDIO.value, "--audio", needs_utf8=False) if _AUDIO.value else None
+    recording = local_path(_AUDIO.value, "--audio") if _AUDIO.value else None
     drawn = mask_sheets.sheets(_SHEETS.value, seed=_SEED.value, recording=recording)
     for name, figure in drawn:
         path = out / f"{name}.png"

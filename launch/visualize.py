@@ -33,8 +33,8 @@ def main() -> None:
     # Beside a training run on the same GPU, take only the memory that is needed.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     startup.prepare()
-    workdir = local_path(_WORKDIR.value, "--workdir")
-    out = local_path(_OUT.value, "--out", needs_utf8=False) if _OUT.value else None
+    workdir = local_path(_WORKDIR.value, "--workdir", needs_utf8=True)
+    out = local_path(_OUT.value, "--out") if _OUT.value else None
     places = {"source": _DATA.value, "out": out}
     if _IMAGES.value:
         images = [path for value in _IMAGES.value for path in _paths(value)]
@@ -49,7 +49,7 @@ def _paths(value: str) -> list[Path]:
     """A path that exists, or those between the commas."""
     is_one = os.path.exists(os.path.expanduser(value))
     words = [value] if is_one else [word.strip() for word in value.split(",")]
-    return [local_path(word, "--images", needs_utf8=False) for word in words if word]
+    return [local_path(word, "--images") for word in words if word]
 
 
 if __name__ == "__main__":

@@ -42,6 +42,6 @@ def test_what_does_not_exist_is_named(monkeypatch):
 
 def test_names_that_are_not_utf_8_do_where_no_checkpoint_needs_them():
     name = os.fsdecode(b"M\xfcnchen")
-    assert local_path(name, "--images", needs_utf8=False) == Path(name)
+    assert local_path(name, "--images") == Path(name)
     with pytest.raises(ValueError, match=r"M\\+udcfcnchen' is not UTF-8"):
-        local_path(name, "--workdir")
+        local_path(name, "--workdir", needs_utf8=True)

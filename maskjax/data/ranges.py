@@ -228,15 +228,16 @@ def check_missing(
         return
     count = max(1, _SAMPLE_NUMBERS // math.prod(inputs.shape[1:]))
     sample = inputs[:: -(-len(inputs) // count)]
-    for channel in range(sample.shape[-1]):
-        found = _common_extreme(sample[..., channel].reshape(-1))
-        if found is not None:
-            value, share, low, high = found
-            logging.warning(
-                "%s: %.1f %% of channel %d is %s, far from the rest (%s to %s); if it stands for no"
-                " data, set data.missing=%s",
-                name, 100 * share, channel, value, low, high, value,
-            )  # fmt: skip
+    channels = (sample[..., channel].reshape(-1) for channel in range(sample.shape[-1]))
+    found = [(number, *it) for number, x in enumerate(channels) if (it := _common_extreme(x))]
+    if found:
+        channel, value, share, low, high = found[0]
+        others = f" (and {len(found) - 1} others have such a number)" if len(found) > 1 else ""
+        logging.warning(
+            "%s: %.1f %% of channel %d is %s%s, far from the rest (%s to %s); if it stands for no"
+            " data, set data.missing=%s",
+            name, 100 * share, channel, value, others, low, high, value,
+        )  # fmt: skip
 
 
 def _common_extreme(x: np.ndarray) -> tuple[Any, float, Any, Any] | None:

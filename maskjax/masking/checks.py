@@ -136,11 +136,13 @@ def broadcast(name: str, value: Any, shape: tuple[int, ...], dtype: Any) -> Arra
 
 def check_whole(name: str, value: Any, *, least: int | None = 1, hint: str = "") -> None:
     """Refuses what is no whole number, known before jit and of at least `least`."""
-    if not isinstance(value, int | np.integer):
+    try:
+        number = operator.index(value)
+    except TypeError:
         limit = "" if least is None else f" of at least {least}"
         given = "is traced" if isinstance(value, Tracer) else _kind(value)
-        raise ValueError(f"{name} {given}: give an int{limit}{hint}")
-    if least is not None and value < least:
+        raise ValueError(f"{name} {given}: give an int{limit}{hint}") from None
+    if least is not None and number < least:
         raise ValueError(f"{name} {value} must be at least {least}{hint}")
 
 

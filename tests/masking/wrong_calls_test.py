@@ -113,6 +113,10 @@ REFUSED = {
             "^lengths holds float32: give whole numbers",
         ),
         (
+            lambda: parameters.num_masked_from_sparsity(100, jnp.array(50)),
+            "^sparsity holds int32: give a share",
+        ),
+        (
             lambda: parameters.num_masked_from_sparsity((10, 10), 0.9),
             r"^size \(10, 10\): give an int",
         ),
@@ -281,3 +285,11 @@ def test_ratios_of_rows_are_no_counts_traced_or_not(name):
     advice = re.search(r"num_masked_from_traced_ratio\(4, ratio\)$", str(refused.value))[0]
     counts = eval(f"masking.{advice}", {"masking": masking, "ratio": ratios})
     assert TAKE_COUNTS[name](counts).sum(axis=1).tolist() == [2, 3]
+
+
+def test_legacy_keys_give_the_same_masks_once_they_are_wrapped_as_the_message_says():
+    legacy = jax.random.split(jax.random.PRNGKey(0), 2)
+    with pytest.raises(ValueError, match=r"jax\.random\.wrap_key_data of legacy ones$"):
+        _draw(keys=legacy)
+    wrapped = _draw(keys=jax.random.wrap_key_data(legacy))
+    assert (wrapped.ids_restore == _draw().ids_restore).all()

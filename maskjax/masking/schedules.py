@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from maskjax.masking.checks import check_whole
 from maskjax.masking.counts import (
     as_ratio,
     num_masked_from_ratio,
@@ -193,8 +194,8 @@ def make_schedule(name: str, **options: Any) -> Schedule:
 
 def _between(start: float, end: float, total_steps: int, shape: Callable) -> Schedule:
     """From start to end; shape maps progress in [0, 1] to the weight of the end."""
-    if total_steps < 1:
-        raise ValueError(f"total_steps {total_steps} must be at least 1")
+    check_whole("total_steps", total_steps)
+    start, end = as_ratio(start), as_ratio(end)
 
     def ratio(step, key):
         progress = jnp.minimum(jnp.float32(step) / total_steps, 1.0)

@@ -8,7 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from maskjax.masking.checks import as_array, as_flags, check_keys, check_shapes
+from maskjax.masking.checks import (
+    as_array,
+    as_counts,
+    as_flags,
+    as_integers,
+    check_keys,
+    check_number,
+    check_shapes,
+    check_whole,
+    is_number,
+)
 from maskjax.masking.core import cut_counts
 from maskjax.typing import Array, Bool, Float, Int, Key
 
@@ -47,6 +57,8 @@ def unmasking_schedule(name: str, num_hidden: int, num_steps: int) -> np.ndarray
         [3, 3, 2, 2]
     """
     _check_name(name)
+    check_whole("num_hidden", num_hidden, least=None)
+    check_whole("num_steps", num_steps, least=None)
     if num_hidden < 0 or num_steps < 1:
         raise ValueError(
             f"num_hidden {num_hidden} must be at least 0 and num_steps {num_steps} at least 1"
@@ -91,8 +103,15 @@ def unmasking_counts(
         [5, 15, 24, 31, 39, 45, 48, 49]
     """
     _check_name(name)
+    check_whole("num_steps", num_steps, least=None)
     if not 1 <= num_steps <= _MAX_STEPS:
         raise ValueError(f"num_steps {num_steps} must be from 1 to {_MAX_STEPS}")
+    num_hidden = as_integers("num_hidden", num_hidden)
+    if num_hidden.ndim != 1:
+        raise ValueError(
+            f"num_hidden of shape {num_hidden.shape}: give a number for each row, "
+            "is_masked.sum(axis=1); unmasking_schedule takes one for all"
+        )
     num_hidden = jnp.clip(num_hidden, 0, _MAX_HIDDEN).astype(jnp.int32)[None]
     steps = jnp.arange(num_steps, dtype=jnp.int32)[:, None]
     if name == "even":
@@ -173,7 +192,7 @@ def unmask_step(
 
     Raises:
         ValueError: a temperature below 0 or a traced one for tokens; flags that are not boolean;
-            logits or keys that do not match the tokens.
+            logits, keys or counts that do not match the tokens.
 
     Examples:
         >>> state = Unmasking(jnp.array([[9, 9, 2]]), jnp.array([[True, True, False]]))
@@ -185,10 +204,11 @@ def unmask_step(
     """
     if isinstance(token_temperature, Tracer):
         raise ValueError("token_temperature is traced: give a number that is known at compile time")
+    check_number("token_temperature", token_temperature)
     if token_temperature < 0:
         raise ValueError(f"token_temperature {token_temperature} must be at least 0")
     tokens, is_masked = state
-    state = Unmasking(as_array("tokens", tokens), as_flags("is_masked", is_masked))
+    state = Unmasking(as_integers("tokens", tokens), as_flags("is_masked", is_masked))
     logits = _wide("logits", logits)
     check_shapes("tokens", state.tokens.shape, is_masked=state.is_masked)
     if logits.ndim != 3 or logits.shape[:2] != state.tokens.shape:
@@ -237,7 +257,9 @@ def noisy_confidence(
         >>> noisy_confidence(jnp.array([[-1.0, -2.0]]), keys, temperature=0).tolist()
         [[-1.0, -2.0]]
     """
-    if isinstance(temperature, int | float) and temperature < 0:
+    if not isinstance(temperature, Tracer):
+        check_number("temperature", temperature)
+    if is_number(temperature) and temperature < 0:
         raise ValueError(f"temperature {temperature} must be at least 0")
     log_probs = _wide("log_probs", log_probs)
     check_keys(keys, len(log_probs))
@@ -265,7 +287,8 @@ def most_confident(
         True where a position is revealed; among equals the later ones.
 
     Raises:
-        ValueError: flags that are not boolean, or not one for each confidence.
+        ValueError: flags that are not boolean, or not one for each confidence; counts that are no
+            whole numbers, or not one for all or for each example.
 
     Examples:
         >>> is_masked = jnp.array([[True, False, True, True]])
@@ -277,7 +300,13 @@ def most_confident(
     # A hidden position of confidence -inf or NaN can still be revealed, after all others.
     lowest = jnp.finfo(confidence.dtype).min
     confidence = jnp.where(confidence > lowest, confidence, lowest)
-    counts = jnp.broadcast_to(jnp.asarray(num_unmasked), (len(confidence),))
+    counts = as_counts(num_unmasked, confidence.shape[1], name="num_unmasked", is_bounded=False)
+    if np.shape(counts) not in ((), confidence.shape[:1]):
+        raise ValueError(
+            f"num_unmasked of shape {np.shape(counts)} for {len(confidence)} examples: give one "
+            "count, or one per example"
+        )
+    counts = jnp.broadcast_to(jnp.asarray(counts), confidence.shape[:1])
     return cut_counts(jnp.where(is_masked, confidence, -jnp.inf), counts)
 
 

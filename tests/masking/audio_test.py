@@ -377,12 +377,12 @@ def test_a_static_budget_gives_the_scores_of_a_traced_one(name):
     [
         ("wav2vec_spans", {}, 31, r"num_masked 31 must be from 0 to the 30 positions"),
         ("wav2vec_spans", {"span_length": 0}, 3, "span_length 0 must be at least 1 frame"),
-        ("wav2vec_spans", {"min_spans": -1}, 3, "min_spans -1 at least 0"),
+        ("wav2vec_spans", {"min_spans": -1}, 3, "min_spans -1 must be at least 0"),
         ("runs", {"run_length": 0}, 3, "run_length 0 must be at least 1 frame"),
         ("runs", {}, -1, "num_masked -1 must be from 0"),
         ("spec_augment", {"num_time_masks": -1}, 3, "num_time_masks -1"),
         ("spec_augment", {"max_frequency_width": 0}, 3, "max_frequency_width 0 must be at least 1"),
-        ("spec_augment", {"max_time_share": 1.5}, 3, "max_time_share 1.5 from 0 to 1"),
+        ("spec_augment", {"max_time_share": 1.5}, 3, "max_time_share 1.5 must be from 0 to 1"),
         ("time_frequency", {"num_times": 2}, 3, "num_frequencies None: give both or neither"),
         ("time_frequency", {"num_times": 7, "num_frequencies": 0}, 3, "num_times 7, .* exceed"),
     ],
@@ -457,3 +457,38 @@ def test_flags_of_frames_that_would_broadcast_are_refused(masked, valid, num_key
     flags = {"is_masked": jnp.ones(masked, bool), "is_valid": jnp.ones(valid, bool)}
     with pytest.raises(ValueError, match=message):
         audio.fill_frames(jnp.ones((2, 3, 4)), keys=keys, **flags)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_flags_of_frames_are_boolean_and_lists_are_frames():
+    x, keys = [[[1.0], [2.0]]], jax.random.split(jax.random.key(0), 1)
+    fill = functools.partial(audio.fill_frames, keys=keys, zero_share=1, random_share=0)
+    assert fill(x, [[True, False]]).tolist() == [[[0], [2]]]
+    with pytest.raises(ValueError, match="is_masked holds int32: flags are boolean"):
+        fill(x, jnp.array([[1, 0]]))
+    with pytest.raises(ValueError, match="is_valid holds float32: flags are boolean"):
+        fill(x, [[True, False]], is_valid=jnp.array([[0.0, -1e9]]))
+    with pytest.raises(ValueError, match="zero_share is None: give one number"):
+        fill(x, [[True, False]], zero_share=None)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("wav2vec_spans", {"span_length": 2.5}, "span_length .*2.5: give an int of at least 1"),
+        ("wav2vec_spans", {"min_spans": None}, "min_spans .*None: give an int of at least 0"),
+        ("wav2vec_spans", {"is_candidate": [1] * 9}, "is_candidate holds int32: flags are boolean"),
+        ("runs", {"run_length": "7"}, "run_length .*'7': give an int"),
+        ("spec_augment", {"max_time_width": 2.5}, "max_time_width .*2.5: give an int"),
+        ("spec_augment", {"max_time_share": None}, "max_time_share is None: give one number"),
+        (
+            "time_frequency",
+            {"num_times": 0.5, "num_frequencies": 0},
+            "num_times .*0.5: give an int",
+        ),
+    ],
+)
+def test_other_than_whole_numbers_and_flags_is_refused(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        getattr(audio, name)(jax.random.key(0), (9,), 3, **options)

@@ -176,7 +176,7 @@ def test_t5_spans_in_rows_of_all_lengths_are_never_cut_and_come_back():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"inputs_length": 0}, "inputs_length 0, targets_length 9: below 1"),
+        ({"inputs_length": 0}, "inputs_length 0 must be at least 1"),
         ({"first_sentinel_id": 1}, "3 sentinels from id 1 down: .* none below id 0"),
         ({"num_sentinels": 0}, "0 sentinels from id 99 down: give at least 1"),
         ({"eos_id": 98}, r"eos_id 98 is one of the sentinels 97 ... 99"),
@@ -207,3 +207,46 @@ def test_lengths_that_cannot_be_are_refused(arguments, message):
 def test_restoring_into_nothing_is_refused():
     with pytest.raises(ValueError, match="length 0 must be at least 1"):
         text.restore_spans(jnp.array([[1]]), jnp.array([[1]]), length=0, **IDS)
+
+
+def test_no_texts_are_corrupted_to_none_and_restored_to_none():
+    lengths = {"inputs_length": 9, "targets_length": 7}
+    corrupted = text.span_corruption(
+        jnp.zeros((0, L), int), jnp.zeros((0, L), bool), **lengths, **IDS
+    )
+    assert [x.shape for x in corrupted] == [(0, 9), (0, 7), (0,), (0,)]
+    restored = text.restore_spans(corrupted.inputs, corrupted.targets, length=5, **IDS)
+    assert [x.shape for x in restored] == [(0, 5), (0,)]
+
+
+ARGUMENTS = {"tokens": [[5, 6, 7]], "is_masked": [[False, True, True]], "inputs_length": 3}
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_lists_are_texts():
+    corrupted = text.span_corruption(**ARGUMENTS, targets_length=4, **IDS)
+    assert corrupted.inputs.tolist() == [[5, 99, 1]]
+    assert corrupted.targets.tolist() == [[99, 6, 7, 1]]
+    restored = text.restore_spans([[5, 99, 1]], [[99, 6, 7, 1]], length=3, **IDS)
+    assert restored.tokens.tolist() == [[5, 6, 7]]
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"is_masked": jnp.array([[0, 1, 1]])}, "is_masked holds int32: flags are boolean"),
+        ({"is_valid": np.array([[1, 1, 0]])}, "is_valid holds int32: flags are boolean"),
+        (
+            {"is_valid": [True, True, False]},
+            r"is_valid of shape \(3,\) for tokens of shape \(1, 3\)",
+        ),
+        ({"tokens": [[5.0, 6.0, 7.0]]}, "tokens holds float32: give whole numbers"),
+        ({"tokens": [5, 6, 7]}, r"tokens of shape \(3,\): give a batch"),
+        ({"inputs_length": 2.5}, "inputs_length .*2.5: give an int"),
+        ({"first_sentinel_id": None}, "first_sentinel_id .*None: give an int"),
+    ],
+)
+def test_other_than_tokens_and_flags_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        text.span_corruption(**ARGUMENTS | {"targets_length": 4, **IDS} | change)

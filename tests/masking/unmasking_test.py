@@ -321,11 +321,15 @@ def test_positions_of_nan_confidence_are_revealed_last():
         ({"logits": None}, "logits is None: give an array"),
         ({"keys": KEYS[0]}, "one key for 3 examples; give one per example"),
         ({"keys": jax.random.PRNGKey(0)}, r"keys are uint32\[2\]: give typed ones"),
+        ({"num_unmasked": 0.75}, "num_unmasked 0.75 is a ratio: give a count"),
+        ({"num_unmasked": jnp.array([1, 2])}, r"num_unmasked of shape \(2,\) for 3 examples"),
+        ({"token_temperature": None}, "token_temperature is None: give one number"),
+        ({"choice_temperature": "a"}, "temperature is 'a': give one number"),
     ],
 )
 def test_steps_that_do_not_fit_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
-        unmasking.unmask_step(**STEP | change, num_unmasked=1)
+        unmasking.unmask_step(**STEP | {"num_unmasked": 1} | change)
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -340,3 +344,20 @@ def test_a_traced_temperature_of_tokens_is_refused():
     step = lambda t: unmasking.unmask_step(**STEP, num_unmasked=1, token_temperature=t)  # noqa: E731
     with pytest.raises(ValueError, match="token_temperature is traced: give a number"):
         jax.eval_shape(step, jnp.float32(1))
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_counts_of_schedules_are_whole_numbers():
+    assert unmasking.unmasking_counts("even", [4, 2], 2).tolist() == [[2, 1], [2, 1]]
+    for call, message in [
+        (lambda: unmasking.unmasking_schedule("even", 4.5, 2), "num_hidden .*4.5: give an int"),
+        (lambda: unmasking.unmasking_schedule("even", 4, None), "num_steps .*None: give an int"),
+        (lambda: unmasking.unmasking_counts("even", [0.5], 2), "num_hidden holds float32: give"),
+        (
+            lambda: unmasking.unmasking_counts("even", 4, 2),
+            r"num_hidden of shape \(\): give a number",
+        ),
+        (lambda: unmasking.unmasking_counts("even", [4], 2.0), "num_steps .*2.0: give an int"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            call()

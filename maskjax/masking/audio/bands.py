@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from maskjax.masking.audio.common import real_along, scores_of_chosen, spread
+from maskjax.masking.checks import check_number, check_whole
 from maskjax.masking.core import cut_counts, grid_length
 from maskjax.masking.registry import register
 from maskjax.typing import Array, Bool, Float, Int, Key
@@ -115,6 +116,9 @@ def time_frequency(
         raise ValueError(
             f"num_times {num_times}, num_frequencies {num_frequencies}: give both or neither"
         )
+    for name, number in (("num_times", num_times), ("num_frequencies", num_frequencies)):
+        if number is not None:
+            check_whole(name, number, least=None, hint=", or None for a share of the budget")
     num_frames, num_bands = grid[0], grid[-1]
     axes = (0, -1) if len(grid) > 1 else (0,)
     is_real = [real_along(is_candidate, grid, axis) for axis in axes]
@@ -144,16 +148,13 @@ def _check_bands(
     max_frequency_width: int,
 ) -> None:
     """Refuses options of `spec_augment` that are out of range."""
-    if min(num_time_masks, num_frequency_masks) < 0:
-        raise ValueError(
-            f"num_time_masks {num_time_masks}, num_frequency_masks {num_frequency_masks}: "
-            "must be at least 0"
-        )
-    if min(max_time_width, max_frequency_width) < 1 or not 0 <= max_time_share <= 1:
-        raise ValueError(
-            f"max_time_width {max_time_width} and max_frequency_width {max_frequency_width} must "
-            f"be at least 1, max_time_share {max_time_share} from 0 to 1"
-        )
+    check_whole("num_time_masks", num_time_masks, least=0)
+    check_whole("num_frequency_masks", num_frequency_masks, least=0)
+    check_whole("max_time_width", max_time_width)
+    check_whole("max_frequency_width", max_frequency_width)
+    check_number("max_time_share", max_time_share)
+    if not 0 <= max_time_share <= 1:
+        raise ValueError(f"max_time_share {max_time_share} must be from 0 to 1")
 
 
 def _bands(

@@ -3,7 +3,14 @@
 import jax
 import jax.numpy as jnp
 
-from maskjax.masking.checks import check_keys, check_shapes
+from maskjax.masking.checks import (
+    as_array,
+    as_flags,
+    check_keys,
+    check_number,
+    check_rows,
+    check_shapes,
+)
 from maskjax.typing import Array, Bool, Float, Key
 
 # Folded into keys, so that a rule given the same keys draws its noise from other bits.
@@ -39,8 +46,8 @@ def fill_frames(
         x with hidden frames replaced.
 
     Raises:
-        ValueError: a share below 0, or shares whose sum exceeds 1; flags that are not one
-            per frame, or keys that are not one per example.
+        ValueError: a share below 0, or shares whose sum exceeds 1; flags that are not boolean or
+            not one per frame, or keys that are not one per example.
 
     Examples:
         >>> x, keys = jnp.arange(1.0, 6.0)[None, :, None], jax.random.split(jax.random.key(0), 1)
@@ -48,15 +55,18 @@ def fill_frames(
         >>> fill_frames(x, is_masked, keys, zero_share=1, random_share=0)[0, :, 0].tolist()
         [1.0, 0.0, 0.0, 4.0, 5.0]
     """
+    check_number("zero_share", zero_share)
+    check_number("random_share", random_share)
     if min(zero_share, random_share) < 0 or zero_share + random_share > 1:
         raise ValueError(
             f"zero_share {zero_share} and random_share {random_share} must be at least 0 and have "
             "a sum of at most 1"
         )
+    x, is_masked = as_array("x", x), as_flags("is_masked", is_masked)
+    is_valid = as_flags("is_valid", jnp.ones_like(is_masked) if is_valid is None else is_valid)
+    check_rows("x", x)
     check_shapes("frames", x.shape[:2], is_masked=is_masked, is_valid=is_valid)
     check_keys(keys, len(x))
-    if is_valid is None:
-        is_valid = jnp.ones(is_masked.shape, bool)
 
     def fill_row(row, hidden, key, real):
         dice_key, source_key = jax.random.split(jax.random.fold_in(key, _FOLD))

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from maskjax.masking.audio.common import real_along, scores_of_chosen, spread
+from maskjax.masking.checks import check_whole
 from maskjax.masking.core import cut_counts
 from maskjax.masking.registry import register
 from maskjax.typing import Array, Bool, Float, Int, Key
@@ -59,10 +60,8 @@ def wav2vec_spans(
         >>> int((scores >= 1).sum())  # a budget of one span
         5
     """
-    if span_length < 1 or min_spans < 0:
-        raise ValueError(
-            f"span_length {span_length} must be at least 1 frame, min_spans {min_spans} at least 0"
-        )
+    check_whole("span_length", span_length, hint=" frame")
+    check_whole("min_spans", min_spans, least=0)
     count_key, start_key, noise_key = jax.random.split(key, 3)
     mean = _num_frames(num_masked, grid, is_candidate) / span_length
     num_spans = jnp.floor(mean + jax.random.uniform(count_key)).astype(jnp.int32)
@@ -113,8 +112,7 @@ def runs(
         >>> int((scores >= 1).sum())
         12
     """
-    if run_length < 1:
-        raise ValueError(f"run_length {run_length} must be at least 1 frame; Mockingjay uses 7")
+    check_whole("run_length", run_length, hint=" frame; Mockingjay uses 7")
     start_key, noise_key = jax.random.split(key)
     mean = _num_frames(num_masked, grid, is_candidate) / run_length
     num_runs = jnp.round(mean).astype(jnp.int32)

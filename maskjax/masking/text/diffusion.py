@@ -5,7 +5,15 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from maskjax.masking.checks import as_array, as_flags, check_keys, check_shapes
+from maskjax.masking.checks import (
+    as_array,
+    as_flags,
+    as_integers,
+    check_keys,
+    check_number,
+    check_shapes,
+    check_whole,
+)
 from maskjax.masking.core import grid_length
 from maskjax.masking.registry import register
 from maskjax.typing import Array, Bool, Float, Int, Key
@@ -91,6 +99,7 @@ def diffusion_ratio(
         >>> (ratio * 4).astype(int).tolist()
         [0, 1, 2, 3]
     """
+    check_number("eps", eps)
     if not 0 < eps < 1:
         raise ValueError(f"eps {eps} must lie strictly between 0 and 1; LLaDA uses 0.001")
     if (index is None) != (batch_size is None):
@@ -98,7 +107,8 @@ def diffusion_ratio(
     check_keys(keys)
     t = jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, _FOLD)))(keys)
     if index is not None and batch_size is not None:
-        index = as_array("index", index)
+        check_whole("batch_size", batch_size)
+        index = as_integers("index", index)
         check_shapes("keys", keys.shape, index=index)
         t = (t + index) / batch_size
     return (1 - eps) * t + eps

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from maskjax.masking.checks import as_flags, as_integers, check_rows, check_shapes, check_whole
 from maskjax.masking.text.counts import num_noise, num_spans
 from maskjax.masking.text.words import run_starts
 from maskjax.typing import Array, Bool, Int
@@ -78,7 +79,8 @@ def span_corruption(
         The SpanCorruption; `restore_spans` undoes it.
 
     Raises:
-        ValueError: a length below 1, or sentinels below 0 or among which EOS or padding are.
+        ValueError: a length below 1, sentinels below 0 or among which EOS or padding are, tokens
+            that are no whole numbers, or flags that are not boolean or of another shape.
 
     Examples:
         >>> corrupted = span_corruption(
@@ -87,10 +89,13 @@ def span_corruption(
         >>> corrupted.inputs.tolist(), corrupted.targets.tolist()
         ([[11, 199, 14, 198, 1, 0]], [[199, 12, 13, 198, 15, 1, 0]])
     """
-    if min(inputs_length, targets_length) < 1:
-        raise ValueError(f"inputs_length {inputs_length}, targets_length {targets_length}: below 1")
+    check_whole("inputs_length", inputs_length)
+    check_whole("targets_length", targets_length)
     _check_sentinels(first_sentinel_id, num_sentinels, eos_id, pad_id)
-    is_valid = jnp.ones_like(is_masked) if is_valid is None else is_valid
+    tokens, is_masked = as_integers("tokens", tokens), as_flags("is_masked", is_masked)
+    is_valid = as_flags("is_valid", jnp.ones_like(is_masked) if is_valid is None else is_valid)
+    check_rows("tokens", tokens)
+    check_shapes("tokens", tokens.shape, is_masked=is_masked, is_valid=is_valid)
     is_hidden = is_masked & is_valid
     is_start = is_hidden & run_starts(is_hidden.astype(jnp.int32))
     number = jnp.cumsum(is_start, axis=1, dtype=jnp.int32) - 1
@@ -102,7 +107,7 @@ def span_corruption(
         inputs_length, eos_id, pad_id,
     )  # fmt: skip
     # Two slots a position: its span's sentinel where that starts, and the token.
-    flat = (len(tokens), -1)
+    flat = (len(tokens), 2 * tokens.shape[1])
     targets, targets_lengths = _pack(
         jnp.stack([sentinels, tokens], axis=2).reshape(flat),
         jnp.stack([is_start, is_hidden], axis=2).reshape(flat),
@@ -140,7 +145,8 @@ def restore_spans(
         The RestoredSpans.
 
     Raises:
-        ValueError: a length below 1, or sentinels below 0 or among which EOS or padding are.
+        ValueError: a length below 1, sentinels below 0 or among which EOS or padding are, or ids
+            that are no whole numbers.
 
     Examples:
         >>> inputs = jnp.array([[11, 199, 14, 198, 1]])
@@ -149,9 +155,11 @@ def restore_spans(
         >>> tokens.tolist(), lengths.tolist()
         ([[11, 12, 13, 14, 15, 0]], [5])
     """
-    if length < 1:
-        raise ValueError(f"length {length} must be at least 1")
+    check_whole("length", length)
     _check_sentinels(first_sentinel_id, num_sentinels, eos_id, pad_id)
+    inputs, targets = as_integers("inputs", inputs), as_integers("targets", targets)
+    check_rows("inputs", inputs)
+    check_rows("targets", targets)
 
     def read(ids):
         """Flags of text and of sentinels before the end, and the numbers of the sentinels."""
@@ -215,8 +223,7 @@ def span_corruption_lengths(
         >>> span_corruption_lengths(568)
         (512, 114)
     """
-    if length < 1:
-        raise ValueError(f"length {length} must be at least 1")
+    check_whole("length", length)
     num_masked = num_noise(length, ratio)
     spans = min(num_spans(num_masked, mean_span_length), num_masked, length - num_masked)
     if spans > num_sentinels:
@@ -230,6 +237,11 @@ def span_corruption_lengths(
 def _check_sentinels(
     first_sentinel_id: int, num_sentinels: int, eos_id: int | None, pad_id: int
 ) -> None:
+    check_whole("first_sentinel_id", first_sentinel_id, least=None)
+    check_whole("num_sentinels", num_sentinels, least=None)
+    check_whole("pad_id", pad_id, least=None)
+    if eos_id is not None:
+        check_whole("eos_id", eos_id, least=None, hint=", or None for no end")
     last = first_sentinel_id - num_sentinels + 1
     if num_sentinels < 1 or last < 0:
         raise ValueError(

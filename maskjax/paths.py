@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-# What file systems answer that have no permissions, or no way to make a file last.
+# What file systems answer to what they do not offer.
 _NOT_OFFERED = {errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
@@ -68,9 +68,9 @@ def atomic_file(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO]:
         try:
             yield file
             file.flush()
-            with _where_offered():
+            with where_offered():
                 os.fsync(file.fileno())
-            with _where_offered():
+            with where_offered():
                 os.chmod(file.name, 0o644)  # a temporary file is closed to other readers
             os.replace(file.name, path)
         except BaseException:
@@ -79,8 +79,8 @@ def atomic_file(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO]:
 
 
 @contextlib.contextmanager
-def _where_offered() -> Iterator[None]:
-    """Do without what a file system does not offer."""
+def where_offered() -> Iterator[None]:
+    """Do without what a file system does not offer: permissions, or a way to make a file last."""
     try:
         yield
     except OSError as error:

@@ -257,12 +257,16 @@ def _open(settings: Settings, batch_size: int) -> Splits:
     The first epoch of fewer would have examples twice in a batch.
     """
     splits = _open_both(settings)
+    found = len(splits.train)
     if settings.limit:
         splits = splits._replace(train=take(splits.train, settings.limit))
     if len(splits.train) < batch_size:
+        is_limit = len(splits.train) < found
+        kept = f" and data.limit={settings.limit} keeps fewer" if is_limit else ", fewer"
+        advice = " or raise data.limit" if is_limit else ""
         raise ValueError(
-            f"data source {settings.source!r} has {len(splits.train)} training examples, fewer than"
-            f" batch_size={batch_size}; lower batch_size"
+            f"data source {settings.source!r} has {found} training examples{kept} than"
+            f" batch_size={batch_size}; lower batch_size{advice}"
         )
     return splits
 

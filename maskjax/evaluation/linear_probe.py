@@ -227,7 +227,8 @@ def _held_out(indices: Int[np.ndarray, "N"], seed: int) -> np.ndarray:
     is_held_out[first_of_class] = False
     if not is_held_out.any():
         raise TooFewLabelsError(
-            f"{len(indices)} training examples are too few to hold out a tenth; give l2"
+            f"{len(indices)} training examples are too few to choose the linear probe's penalty on "
+            "a tenth of them; label more (in code, linear_accuracy also takes l2=1e-3)"
         )
     return is_held_out
 

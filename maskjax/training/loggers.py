@@ -18,6 +18,7 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore
 from tqdm import tqdm
 
 from maskjax import evaluation
+from maskjax.paths import where_offered
 from maskjax.training.terminal import say
 from maskjax.training.workdir import METRICS, write_atomically
 
@@ -111,11 +112,13 @@ class Events:
 
     def close(self) -> None:
         """Close the file."""
-        self._writer.close()
+        with where_offered():
+            self._writer.close()
 
     def _write(self, step: int, **content: Any) -> None:
         self._writer.write_event(Event(wall_time=time.time(), step=step, **content))
-        self._writer.flush()
+        with where_offered():  # it makes the file last, too
+            self._writer.flush()
 
 
 class RunLog(contextlib.AbstractContextManager):

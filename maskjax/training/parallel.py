@@ -53,8 +53,8 @@ def choose_devices(num_devices: int = 0) -> list[Any]:
     available = jax.local_device_count()
     if not 0 <= num_devices <= available:
         raise ValueError(
-            f"num_devices is {num_devices} but {available} are available here: "
-            f"set it to 1 to {available}, or 0 for all"
+            f"num_devices is {num_devices} but this process has {available}: set it to "
+            f"{'1' if available == 1 else f'1 to {available}'}, or 0 for all"
         )
     if jax.process_count() > 1:
         if num_devices not in (0, available):

@@ -146,6 +146,9 @@ def _message_for_the_user(error: Exception) -> str | None:
             path = re.search(r'local file "([^"]+)"', text)
             what = f"{path[1] if path else 'a file'}: {os.strerror(number)}"
             return f"{what}; {_TO_MEND[number]}"
+    if "Failed to fsync" in text:  # how checkpoints say that the file system does not offer it
+        reason = text.splitlines()[0]
+        return f"a checkpoint cannot be made to last ({reason}); use a --workdir elsewhere"
     is_of_files = "Error writing" in text or "os_error_code" in text
     if isinstance(error, MemoryError) or ("RESOURCE_EXHAUSTED" in text and not is_of_files):
         reason = (text.splitlines() or ["MemoryError"])[0]

@@ -106,6 +106,12 @@ def test_a_checkpoint_that_cannot_be_written_is_no_lack_of_memory(capsys, number
     assert line.startswith(f"error: run/checkpoints/3/x: {words}")
 
 
+def test_a_file_system_without_fsync_is_no_place_for_a_run(capsys):
+    line = refusal(capsys, lambda: startup.guard(lambda: _fail_to_write(errno.EINVAL, "fsync")))
+    assert "Failed to fsync" in line
+    assert line.endswith("; use a --workdir elsewhere")
+
+
 def test_an_unknown_failure_to_write_a_checkpoint_keeps_its_traceback():
     with pytest.raises(ValueError, match="Error writing"):
         startup.guard(lambda: _fail_to_write(errno.EIO))
@@ -119,10 +125,10 @@ def test_a_message_on_several_lines_becomes_one_and_its_paths_stay(capsys):
     assert line == "error: no such file: /my  pictures/a\tb.png ; give another"
 
 
-def _fail_to_write(number):
+def _fail_to_write(number, call="write"):
     raise ValueError(
         'RESOURCE_EXHAUSTED: Error writing local file "run/checkpoints/3/x": Failed writing: '
-        f"\"y\": Failed to write 6909 bytes: {os.strerror(number)} [os_error_code='{number}']"
+        f"\"y\": Failed to {call} 6909 bytes: {os.strerror(number)} [os_error_code='{number}']"
     )
 
 

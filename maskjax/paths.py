@@ -13,17 +13,16 @@ from typing import IO
 _NOT_OFFERED = {errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
-def local_path(text: str | os.PathLike[str], name: str, *, needs_utf8: bool = False) -> Path:
+def local_path(text: str | os.PathLike[str], name: str) -> Path:
     """Read a path of this machine as a shell would.
 
     Args:
         text: the path; `~` is expanded, and `$VARIABLE` unless there is a path of that very name.
         name: of the flag or key that holds it, for messages.
-        needs_utf8: False where any name that the file system knows will do.
 
     Raises:
-        ValueError: it is the address of a store elsewhere (gs://, s3:// ...), or is not UTF-8
-            where it must be, or names a variable or a home that does not exist.
+        ValueError: it is the address of a store elsewhere (gs://, s3:// ...), or names a variable
+            or a home that does not exist.
 
     Example:
         >>> local_path("~/runs", "--workdir") == Path.home() / "runs"
@@ -44,8 +43,6 @@ def local_path(text: str | os.PathLike[str], name: str, *, needs_utf8: bool = Fa
         raise ValueError(f"{name} {shown!r}: {unknown[0]} is not set: set it, or write the path")
     if path.startswith("~"):
         raise ValueError(f"{name} {shown!r}: no such home folder; write the path in full")
-    if needs_utf8 and shown != path:
-        raise ValueError(f"{name} {shown!r} is not UTF-8, which checkpoints need: rename it")
     return Path(path)
 
 

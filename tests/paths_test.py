@@ -1,11 +1,14 @@
-"""Paths that a user gives."""
+"""Paths are read as a shell would, and files are whole on whatever file system."""
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
+from maskjax import paths
 from maskjax.paths import local_path
+from maskjax.training import workdir
 
 
 def test_home_and_variables_are_expanded_as_a_shell_would(monkeypatch, tmp_path):
@@ -40,8 +43,36 @@ def test_what_does_not_exist_is_named(monkeypatch):
         local_path("~nobody-of-this-name/a", "--out")
 
 
-def test_names_that_are_not_utf_8_do_where_no_checkpoint_needs_them():
+def test_a_workdir_alone_must_be_utf_8():
     name = os.fsdecode(b"M\xfcnchen")
     assert local_path(name, "--images") == Path(name)
-    with pytest.raises(ValueError, match=r"M\\+udcfcnchen' is not UTF-8"):
-        local_path(name, "--workdir", needs_utf8=True)
+    with pytest.raises(ValueError, match=r"workdir M\\udcfcnchen is not UTF-8"):
+        workdir.check({}, local_path(name, "--workdir"))
+
+
+def _refusing(number):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    return refuse
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EINVAL, errno.ENOSYS])
+@pytest.mark.parametrize("call", ["fsync", "chmod"])
+def test_a_file_can_do_without_what_its_file_system_does_not_offer(
+    tmp_path, monkeypatch, call, number
+):
+    monkeypatch.setattr(paths.os, call, _refusing(number))
+    with paths.atomic_file(tmp_path / "x") as file:
+        file.write("all")
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+    assert (tmp_path / "x").read_text() == "all"
+
+
+def test_a_disk_that_is_full_leaves_the_old_file(tmp_path, monkeypatch):
+    (tmp_path / "x").write_text("old")
+    monkeypatch.setattr(paths.os, "fsync", _refusing(errno.ENOSPC))
+    with pytest.raises(OSError, match="No space"), paths.atomic_file(tmp_path / "x") as file:
+        file.write("new")
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+    assert (tmp_path / "x").read_text() == "old"

@@ -196,7 +196,7 @@ def array(argument: str, settings: Settings) -> Splits:
     0 or words [N].
     Where the last of unequal axes has more than 4 entries, `data.size` must tell which it is.
     """
-    path = local_path(argument, "data source", needs_utf8=False)
+    path = local_path(argument, "data source")
     if not argument or not path.is_file():
         raise FileNotFoundError(
             f"data source 'array:{argument}': no such file; give the path of an .npz file"
@@ -231,7 +231,7 @@ def idx_folder(argument: str, settings: Settings) -> Splits:
 
     Files of any idx dtype and rank are read; labels and the t10k (or test) split are optional.
     """
-    folder = local_path(argument, "data source", needs_utf8=False)
+    folder = local_path(argument, "data source")
     name = f"data source 'idx:{argument}'"
     if not argument or not folder.is_dir():
         raise FileNotFoundError(

@@ -115,7 +115,7 @@ def folder(argument: str, settings: Settings) -> Splits:
     DIR/val), which then have no classes. Files may lie deeper below CLASS. Names that begin with a
     dot are passed over; files of other suffixes are left out and counted in a warning.
     """
-    root = local_path(argument, "data source", needs_utf8=False)
+    root = local_path(argument, "data source")
     name = f"data source 'folder:{argument}'"
     if not argument or not root.is_dir():
         raise FileNotFoundError(f"{name}: no such folder; give the path of a folder of images")

@@ -75,7 +75,10 @@ def test_grey_and_colour_are_converted():
         ({"source": "digits:8"}, "'digits:8': nothing follows the name; set it to 'digits'"),
         ({"source": "photos:x", "size": (8, 8)}, "'photos:x': nothing follows the name"),
         ({"source": "digits", "eval_source": "mnist"}, "unknown data source 'mnist'"),
-        ({"source": "digits", "limit": 3}, "3 training examples, fewer than batch_size=4"),
+        (
+            {"source": "digits", "limit": 3},
+            "limit=3 keeps fewer than batch_size=4; lower batch_size or",
+        ),
         ({"source": "digits", "size": (8,)}, "1 lengths, but 'digits' has 2 spatial axes"),
         ({"source": "signals", "flip": True}, "for images, but 'signals' has 1 spatial"),
         ({"source": "volumes", "crop_scale": (0.2, 1.0)}, "for images, but 'volumes' has 3"),

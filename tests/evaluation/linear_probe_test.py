@@ -158,7 +158,7 @@ def test_evaluation_split_never_reaches_the_fit(monkeypatch):
 def test_given_penalty_needs_no_holdout():
     x, labels = np.array([[0.0], [1.0]]), np.array([0, 1])
     assert linear_accuracy(x, labels, x, labels, l2=0.1) == 1.0
-    with pytest.raises(ValueError, match=r"2 training examples are too few .* give l2"):
+    with pytest.raises(ValueError, match=r"2 training examples are too few .* takes l2="):
         linear_accuracy(x, labels, x, labels)
 
 

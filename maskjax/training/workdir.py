@@ -36,7 +36,7 @@ FREE_KEYS = (
 # Keys that say where the data is; what it is, is compared by its description.
 PLACES = ("data.source", "data.eval_source")
 # Keys that config files had not from the first, with the values that change nothing.
-LATER_KEYS = {"init_from.path": "", "init_from.what": "params"}
+LATER_KEYS = {"init_from.path": "", "init_from.what": "params", "data.missing": ""}
 # What a description of data says of the data itself.
 _DATA_KEYS = ("num_train", "num_eval", "shape", "num_classes", "class_names", "fingerprints")
 

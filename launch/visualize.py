@@ -33,7 +33,7 @@ def main() -> None:
     # Beside a training run on the same GPU, take only the memory that is needed.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     startup.prepare()
-    workdir = local_path(_WORKDIR.value, "--workdir", needs_utf8=True)
+    workdir = local_path(_WORKDIR.value, "--workdir")
     out = local_path(_OUT.value, "--out") if _OUT.value else None
     places = {"source": _DATA.value, "out": out}
     if _IMAGES.value:

@@ -392,7 +392,8 @@ def test_nothing_broadcasts_in_silence(way, key, value, options, message):
             r"\(2, 5\) .* give padding\(is_valid=...\) of flags \[B S\]",
         ),
         (jnp.ones((B, Q, Q), bool), r"shape \(2, 5, 5\) does not broadcast to \[B H Q S\]"),
-        (attention.causal, "attention_mask of type function makes no array"),
+        ("causal", "name of one, causal: give make_attention_mask"),
+        (attention.causal, "name of one, causal: give make_attention_mask"),
     ],
 )
 def test_what_is_no_mask_of_queries_and_keys_is_refused(attention_mask, message):

@@ -379,6 +379,8 @@ def test_lists_and_numpy_arrays_make_the_same_mask(name):
         (lambda: CAUSAL & attention.causal, "with a function: make it one first"),
         (lambda: attention.per_head(masks=[CAUSAL, IS_VALID]), r"with an array of shape"),
         (lambda: attention.per_head(masks=CAUSAL), "but got one that is in no list"),
+        (lambda: CAUSAL.tile([0.5], [1]), "query_ids holds float32: give whole numbers"),
+        (lambda: CAUSAL.dense(2.0, 2), "num_queries .*2.0: give an int"),
         (lambda: attention.padding(lengths=IS_VALID), "lengths holds bool: give whole numbers"),
         (lambda: attention.padding(is_valid=True), "is_valid is a single value: give one row"),
         (lambda: attention.padding(lengths=[1.5]), "lengths holds float32: give whole numbers"),

@@ -69,6 +69,7 @@ def test_lists_and_numpy_arrays_are_regions():
         assert regions.fill([[[3]]], [[True]], 5).tolist() == [[[5]]]
         assert regions.keep(np.array([[[3]]]), [[False]]).tolist() == [[[0]]]
     assert regions.from_boxes((1, 2), [0, 0, 1, 1]).tolist() == [[True, False]]
+    assert regions.from_boxes((1, 2), []).shape == (0, 1, 2)
     assert regions.from_boxes([1, 2], [0, 0, 1, 1]).tolist() == [[True, False]]
     assert regions.polygon((1, 1), [[0, 0], [4, 0], [0, 4]], np.int64(3)).tolist() == [[True]]
     assert regions.ellipse((1, 1), [0.5, 0.5], [1, 1]).tolist() == [[True]]
@@ -100,6 +101,13 @@ POLYGONS = [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]]  # the other form of COCO's "segment
         (lambda: regions.polygon((2, 2), jnp.zeros((2, 3, 2)), [3, 3, 3]), "num_vertices of shape"),
         (lambda: regions.polygon((2, 2), [[1, 2], [3]]), "vertices of type list makes no array"),
         (lambda: regions.from_labels(TWO.astype(int), None), r"num_labels .*None: give an int"),
+        (
+            lambda: regions.otsu_level([[1.0, 2.0]], value_range=5),
+            r"value_range 5: give \(low, high",
+        ),
+        (lambda: regions.blend([[[1]]], [[True]], 1, alpha=None), "alpha is None: give one number"),
+        (lambda: regions.boundary_distance(16), r"size 16: give \(height, width\)"),
+        (lambda: regions.threshold([[1, 2]], None), "level is None: give an array"),
         (lambda: jax.eval_shape(lambda r: regions.dilate(TWO, r), 1.0), "radius is traced"),
     ],
 )

@@ -144,6 +144,8 @@ def test_flags_numbers_and_lists():
     np.testing.assert_array_equal(score([0.5, 0.1, 0]), score(jnp.array([0.5, 0.1, 0])))
     with pytest.raises(ValueError, match=r"for 3 positions of grid .*give one number, or one per"):
         score([0.5, 0.1])
+    with pytest.raises(ValueError, match=r"probabilities 15.0 must be from 0 to 1"):
+        score(15.0)
     assert text.diffusion_ratio(KEYS[:2], index=[0, 1], batch_size=2).shape == (2,)
     with pytest.raises(ValueError, match="one key for the examples; give one per example"):
         text.diffusion_ratio(KEYS[0])

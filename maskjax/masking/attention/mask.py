@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from maskjax.masking.checks import as_flags, as_integers
+from maskjax.masking.checks import as_flags, as_integers, check_whole
 from maskjax.masking.registry import bind, missing_options
 from maskjax.typing import Array, Bool, Int
 
@@ -91,6 +91,8 @@ class AttentionMask:
 
     def dense(self, num_queries: int, num_keys: int) -> Bool[Array, "_ _ Q S"]:
         """All flags, [B or 1, H or 1, Q, S]; ValueError where the arrays have other lengths."""
+        check_whole("num_queries", num_queries, least=0)
+        check_whole("num_keys", num_keys, least=0)
         self.check(num_queries, num_keys)
         queries, keys = jnp.arange(num_queries), jnp.arange(num_keys)
         return self._flags(Ids(_column(queries), _row(keys), True, True))
@@ -101,6 +103,7 @@ class AttentionMask:
         Indices that the mask's arrays do not have are treated as padding: as no segment, not
         global, without edges.
         """
+        query_ids, key_ids = as_integers("query_ids", query_ids), as_integers("key_ids", key_ids)
         return self._flags(Ids(_column(query_ids), _row(key_ids)))
 
     def shift(self, offset: int | Int[Array, "*B"]) -> "AttentionMask":

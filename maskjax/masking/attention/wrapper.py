@@ -68,6 +68,11 @@ def attend(
         batch = (query[None], key[None], value[None])
         return attend(*batch, attention_mask, bias=bias, **options)[0]
     implement = bind("attention implementation", _ATTEND, implementation, {})
+    if isinstance(attention_mask, str) or callable(attention_mask):
+        name = getattr(attention_mask, "__name__", attention_mask)
+        raise ValueError(
+            f"attention_mask is the name of one, {name}: give make_attention_mask({name!r}, ...)"
+        )
     if attention_mask is not None and not isinstance(attention_mask, AttentionMask):
         attention_mask = as_flags("attention_mask", attention_mask, floats=ADDITIVE)
     bias = None if bias is None else as_array("bias", bias)

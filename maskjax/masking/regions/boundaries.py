@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from maskjax.masking.checks import check_number
-from maskjax.masking.regions.checks import as_regions
+from maskjax.masking.regions.checks import as_regions, check_size
 from maskjax.masking.regions.metrics import Overlap, count_pixels, overlap, ratio
 from maskjax.masking.regions.morphology import border, dilate
 from maskjax.typing import Array, Bool, Float, Int
@@ -26,10 +26,15 @@ def boundary_distance(size: tuple[int, int], share: float = 0.02) -> int:
     Returns:
         Pixels, rounded, at least 1.
 
+    Raises:
+        ValueError: a size below 1.
+
     Examples:
         >>> boundary_distance((480, 640))
         16
     """
+    check_size(size)
+    check_number("share", share)
     return max(1, round(share * math.hypot(*size)))
 
 

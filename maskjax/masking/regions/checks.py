@@ -58,6 +58,8 @@ def as_image(image: Any, is_inside: Any) -> tuple[Array, Array]:
 def as_coordinates(name: str, numbers: Any, count: int = 2) -> Array:
     """`count` numbers along the last axis, in 32 bits at least: sums of fewer leave their range."""
     numbers = as_array(name, numbers)
+    if numbers.shape == (0,):  # an empty list: no instances
+        numbers = numbers.reshape(0, count)
     if numbers.ndim < 1 or numbers.shape[-1] != count:
         raise ValueError(f"{name} of shape {numbers.shape}: the last axis must hold {count}")
     if numbers.dtype.itemsize < 4:

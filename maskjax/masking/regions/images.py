@@ -1,8 +1,9 @@
 """Regions applied to images: keep, fill, blend, weigh, crop."""
 
 import jax.numpy as jnp
+from jax.core import Tracer
 
-from maskjax.masking.checks import as_array
+from maskjax.masking.checks import as_array, check_number, is_number
 from maskjax.masking.regions.checks import (
     as_coordinates,
     as_image,
@@ -95,7 +96,9 @@ def blend(
         [[[10, 20], [22, 55]]]
     """
     image, is_inside = as_image(image, is_inside)
-    if isinstance(alpha, int | float) and not 0 <= alpha <= 1:
+    if not isinstance(alpha, Tracer):
+        check_number("alpha", alpha)
+    if is_number(alpha) and not 0 <= alpha <= 1:
         raise ValueError(f"alpha {alpha} must be from 0 to 1")
     color = _per_channel(color, image).astype(jnp.float32)
     tinted = (1 - alpha) * image.astype(jnp.float32) + alpha * color

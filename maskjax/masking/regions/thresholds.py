@@ -3,8 +3,9 @@
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
-from maskjax.masking.checks import as_array, check_whole
+from maskjax.masking.checks import as_array, check_whole, is_number
 from maskjax.masking.regions.checks import over_leading, per_pixel
 from maskjax.typing import Array, Bool, Float, Num
 
@@ -31,7 +32,7 @@ def threshold(
     image = _gray(image)
     # In 32 bits at least: a level of 300 is no byte, and one of .3 no bfloat16.
     image = image.astype(jnp.float32) if image.dtype.itemsize < 4 else image
-    return image > per_pixel(level)
+    return image > per_pixel(level if is_number(level) else as_array("level", level))
 
 
 def otsu_level(
@@ -79,8 +80,11 @@ def otsu_level(
         )
     if value_range is None and image.dtype == jnp.uint8:
         value_range = (0, 256)
-    if value_range is not None and not value_range[0] < value_range[1]:
-        raise ValueError(f"value_range {value_range}: the first must be below the second")
+    if value_range is not None:
+        if np.shape(value_range) != (2,):
+            raise ValueError(f"value_range {value_range}: give (low, high)")
+        if not value_range[0] < value_range[1]:
+            raise ValueError(f"value_range {value_range}: the first must be below the second")
 
     def level(values):
         bins = _bins(values, num_bins, value_range)

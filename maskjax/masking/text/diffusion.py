@@ -13,6 +13,7 @@ from maskjax.masking.checks import (
     check_number,
     check_shapes,
     check_whole,
+    is_number,
 )
 from maskjax.masking.core import grid_length
 from maskjax.masking.registry import register
@@ -47,7 +48,8 @@ def token_probabilities(
         U[1, 2) for what is hidden, U[0, 1) for the rest, -inf for probability 0.
 
     Raises:
-        ValueError: probabilities for another number of positions.
+        ValueError: probabilities for another number of positions, or one that is known and not
+            from 0 to 1.
 
     Examples:
         >>> table, tokens = jnp.array([0.0, 1.0, 0.5]), jnp.array([0, 1, 1, 0, 1])
@@ -62,6 +64,8 @@ def token_probabilities(
             f"probabilities of shape {probabilities.shape} for {length} positions of grid {grid}: "
             "give one number, or one per position"
         )
+    if is_number(probabilities) and not 0 <= probabilities <= 1:
+        raise ValueError(f"probabilities {probabilities} must be from 0 to 1, for example 0.15")
     drawn, noise = jax.random.uniform(key, (2, length))
     probabilities = jnp.broadcast_to(probabilities, (length,))
     return jnp.where(probabilities > 0, noise + (drawn < probabilities), -jnp.inf)

@@ -22,6 +22,8 @@ FAINT = "#6b7280"
 EDGE = "#c5cad3"
 # No grey: it must not be mistaken for a part of a grey picture.
 HIDDEN = (0.73, 0.78, 0.88)
+# What a prediction fades to where it was never asked for; no grey either.
+FADED = (0.97, 0.92, 0.8)
 BROKEN = (1.0, 0.0, 1.0)
 # Okabe and Ito's colours, which stay apart under colour blindness.
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from maskjax.evaluation.figures.canvas import (
+    FADED,
     FAINT,
     HIDDEN,
     INK,
@@ -137,7 +138,7 @@ def _painted(
     original, seen, prediction, pasted = columns
     prediction = displayed(prediction)
     if dim_visible:
-        dimmed = 1 - _DIMMED + _DIMMED * prediction
+        dimmed = _DIMMED * prediction + (1 - _DIMMED) * np.asarray(FADED, prediction.dtype)
         prediction = np.where(hidden[..., None], prediction, dimmed)
     return [displayed(original), displayed(seen, HIDDEN), prediction, displayed(pasted)]
 

@@ -10,7 +10,7 @@ from maskjax.data import pipeline
 from maskjax.data.labels import match_classes
 from maskjax.data.normaliser import Normaliser
 from maskjax.data.pipeline import Collate, Loader
-from maskjax.data.ranges import within_unit
+from maskjax.data.ranges import check_scales
 from maskjax.data.settings import Config, Settings
 from maskjax.data.shapes import shape_of
 from maskjax.data.sources import Source, Splits, hold_out, open_splits, take
@@ -276,29 +276,15 @@ def _open_both(settings: Settings) -> Splits:
     splits = open_splits(settings.source, settings)
     if not settings.eval_source:
         if splits.eval is not None:
-            _check_scales(splits.train, splits.eval)
+            check_scales(splits.train.value_range, splits.eval.value_range)
             name = f"data source {settings.source!r}"
             return splits._replace(eval=match_classes(splits.train, splits.eval, name))
         held_out = hold_out(splits.train, settings.eval_fraction)
         return held_out._replace(skipped=splits.skipped)
     other = open_splits(settings.eval_source, settings)
     evaluation = other.train if other.eval is None else other.eval
-    _check_scales(splits.train, evaluation)
+    check_scales(splits.train.value_range, evaluation.value_range)
     evaluation = match_classes(
         splits.train, evaluation, f"data.eval_source {settings.eval_source!r}"
     )
     return Splits(splits.train, evaluation, splits.skipped | other.skipped)
-
-
-def _check_scales(train: Source, evaluation: Source):
-    """Refuse evaluation examples whose numbers the training examples give no scale for.
-
-    Training examples of 8 or 16 bits are scaled by their dtype, and others by their range, which
-    holds for evaluation too.
-    """
-    if train.value_range is None and not within_unit(evaluation.value_range or (0, 1)):
-        low, high = (np.asarray(end, float) for end in evaluation.value_range or (0, 1))
-        raise ValueError(
-            f"evaluation examples run from {low.min():g} to {high.max():g}, and training examples"
-            " are stored as 8 or 16 bits; store both as one dtype"
-        )

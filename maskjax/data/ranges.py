@@ -256,3 +256,24 @@ def _common_extreme(x: np.ndarray) -> tuple[Any, float, Any, Any] | None:
         if gap > float(high) - float(low) > 0:
             return value, count / x.size, low, high
     return None
+
+
+def check_scales(train: ValueRange | None, evaluation: ValueRange | None):
+    """Refuse evaluation examples whose numbers the training examples give no scale for.
+
+    Training examples of 8 or 16 bits are scaled by their dtype, and others by their range, which
+    holds for evaluation too.
+
+    Args:
+        train: the training split's range, None where the dtype tells.
+        evaluation: that of the evaluation split.
+
+    Raises:
+        ValueError: the evaluation examples have a range of their own, and training has none.
+    """
+    if train is None and not within_unit(evaluation or (0, 1)):
+        low, high = (np.asarray(end, float) for end in evaluation or (0, 1))
+        raise ValueError(
+            f"evaluation examples run from {low.min():g} to {high.max():g}, and training examples"
+            " are stored as 8 or 16 bits; store both as one dtype"
+        )

@@ -66,7 +66,7 @@ def block(
     if not axes:
         return noise
     covered = _cover(box_key, axes, num_masked, min_area, math.log(max_aspect))
-    return noise + covered.reshape(-1)
+    return noise + covered.reshape(-1).astype(noise.dtype)
 
 
 @register("inverse_block")
@@ -126,10 +126,11 @@ def _cover(
     def try_box(state):
         covered, missing, num_tries, num_failed = state
         draws = jax.random.uniform(jax.random.fold_in(key, num_tries), (2 * rank,))
-        volume = min_area + draws[0] * (missing - min_area)
+        volume = min_area + draws[0] * (missing - min_area).astype(jnp.float32)
         log_ratios = (2 * draws[1:rank] - 1) * max_log_aspect
         shape = _box_shape(volume, log_ratios)
-        corner = jnp.floor(draws[rank:] * (limits - shape + 1)).astype(jnp.int32)
+        room = (limits - shape + 1).astype(jnp.float32)
+        corner = jnp.floor(draws[rank:] * room).astype(jnp.int32)
         box = every_axis(
             [
                 (jnp.arange(side) >= corner[i]) & (jnp.arange(side) < corner[i] + shape[i])

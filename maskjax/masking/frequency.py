@@ -70,7 +70,7 @@ def frequency_band(
     if radius is None:
         return scores
     is_below = jnp.asarray((heights < radius).reshape(-1))
-    return scores + jnp.where(is_high, ~is_below, is_below)
+    return scores + jnp.where(is_high, ~is_below, is_below).astype(jnp.float32)
 
 
 def apply_frequency(

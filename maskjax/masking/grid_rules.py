@@ -94,7 +94,8 @@ def grid(
     on_lattice = every_axis(
         [(jnp.arange(side) - shifts[i]) % steps[i] == 0 for i, side in enumerate(grid)]
     )
-    return jax.random.uniform(noise_key, (grid_length(grid),)) - on_lattice.reshape(-1)
+    noise = jax.random.uniform(noise_key, (grid_length(grid),))
+    return noise - on_lattice.reshape(-1).astype(noise.dtype)
 
 
 @register("sliding", on=("image", "text", "audio", "sequence", "weights"))

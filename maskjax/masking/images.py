@@ -60,7 +60,8 @@ def hierarchical(
     counts = _cell_sums(is_candidate.reshape(grid), sides)[order]
     before = jnp.cumsum(counts) - counts
     # In the order of the draw: 0 not chosen, 1 the cell that reaches the count, 2 before it.
-    level = (before < num_masked) * (1.0 + (before + counts < num_masked))
+    is_before = before + counts < num_masked
+    level = jnp.where(before < num_masked, 1.0 + is_before.astype(jnp.float32), 0.0)
     level = jnp.zeros(len(counts)).at[order].set(level, unique_indices=True)
     level = _spread(level.reshape(cells), sides, grid)
     noise = jax.random.uniform(noise_key, (length,))
@@ -136,5 +137,9 @@ def attention_guided(
     hints = jax.random.permutation(hint_key, places[:num_top])
     is_hint = jnp.concatenate([jnp.zeros(length - num_top, bool), hints])[rank]
     is_chosen = (rank >= length - num_masked) & ~is_hint
-    scores = rank.astype(jnp.float32) / (2 * length) + 0.5 * ~is_hint + is_chosen
+    scores = (
+        rank.astype(jnp.float32) / (2 * length)
+        + jnp.where(is_hint, 0, 0.5)
+        + is_chosen.astype(jnp.float32)
+    )
     return jnp.where(attention == -jnp.inf, -jnp.inf, scores)

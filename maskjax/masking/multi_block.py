@@ -220,9 +220,8 @@ def _sides(
     for _ in axes:  # where a side exceeds the grid the others grow, and the volume stays
         excess = jnp.maximum(log_sides - limits, 0).sum()
         is_free = log_sides < limits
-        log_sides = jnp.minimum(log_sides, limits) + is_free * excess / jnp.maximum(
-            is_free.sum(), 1
-        )
+        num_free = jnp.maximum(is_free.sum(), 1).astype(jnp.float32)
+        log_sides = jnp.minimum(log_sides, limits) + is_free.astype(jnp.float32) * excess / num_free
     return jnp.clip(jnp.round(jnp.exp(log_sides)).astype(jnp.int32), 1, jnp.array(axes))
 
 
@@ -230,7 +229,8 @@ def _box(
     corner: Float[Array, "_"], sides: Int[Array, "_"], axes: tuple[int, ...]
 ) -> Bool[Array, "L"]:
     """Flags of a block; corner in [0, 1) spreads evenly over all places where it fits."""
-    first = jnp.floor(corner * (np.array(axes) - sides + 1)).astype(jnp.int32)
+    room = (np.array(axes) - sides + 1).astype(jnp.float32)
+    first = jnp.floor(corner * room).astype(jnp.int32)
     flags = [
         (jnp.arange(side) >= first[i]) & (jnp.arange(side) < first[i] + sides[i])
         for i, side in enumerate(axes)

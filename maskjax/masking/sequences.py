@@ -66,7 +66,7 @@ def cloze(
         draws = jnp.where(is_candidate, draws, jnp.inf)
     # Where no draw is below rho the smallest counts; where one is, the smallest is too.
     is_chosen = (draws < probability) | (jnp.arange(draws.size) == jnp.argmin(draws))
-    scores = jax.random.uniform(noise_key, draws.shape) + is_chosen
+    scores = jax.random.uniform(noise_key, draws.shape) + is_chosen.astype(jnp.float32)
     return jnp.where(draws < jnp.inf, scores, -jnp.inf)
 
 
@@ -103,8 +103,9 @@ def mask_last(
     length = grid_length(grid)
     if is_candidate is None:
         is_candidate = jnp.ones(length, bool)
-    num_behind = jnp.cumsum(is_candidate[::-1])[::-1] - is_candidate
-    scores = jnp.arange(length) / length + (num_behind < num_masked)
+    is_item = is_candidate.astype(jnp.int32)
+    num_behind = jnp.cumsum(is_item[::-1])[::-1] - is_item
+    scores = jnp.arange(length) / length + (num_behind < num_masked).astype(jnp.float32)
     return jnp.where(is_candidate, scores, -jnp.inf)
 
 

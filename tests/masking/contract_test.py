@@ -285,3 +285,13 @@ def test_a_rule_that_takes_candidates_keeps_the_others_visible_by_itself(name, g
         values = {k: v[0] if jnp.ndim(v) else v for k, v in _runtime(name, grid).items()}
         scores = rule(_keys()[0], grid, _count(grid), is_candidate=jnp.asarray(is_valid), **values)
         np.testing.assert_array_equal(np.asarray(scores) == -np.inf, ~is_valid)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_rule_works_where_jax_promotes_no_dtypes(name):
+    grid = _grids(name)[-1]
+    is_candidate = jnp.ones((BATCH, masking.grid_length(grid)), bool)
+    draw = functools.partial(masking.draw_counts, _rule(name), grid=grid, **_runtime(name, grid))
+    with jax.numpy_dtype_promotion("strict"):
+        counts = jnp.full(BATCH, _count(grid))
+        jax.eval_shape(draw, _keys(), num_masked=counts, is_candidate=is_candidate)

@@ -69,7 +69,7 @@ def hard_patches(
     order = jnp.lexsort((jax.random.uniform(tie_key, (length,)), losses))
     rank = jnp.argsort(order)
     is_hard = (rank >= length - num_hard) & (losses != -jnp.inf)
-    scores = (jax.random.uniform(noise_key, (length,)) + is_hard) / 2
+    scores = (jax.random.uniform(noise_key, (length,)) + is_hard.astype(jnp.float32)) / 2
     return scores if is_candidate is None else jnp.where(is_candidate, scores, -jnp.inf)
 
 

@@ -167,8 +167,11 @@ def _bands(
     """The union of bands of random width and place among the real places of an axis."""
     num_real = is_real.sum(dtype=jnp.int32)
     draws = jax.random.uniform(key, (2, num_bands))
-    widths = jnp.floor(draws[0] * jnp.minimum(max_width, max_share * num_real)).astype(jnp.int32)
-    starts = jnp.floor(draws[1] * (num_real - widths + 1)).astype(jnp.int32) + jnp.argmax(is_real)
+    widths = jnp.floor(
+        draws[0] * jnp.minimum(max_width, max_share * num_real.astype(jnp.float32))
+    ).astype(jnp.int32)
+    room = (num_real - widths + 1).astype(jnp.float32)
+    starts = jnp.floor(draws[1] * room).astype(jnp.int32) + jnp.argmax(is_real)
     places = jnp.arange(is_real.size)[:, None]
     return ((places >= starts[None]) & (places < (starts + widths)[None])).any(axis=1)
 
@@ -177,12 +180,15 @@ def _equal_shares(
     num_masked: int | Array, num_real: int | Array, is_real: list[Bool[Array, "_"]]
 ) -> list[Int[Array, ""]]:
     """How many places of each axis to hide so that all lose one share, within the budget."""
+    num_real = jnp.asarray(num_real, jnp.float32)
     share_kept = 1 - jnp.asarray(num_masked, jnp.float32) / jnp.maximum(num_real, 1)
     num_axes = max(1, sum(flags.size > 1 for flags in is_real))
     share_kept = jnp.clip(share_kept, 0, 1) ** (1 / num_axes)
     counts = []
     for flags in is_real:
         num_there = flags.sum(dtype=jnp.int32)
-        num_kept = jnp.ceil(num_there * share_kept - _ROUNDING).astype(jnp.int32)
+        num_kept = jnp.ceil(num_there.astype(jnp.float32) * share_kept - _ROUNDING).astype(
+            jnp.int32
+        )
         counts.append(num_there - num_kept)
     return counts

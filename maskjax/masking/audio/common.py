@@ -26,5 +26,5 @@ def scores_of_chosen(
     key: Key[Array, ""], is_chosen: Bool[Array, "L"], is_candidate: Bool[Array, "L"] | None
 ) -> Float[Array, "L"]:
     """U[1, 2) where chosen, U[0, 1) elsewhere, -inf where a position must stay visible."""
-    scores = jax.random.uniform(key, is_chosen.shape) + is_chosen
+    scores = jax.random.uniform(key, is_chosen.shape) + is_chosen.astype(jnp.float32)
     return scores if is_candidate is None else jnp.where(is_candidate, scores, -jnp.inf)

@@ -118,7 +118,7 @@ def region(
     _check_share(min_share)
     noise = jax.random.uniform(key, (length,))
     rank = jnp.argsort(jnp.lexsort((noise, coverage)))
-    return rank / length + (coverage >= min_share)
+    return rank / length + (coverage >= min_share).astype(jnp.float32)
 
 
 def _check_share(min_share: int | float) -> None:

@@ -68,7 +68,8 @@ def token_probabilities(
         raise ValueError(f"probabilities {probabilities} must be from 0 to 1, for example 0.15")
     drawn, noise = jax.random.uniform(key, (2, length))
     probabilities = jnp.broadcast_to(probabilities, (length,))
-    return jnp.where(probabilities > 0, noise + (drawn < probabilities), -jnp.inf)
+    is_drawn = (drawn < probabilities).astype(noise.dtype)
+    return jnp.where(probabilities > 0, noise + is_drawn, -jnp.inf)
 
 
 def diffusion_ratio(

@@ -77,7 +77,7 @@ def spans(
     ends = jnp.minimum(ends, jax.lax.cummin(jnp.where(turn >= 0, length, numbers), reverse=True))
     turn = _turn_of_hiding(turn, ends, min(max_span_length, length))[word]
     place = jnp.argsort(jnp.argsort(-turn, stable=True))
-    scores = (length - 1 - place) / length + (place < num_masked)
+    scores = (length - 1 - place) / length + (place < num_masked).astype(jnp.float32)
     return jnp.where(ids >= 0, scores, -jnp.inf)
 
 
@@ -177,5 +177,5 @@ def t5_spans(
     places = jnp.where(is_hidden, 2 * segments[1] + 1, 2 * segments[0])
     places = jnp.sort(jnp.where(items < num_candidates, places, 2 * length))
     is_masked = (places % 2 == 1)[jnp.cumsum(is_candidate, dtype=jnp.int32) - 1]
-    scores = jax.random.uniform(noise_key, (length,)) + is_masked
+    scores = jax.random.uniform(noise_key, (length,)) + is_masked.astype(jnp.float32)
     return jnp.where(is_candidate, scores, -jnp.inf)

@@ -60,7 +60,7 @@ def whole_word(
     order = jnp.argsort(-noise)
     sizes = jnp.where(is_start & (ids >= 0), sizes, 0)[order]
     is_taken = jnp.zeros(length, bool).at[order].set(_take_what_fits(sizes, num_masked))
-    return jnp.where(ids >= 0, (noise + is_taken)[first], -jnp.inf)
+    return jnp.where(ids >= 0, (noise + is_taken.astype(noise.dtype))[first], -jnp.inf)
 
 
 def _take_what_fits(sizes: Int[Array, "L"], budget: int | Int[Array, ""]) -> Bool[Array, "L"]:

@@ -69,9 +69,9 @@ class Loader:
             inputs = self.transform(record.inputs, rng)
         except UndecodableError as error:
             if self.bad_files == "error":
-                raise ValueError(
-                    f"{error}; remove such files or set data.bad_files='skip'"
-                ) from error
+                is_gone = isinstance(error.__cause__, FileNotFoundError)
+                advice = "bring it back" if is_gone else "remove such files"
+                raise ValueError(f"{error}; {advice} or set data.bad_files='skip'") from error
             if str(error) not in self.skipped:
                 self.skipped.add(str(error))
                 logging.warning("skipped: %s", error)

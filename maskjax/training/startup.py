@@ -125,7 +125,8 @@ def guard(main: Callable[[], None]) -> None:
         message = _message_for_the_user(error)
         if message is None:
             raise
-        _fail("; ".join([message, *getattr(error, "__notes__", ())]))
+        notes = getattr(error, "__notes__", ())  # those of JAX and Grain begin with a rule
+        _fail("; ".join([message, *(note for note in notes if not note.startswith("---"))]))
 
 
 def _fail(message: str) -> NoReturn:

@@ -173,6 +173,8 @@ def check(config: Any, workdir: str | Path, data: Mapping[str, Any] | None = Non
         now = _plain(data)
         pairs = {key: (described.get(key), now.get(key)) for key in _DATA_KEYS}
         other = {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+        if len(other) > 1:
+            other.pop("fingerprints", None)  # it says the least
         if other:
             raise ValueError(
                 f"workdir {workdir} belongs to a run on other data: {_pairs(other)}; choose "

@@ -184,6 +184,13 @@ def test_damage_found_while_decoding_is_named(folder_with_hidden_damage):
         list(built.eval_batches("train", 5))
 
 
+def test_a_file_that_is_gone_is_to_be_brought_back(folder_with_hidden_damage):
+    built = _build(folder_with_hidden_damage, mean=(0,), std=(1,), eval_fraction=0)
+    (folder_with_hidden_damage / "2.png").unlink()
+    with pytest.raises(ValueError, match=r"2.png.*No such file.*; bring it back or set data.bad_"):
+        list(built.eval_batches("train", 5))
+
+
 def test_damage_found_while_decoding_is_replaced_in_training_and_invalid_in_evaluation(
     folder_with_hidden_damage, caplog
 ):

@@ -179,6 +179,7 @@ def test_a_stopped_run_has_an_exit_code_of_its_own(capsys):
 
 def test_what_an_error_has_in_its_notes_is_said_too(capsys):
     error = MemoryError("too much")
+    error.add_note("-----\nFor simplicity, frames are left out.")
     error.add_note("step 7 is saved")
     with pytest.raises(SystemExit):
         startup.guard(lambda: _raise(error))

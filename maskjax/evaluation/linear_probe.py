@@ -223,12 +223,11 @@ def _held_out(indices: Int[np.ndarray, "N"], seed: int) -> np.ndarray:
     order = order[np.argsort(indices[order], kind="stable")]
     is_held_out = np.zeros(len(indices), bool)
     is_held_out[order[9::10]] = True
-    first_of_class = order[np.unique(indices[order], return_index=True)[1]]
-    is_held_out[first_of_class] = False
+    is_held_out[order[np.unique(indices[order], return_index=True)[1]]] = False  # each first
     if not is_held_out.any():
         raise TooFewLabelsError(
-            f"{len(indices)} training examples are too few to choose the linear probe's penalty on "
-            "a tenth of them; label more (in code, linear_accuracy also takes l2=1e-3)"
+            f"{len(indices)} training examples are too few to choose the penalty on a tenth of "
+            "them; label more (in code, linear_accuracy also takes l2=1e-3)"
         )
     return is_held_out
 

@@ -130,8 +130,7 @@ class Checkpoints(contextlib.AbstractContextManager):
         saved = {
             _STATE: ocp.args.StandardSave(tree), _CHECKSUMS: ocp.args.JsonSave(_checksums(tree))
         }  # fmt: skip
-        args = ocp.args.Composite(**saved)
-        self._manager.save(step, args=args, metrics={}, force=True)
+        self._manager.save(step, args=ocp.args.Composite(**saved), metrics={}, force=True)
 
     def add_metrics(self, step: int, metrics: dict[str, Any]) -> None:
         """Put its evaluation into a step that was saved, and keep the best accordingly.
@@ -293,8 +292,8 @@ def _check_same_arrays(wanted: PyTree, saved: PyTree, place: Path) -> None:
             f"checkpoint {place} is of another model or optimizer: "
             f"it lacks {missing[:3] or 'nothing'} and has {extra[:3] or 'nothing'} besides"
         )
-    for name, array in ours.items():
-        old, new = theirs[name], array
+    for name, new in ours.items():
+        old = theirs[name]
         if tuple(old.shape) != tuple(new.shape) or jnp.dtype(old.dtype) != jnp.dtype(new.dtype):
             raise ValueError(
                 f"checkpoint {place} has {name} as {jnp.dtype(old.dtype)}{list(old.shape)}, "

@@ -122,7 +122,7 @@ def _refuse_unclear(inputs: np.ndarray, name: str) -> None:
     if len(set(sides)) > 1 and sides[-1] > MAX_CHANNELS:
         size = ",".join(map(str, sides))
         first = ""
-        if sides[0] <= MAX_CHANNELS:
+        if sides[0] <= MAX_CHANNELS or len(set(sides[1:])) == 1 < len(sides[1:]):
             first = " store numpy.moveaxis(x, 1, -1) if the second axis holds the channels,"
         raise ValueError(
             f"{name} has shape {inputs.shape};{first} set data.size={size} if these are all"

@@ -10,7 +10,7 @@ from maskjax.data import pipeline
 from maskjax.data.labels import match_classes
 from maskjax.data.normaliser import Normaliser
 from maskjax.data.pipeline import Collate, Loader
-from maskjax.data.ranges import check_scales
+from maskjax.data.ranges import ValueRange, check_scales
 from maskjax.data.settings import Config, Settings
 from maskjax.data.shapes import shape_of
 from maskjax.data.sources import Source, Splits, hold_out, open_splits, take
@@ -82,7 +82,7 @@ class Data(Normaliser):
             "num_classes": self.num_classes,
             "class_names": self.class_names and list(self.class_names),
             "fingerprints": {name: x and x.fingerprint() for name, x in splits.items()},
-            "value_range": np.asarray(self._train.source.value_range).tolist(),
+            "value_range": _as_json(self._train.source.value_range),
             "mean": self.mean.reshape(-1).tolist(),
             "std": self.std.reshape(-1).tolist(),
         }
@@ -242,6 +242,12 @@ def _loaders(splits: Splits, shape: tuple[int, ...], settings: Settings) -> tupl
     plain = Loader(splits.train, transform, shape, settings.bad_files, set(splits.skipped))
     random = dataclasses.replace(transform, crop_scale=settings.crop_scale, flip=settings.flip)
     return plain, dataclasses.replace(plain, transform=random)
+
+
+def _as_json(value_range: ValueRange | None) -> list | None:
+    """Turn a range into lists of Python's own numbers, which `longdouble` has none of."""
+    ends = np.asarray(value_range)
+    return (ends.astype(np.float64) if ends.dtype.kind == "f" else ends).tolist()
 
 
 def _check_batch_size(batch_size: int, process_count: int):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from maskjax.data.images import MAX_CHANNELS, EncodedImage
-from maskjax.data.ranges import to_unit
+from maskjax.data.ranges import can_hold, to_unit
 from maskjax.data.transforms import Transform
 from maskjax.typing import Float
 
@@ -65,7 +65,10 @@ class Normaliser:
             raise ValueError(f"{path}: images do not fit this data, of shape {self.shape}")
         if not os.path.isfile(path):
             raise FileNotFoundError(f"{path}: no such file; give the path of an image")
-        transform = Transform(size=self.shape[:2], channels=self.shape[-1], missing=self.missing)
+        missing = self.missing
+        if missing is not None and not can_hold(np.dtype(np.uint16), missing):
+            missing = None  # the run's arrays hold it, and no image file can
+        transform = Transform(size=self.shape[:2], channels=self.shape[-1], missing=missing)
         x = to_unit(transform(EncodedImage(str(path), str(path))))
         return (x - self.mean) / self.std
 

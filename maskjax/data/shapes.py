@@ -66,12 +66,14 @@ def _example_shape(source: Source, settings: Settings, name: str) -> tuple[int, 
 
 
 def _refuse_channels_first(shape: tuple[int | None, ...], size: tuple[int, ...], name: str) -> None:
-    """Raise where a first axis of few entries before long ones must be the channels.
+    """Raise where a first axis must be the channels.
 
-    What stands last would be taken for them, and the first axis resized.
+    It has few entries before long ones, or what follows it has the very size that is asked for.
+    What stands last would be taken for the channels, and the first axis resized.
     """
     first, *others = (side or 0 for side in shape)
-    if 0 < first <= MAX_CHANNELS < min(others) and size[:1] != (first,):
+    is_short = 0 < first <= MAX_CHANNELS < min(others) and size[:1] != (first,)
+    if is_short or (first and size == tuple(others) and size != shape[:-1]):
         stored = ",".join(map(str, shape[:-1]))
         raise ValueError(
             f"data source {name!r} has examples of shape {shape}; the channels must come last:"

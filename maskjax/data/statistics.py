@@ -72,8 +72,9 @@ def _measured(loader: Loader, name: str) -> tuple[np.ndarray, np.ndarray]:
     sample = dataclasses.replace(loader, source=take(loader.source, count))
     moments, examples, first, is_same = _Moments(channels), 0, None, True
     wide: list[np.ndarray] = []  # some numbers of 16-bit image files
-    may_be_wide = loader.transform.missing is None and isinstance(
-        sample.source[0].inputs, EncodedImage
+    missing, is_of_files = (
+        loader.transform.missing,
+        isinstance(sample.source[0].inputs, EncodedImage),
     )
     for index in shown(range(len(sample.source)), "reading a sample", "example", count):
         inputs, _, is_valid = sample.evaluate(index)
@@ -84,7 +85,7 @@ def _measured(loader: Loader, name: str) -> tuple[np.ndarray, np.ndarray]:
             limit = _SAME * (moments.high - moments.low)
             is_equal = (abs(unit - first) <= limit) | (np.isnan(unit) & np.isnan(first))
             is_same = is_same and bool(is_equal.all())
-            if may_be_wide and inputs.dtype != np.uint8:
+            if is_of_files and missing is None and inputs.dtype != np.uint8:
                 wide.append(unit[:: max(1, unit.size * count // _STATISTICS_NUMBERS)])
             examples += 1
     if not examples:
@@ -94,6 +95,14 @@ def _measured(loader: Loader, name: str) -> tuple[np.ndarray, np.ndarray]:
             "data source %r: the %d training examples that were looked at are all the same, or"
             " nearly; look at the data", name, examples,
         )  # fmt: skip
+    if (
+        is_of_files
+        and missing is not None
+        and moments.count.sum() == examples * np.prod(loader.shape)
+    ):
+        logging.warning(
+            "data source %r: no number that was looked at equals data.missing=%s", name, missing
+        )
     if wide:
         stored = np.rint(np.concatenate(wide) * 65535).astype(np.uint16)
         check_missing(stored, None, f"data source {name!r}")

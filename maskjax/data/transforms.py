@@ -84,8 +84,8 @@ def stored_numbers(image: EncodedImage) -> Num[np.ndarray, "H W C"]:
     if not (is_exact and is_plain):
         raise ValueError(
             f"{image.name}: a file of this kind does not give back the numbers that were stored, so"
-            f" none can stand for no data; store {', '.join(_EXACT)} of 8 or 16 bits, or set"
-            " data.missing=''"
+            f" none can stand for no data; store {', '.join(_EXACT)} of 8 or 16 bits, or train"
+            " with data.missing=''"
         )
     return x if x.dtype == np.uint8 else np.rint(x * 65535).astype(np.uint16)
 

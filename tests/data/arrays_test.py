@@ -104,6 +104,7 @@ def test_column_of_labels_and_whole_floats_are_labels(npz):
         ({"x": np.zeros((2, 100, 12))}, "set data.size=100,12 if .* or data.size=100 if the last"),
         ({"x": np.zeros((2, 8, 8, 12))}, "set data.size=8,8,12 if .* or data.size=8,8 if the last"),
         ({"x": np.zeros((2, 3, 8, 8))}, r"numpy.moveaxis\(x, 1, -1\) if the second .*=3,8,8 if"),
+        ({"x": np.zeros((2, 12, 8, 8))}, r"numpy.moveaxis\(x, 1, -1\) if the second .*=12,8,8 if"),
         ({"x": np.zeros((2, 2, 50))}, r"numpy.moveaxis\(x, 1, -1\) if the second axis holds the"),
         ({"x": np.array([[1.0, np.nan], [0, 1]])}, "not all finite"),
         ({"x": np.array([[1.0, np.inf], [0, 1]])}, "not all finite"),
@@ -145,7 +146,10 @@ def test_missing_and_unreadable_files_are_named(tmp_path):
         data.build({"source": f"array:{tmp_path}/plain.npy"}, seed=0, batch_size=1)
 
 
-@pytest.mark.parametrize(("shape", "size"), [((2, 3, 8, 8), (8, 8)), ((2, 2, 50), (50,))])
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [((2, 3, 8, 8), (8, 8)), ((2, 12, 8, 8), (8, 8)), ((2, 2, 50), (50,))],
+)
 def test_channels_first_are_refused_where_a_size_would_resize_them_and_the_hint_helps(
     npz, shape, size
 ):

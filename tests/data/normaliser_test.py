@@ -35,3 +35,38 @@ def test_own_images_do_not_fit_a_run_on_signals(load_config):
     data = data_layer.build(config.data, seed=0, batch_size=16)
     with pytest.raises(ValueError, match="images do not fit this data"):
         data.read_image("a.png")
+
+
+def test_a_folder_of_image_files_and_ones_own_have_missing_numbers(tmp_path):
+    x = np.random.default_rng(0).integers(0, 8, (3, 8, 8), np.uint8)
+    for index, picture in enumerate(x):
+        Image.fromarray(picture).save(tmp_path / f"{index}.png")
+    config = {"source": f"folder:{tmp_path}", "missing": "0", "eval_fraction": 0}
+    built = data_layer.build(config, seed=0, batch_size=2)
+    np.testing.assert_array_equal(np.isnan(built.examples("train", 3))[..., 0], x == 0)
+    np.testing.assert_array_equal(np.isnan(built.read_image(tmp_path / "0.png"))[..., 0], x[0] == 0)
+
+
+def test_a_number_that_no_image_file_can_hold_is_warned_of_and_leaves_ones_own_whole(
+    tmp_path, caplog
+):
+    (tmp_path / "data").mkdir()
+    for index in range(3):
+        Image.fromarray(np.full((8, 8), index, np.uint8)).save(tmp_path / f"data/{index}.png")
+    Image.fromarray(np.full((8, 8), 9, np.uint8)).save(tmp_path / "own.jpg")
+    config = {"source": f"folder:{tmp_path}/data", "eval_fraction": 0}
+    data_layer.build(config | {"missing": "2"}, seed=0, batch_size=2)
+    assert "no number that was looked at" not in caplog.text
+    built = data_layer.build(config | {"missing": "-9999"}, seed=0, batch_size=2)
+    assert "no number that was looked at equals data.missing=-9999" in caplog.text
+    assert np.isfinite(built.read_image(tmp_path / "own.jpg")).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint64, np.float32, np.longdouble])
+def test_the_range_of_every_dtype_can_be_kept_as_json(tmp_path, dtype):
+    x = np.arange(4 * 3 * 3 * 2).reshape(4, 3, 3, 2).astype(dtype)
+    np.savez(tmp_path / "x.npz", x=x)
+    config = {"source": f"array:{tmp_path}/x.npz", "eval_fraction": 0}
+    built = data_layer.build(config, seed=0, batch_size=4)
+    found = json.loads(json.dumps(built.describe()))["value_range"]
+    assert found == (None if dtype == np.uint8 else [[0, 1], [70, 71]])

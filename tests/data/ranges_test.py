@@ -288,16 +288,6 @@ def test_stored_numbers_of_image_files_can_be_missing(tmp_path, dtype, missing, 
     np.testing.assert_allclose(shown[~gone], x[~gone] / top, atol=1e-6)
 
 
-def test_a_folder_of_image_files_and_ones_own_have_missing_numbers(tmp_path):
-    x = np.random.default_rng(0).integers(0, 8, (3, 8, 8), np.uint8)
-    for index, picture in enumerate(x):
-        Image.fromarray(picture).save(tmp_path / f"{index}.png")
-    config = {"source": f"folder:{tmp_path}", "missing": "0", "eval_fraction": 0}
-    built = data.build(config, seed=0, batch_size=2)
-    np.testing.assert_array_equal(np.isnan(built.examples("train", 3))[..., 0], x == 0)
-    np.testing.assert_array_equal(np.isnan(built.read_image(tmp_path / "0.png"))[..., 0], x[0] == 0)
-
-
 @pytest.mark.parametrize(("name", "options"), [("a.jpg", {}), ("a.tif", {"compression": "jpeg"})])
 def test_files_that_change_numbers_have_none_that_stands_for_no_data(tmp_path, name, options):
     image = EncodedImage(name, str(tmp_path / name))

@@ -114,9 +114,12 @@ def advising(run: Run) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if run.checkpoints.steps and not isinstance(error, Preempted):
-            saved = f"step {run.checkpoints.steps[-1]} is saved: the same command goes on from it"
-            error.add_note(f"{saved}; {workdir.start_anew(run.folder)}")
+        if not isinstance(error, Preempted):
+            with contextlib.suppress(OSError):  # what cannot be looked at is no second error
+                for step in run.checkpoints.steps[-1:]:
+                    error.add_note(f"step {step} is saved: the same command goes on from it")
+                if workdir.has_results(run.folder):
+                    error.add_note(workdir.start_anew(run.folder))
         raise
 
 

@@ -5,6 +5,7 @@ import errno
 import fcntl
 import json
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -121,12 +122,14 @@ def describe_environment() -> dict[str, Any]:
     }
 
 
-def start_anew(workdir: str | Path) -> str:
-    """Say how a run with other settings goes on from what a run has learned."""
+def start_anew(workdir: Path) -> str:
+    """Say how a run with other settings goes on from what a run has learned, if it saved that."""
+    if not any(path.name.isdecimal() for path in (workdir / CHECKPOINTS).glob("*")):
+        return "other settings or data need another --workdir"
     return (
-        "another --workdir goes on from its newest state with other settings: add "
-        f"--config.init_from.path={workdir} --config.init_from.what=all (or params, for a new "
-        "start with its parameters)"
+        "another --workdir goes on from its newest state with other settings or data: add "
+        f"--config.init_from.path={shlex.quote(str(workdir))} --config.init_from.what=all (or "
+        "params, for a new start with its parameters)"
     )
 
 
@@ -152,7 +155,7 @@ def check(config: Any, workdir: str | Path, data: Mapping[str, Any] | None = Non
     if shown != str(workdir):
         raise ValueError(f"workdir {shown} is not UTF-8, which checkpoints need: choose another")
     path = workdir / CONFIG
-    if not _has_results(workdir):
+    if not has_results(workdir):
         if path.exists() and not _is_ours(path):
             raise ValueError(f"{path} is not maskjax's: choose another --workdir")
         return workdir
@@ -167,7 +170,7 @@ def check(config: Any, workdir: str | Path, data: Mapping[str, Any] | None = Non
     if differing:
         raise ValueError(
             f"workdir {workdir} belongs to a run of another config: {_pairs(differing)}; "
-            f"choose another --workdir, or the same values to resume it; {start_anew(workdir)}"
+            f"give the same values to resume it; {start_anew(workdir)}"
         )
     if described and data:
         now = _plain(data)
@@ -177,8 +180,8 @@ def check(config: Any, workdir: str | Path, data: Mapping[str, Any] | None = Non
             other.pop("fingerprints", None)  # it says the least
         if other:
             raise ValueError(
-                f"workdir {workdir} belongs to a run on other data: {_pairs(other)}; choose "
-                f"another --workdir, or bring the data back to resume it; {start_anew(workdir)}"
+                f"workdir {workdir} belongs to a run on other data: {_pairs(other)}; bring "
+                f"the data back to resume it; {start_anew(workdir)}"
             )
     return workdir
 
@@ -210,7 +213,7 @@ def _is_ours(path: Path) -> bool:
     return False
 
 
-def _has_results(workdir: Path) -> bool:
+def has_results(workdir: Path) -> bool:
     """Whether a run got so far that there is something to protect."""
     metrics = workdir / METRICS
     has_lines = metrics.exists() and metrics.stat().st_size > 0
@@ -255,7 +258,7 @@ def _write_config(config: Any, workdir: Path, data: Mapping[str, Any]) -> None:
     plain, now = _plain(config), describe_environment()
     settled = {"config": plain, "seeds": {"seed": plain["seed"]}, "data": data}
     record = {**settled, **now, "resumed": []}
-    if _has_results(workdir):
+    if has_results(workdir):
         first = json.loads((workdir / CONFIG).read_text())
         starts = [first, *first.get("resumed", [])]
         _warn_of_changes(workdir, starts[-1], now)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 
 from maskjax.training import hooks, preemption, workdir
 from maskjax.training.checkpoint import Checkpoints
+from maskjax.training.run import Run
 
 SCRIPT = Path(__file__).with_name("toy.py")
 # Nothing but evaluation has a step saved.
@@ -206,3 +208,12 @@ def test_a_stop_before_drawing_skips_it(toy, tmp_path, drawn):
     assert drawn == [5, 10]
     toy.fit(tmp_path, config)
     assert drawn == [5, 10, 12]
+
+
+def test_a_failure_before_anything_is_saved_is_advised_to_go_elsewhere(tmp_path):
+    (tmp_path / workdir.METRICS).write_text('{"step": 1, "split": "train"}\n')
+    run = object.__new__(Run)  # no more of it is looked at
+    vars(run).update(folder=tmp_path, checkpoints=types.SimpleNamespace(steps=[]))
+    with pytest.raises(FloatingPointError) as failure, hooks.advising(run):
+        raise FloatingPointError("lower the rate")
+    assert failure.value.__notes__ == ["other settings or data need another --workdir"]

@@ -281,9 +281,9 @@ class _Failing:
 def test_what_fails_beside_the_step_costs_no_step(toy, straight, tmp_path, step, saved):
     with pytest.raises(ValueError, match="the file is gone") as failure:
         toy.fit(tmp_path, toy.config(save_every_steps=0), data=_Failing(toy.Data(8), step))
-    (note,) = failure.value.__notes__
-    assert note.startswith(f"step {saved} is saved: the same command goes on from it; another")
-    assert f"--config.init_from.path={tmp_path} --config.init_from.what=all" in note
+    first, second = failure.value.__notes__
+    assert first == f"step {saved} is saved: the same command goes on from it"
+    assert f"--config.init_from.path={tmp_path} --config.init_from.what=all" in second
     assert (tmp_path / workdir.CHECKPOINTS / str(saved)).is_dir()
     again = toy.fit(tmp_path, toy.config(save_every_steps=0))
     assert again["params_sha256"] == straight[1]["params_sha256"]

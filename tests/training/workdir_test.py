@@ -1,6 +1,7 @@
 """The folder of a run: refusals that name keys, files that are never half written."""
 
 import json
+import shlex
 import subprocess
 import sys
 
@@ -140,10 +141,22 @@ def test_other_data_is_refused_by_what_differs(begun):
     assert "on other data: num_train (60 there, 70 here), num_classes (3 there, 4 here)" in message
     assert "'alder'" in message
     assert "fingerprint" not in message
-    assert f"--config.init_from.path={begun} --config.init_from.what=all" in message
     renamed = {"train": "c3", "eval": "b2"}
     with pytest.raises(ValueError, match=r"fingerprints \({'train': 'a1'.*'train': 'c3'"):
         _claim(_config(), begun, _data(fingerprints=renamed))
+
+
+def test_a_refusal_advises_to_start_from_a_run_only_where_that_has_saved_a_state(begun):
+    (begun / workdir.CHECKPOINTS / "5.orbax-checkpoint-tmp").mkdir(parents=True)  # half written
+    with pytest.raises(ValueError, match=r"; other settings or data need another --workdir$"):
+        workdir.check(_config(seed=9), begun)
+    folder = begun.rename(begun.with_name("my runs"))
+    (folder / workdir.CHECKPOINTS / "5").mkdir()
+    for config, data in ((_config(seed=9), None), (_config(), _data(num_train=70))):
+        with pytest.raises(ValueError) as refusal:
+            workdir.check(config, folder, data)
+        (advice,) = (word for word in shlex.split(str(refusal.value)) if ".path=" in word)
+        assert advice == f"--config.init_from.path={folder}"
 
 
 def test_of_long_lists_only_what_one_side_lacks_is_named():

@@ -184,7 +184,11 @@ def _read_config(workdir: Path) -> tuple[Any, dict[str, Any] | None]:
 
 
 def _open_data(config: Any, described: Mapping[str, Any] | None, source: str) -> Any:
-    """Open a run's data where they are now, normalised as the run's were."""
+    """Open a run's data where they are now, with the run's mean and standard deviation.
+
+    What stands for 0 and 1 is looked for in what lies there; it is the same for the same data. A
+    new place gives the evaluation examples too.
+    """
     settings = ConfigDict(config.data.to_dict())
     if source:
         settings.update(source=source, eval_source="")

@@ -201,6 +201,11 @@ def array(argument: str, settings: Settings) -> Splits:
         raise FileNotFoundError(
             f"data source 'array:{argument}': no such file; give the path of an .npz file"
         )
+    if path.suffix.lower() == ".npy":
+        raise ValueError(
+            f"data source 'array:{argument}' is one array without a name (.npy): write it with "
+            "numpy.savez(FILE, x=...)"
+        )
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from maskjax import masking
 from maskjax.models.patches import grid_shape, patchify, unpatchify
 from maskjax.tasks import losses
-from maskjax.tasks.options import check_choice, patch_rule, ratio_schedule
+from maskjax.tasks.options import check_choice, patch_grid, patch_rule, ratio_schedule
 from maskjax.tasks.vit import build_model
 from maskjax.typing import Array, Batch, Bool, Float, Int, Key, Params
 
@@ -252,8 +252,8 @@ def build(config: Any, data: Any) -> MaskedPatches:
     check_choice("loss.kind", loss.kind, losses.LOSS_KINDS)
     fills = ("drop",) if model.name == "mae" else ("token", "noise", "zero")
     check_choice(f"mask.fill (with model.name {model.name!r})", config.mask.fill, fills)
-    patch_size = _patch_size(model.patch_size)
-    grid = grid_shape(data.shape, patch_size)
+    patch_size = tuple(model.patch_size)
+    grid = patch_grid(data.shape, patch_size)
     schedule = ratio_schedule(config)
     length = math.prod(grid)
     for ratio in (schedule.min_ratio, schedule.max_ratio):
@@ -281,13 +281,6 @@ def build(config: Any, data: Any) -> MaskedPatches:
     )
     jax.eval_shape(lambda: _try_out(task))  # what does not fit together shows here
     return task
-
-
-def _patch_size(sides: Any) -> tuple[int, ...]:
-    """Refuses sides that are no whole numbers."""
-    if not all(isinstance(side, int) for side in sides):
-        raise ValueError(f"model.patch_size {tuple(sides)} must hold whole numbers, such as 2,2")
-    return tuple(sides)
 
 
 def _try_out(task: MaskedPatches) -> Array:

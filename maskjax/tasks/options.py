@@ -7,8 +7,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from absl import logging
 
 from maskjax import masking
+from maskjax.models.patches import grid_shape
+
+MANY_PATCHES = 2048  # more than images have in published models, or 16 frames of video
 
 
 def check_choice(name: str, value: str, known: Sequence[str]) -> None:
@@ -17,6 +21,36 @@ def check_choice(name: str, value: str, known: Sequence[str]) -> None:
         near = difflib.get_close_matches(value, known, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise ValueError(f"unknown {name} {value!r}{hint}: use one of {tuple(known)}")
+
+
+def patch_grid(shape: Sequence[int], patch_size: Sequence[Any]) -> tuple[int, ...]:
+    """Counts patches along each axis, and warns where attention over all of them costs much.
+
+    Args:
+        shape: Sizes of one example, channels last.
+        patch_size: `config.model.patch_size`.
+
+    Returns:
+        One count an axis.
+
+    Raises:
+        ValueError: sides that are no whole numbers, or do not fit the example.
+    """
+    if not all(isinstance(side, int) for side in patch_size):
+        raise ValueError(
+            f"model.patch_size {tuple(patch_size)} must hold whole numbers, such as 2,2"
+        )
+    try:
+        grid = grid_shape(shape, patch_size)
+    except ValueError as error:
+        raise ValueError(f"model.patch_size: {error} (data.size)") from error
+    if math.prod(grid) > MANY_PATCHES:
+        logging.warning(
+            "An example of %s has %d patches, and attention's time and memory grow with their "
+            "square: set model.patch_size larger or data.size smaller, unless that is meant.",
+            "x".join(map(str, shape)), math.prod(grid),
+        )  # fmt: skip
+    return grid
 
 
 def ratio_schedule(config: Any) -> masking.Schedule:

@@ -26,13 +26,14 @@ def report(summary: Mapping[str, Any], folder: str | Path) -> str:
     if summary.get("nonfinite_total"):
         lines.append(f"  {summary['nonfinite_total']} steps were skipped as not finite")
     if "knn_accuracy" in summary:
-        lines.append(f"  {'accuracy of':<18}{'kNN':>8}{'linear probe':>14}")
+        lines.append(f"  {'accuracy of':<24}{'k-NN':>8}{'linear probe':>14}")
         for label, suffix in (("frozen features", ""), ("raw inputs", "_pixels")):
             knn, linear = (summary.get(f"{name}_accuracy{suffix}") for name in ("knn", "linear"))
             if knn is not None:
-                lines.append(f"  {label:<18}{knn:>8.1%}{linear:>14.1%}")
+                lines.append(f"  {label:<24}{knn:>8.1%}{linear:>14.1%}")
         if "largest_class_accuracy" in summary:
-            lines.append(f"  always the largest class {summary['largest_class_accuracy']:.1%}")
+            largest = summary["largest_class_accuracy"]
+            lines.append(f"  {'always the largest class':<24}{largest:>8.1%}")
     lines += [f"  {Path(folder) / path}" for path in summary.get("figures", ())]
     return "\n".join([*lines, f"  all of it in {folder}"])
 

@@ -7,6 +7,7 @@ import pytest
 
 from maskjax import masking
 from maskjax.models.patches import patchify
+from maskjax.tasks.options import patch_grid
 
 
 def batch_of(task, size=4):
@@ -241,11 +242,22 @@ def test_weight_decay_spares_biases_and_layer_norm_only(build, params_of):
             assert leaf.ndim == 1, name
 
 
+def test_a_warning_says_that_very_many_patches_cost_much(caplog):
+    assert patch_grid((128, 64, 1), (2, 2)) == (64, 32)
+    assert not caplog.text
+    assert patch_grid((160, 120, 3), (2, 2)) == (80, 60)
+    assert "160x120x3 has 4800 patches" in caplog.text
+    assert "model.patch_size" in caplog.text
+
+
 BAD = [
     ({"task": "mea"}, r"unknown task 'mea' \(did you mean 'mae'\?\)"),
     ({"model.name": "beit"}, "unknown model.name 'beit'"),
     ({"model.pool": "max"}, "unknown model.pool 'max'"),
-    ({"model.patch_size": (3, 3)}, "patch side 3 does not divide axis 0 of size 8"),
+    (
+        {"model.patch_size": (3, 3)},
+        "model.patch_size: patch side 3 does not divide axis 0",
+    ),
     ({"model.patch_size": (2.0, 2.0)}, r"model.patch_size \(2.0, 2.0\) must hold whole numbers"),
     ({"model.patch_size": (2,)}, r"patch size \(2,\) has 1 sides"),
     ({"model.patch_size": (1, 1)}, "norm_pix needs at least 2 numbers in a patch"),

@@ -70,10 +70,10 @@ def test_the_report_has_losses_probes_beside_raw_inputs_and_paths(tmp_path):
     assert report.report(SUMMARY, tmp_path).splitlines() == [
         "finished 300 steps in 61 s: loss 0.3124 in training, 0.2999 in evaluation; "
         "peak memory 1.5 GB",
-        "  accuracy of            kNN  linear probe",
-        "  frozen features      95.1%         97.2%",
-        "  raw inputs           96.1%         91.4%",
-        "  always the largest class 11.7%",
+        "  accuracy of                 k-NN  linear probe",
+        "  frozen features            95.1%         97.2%",
+        "  raw inputs                 96.1%         91.4%",
+        "  always the largest class   11.7%",
         f"  {tmp_path}/figures/loss.png",
         f"  {tmp_path}/figures/reconstructions.png",
         f"  all of it in {tmp_path}",

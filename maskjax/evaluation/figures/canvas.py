@@ -25,6 +25,7 @@ HIDDEN = (0.73, 0.78, 0.88)
 # What a prediction fades to where it was never asked for; no grey either.
 FADED = (0.97, 0.92, 0.8)
 BROKEN = (1.0, 0.0, 1.0)
+_DARK = 0.25  # of pictures that end below this one sees next to nothing
 # Okabe and Ito's colours, which stay apart under colour blindness.
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
@@ -98,6 +99,23 @@ def displayed(
     shown = np.broadcast_to(x[..., :3], (*x.shape[:-1], 3))
     is_shown = np.isfinite(shown).all(axis=-1, keepdims=True)
     return np.where(is_shown, np.clip(shown, 0, 1), np.asarray(missing, x.dtype))
+
+
+def white_point(x: Float[np.ndarray, "*s C"]) -> float:
+    """Say which number to show as white: 1, or the brightest where all is too dark to see.
+
+    Such are numbers of 12 bits stored in 16, which end at 0.06. A thousandth of the values may be
+    brighter, as a camera's hot pixels are.
+    """
+    shown = x[..., :3]
+    shown = shown[np.isfinite(shown)]
+    brightest = float(np.quantile(shown, 0.999)) if shown.size else 1.0
+    return brightest if 0 < brightest < _DARK else 1.0
+
+
+def brightness_note(white: float) -> list[str]:
+    """Say what `white_point` chose where it is not 1."""
+    return [] if white == 1 else [f"Brightened: white stands for {white:.2g}, where 1 is full."]
 
 
 def channel_note(channels: int) -> list[str]:

@@ -19,11 +19,13 @@ from maskjax.evaluation.figures.canvas import (
     add_axes,
     add_note,
     add_text,
+    brightness_note,
     channel_note,
     displayed,
     fitted,
     new_figure,
     show_image,
+    white_point,
     wrapped_note,
 )
 from maskjax.evaluation.figures.letters import literal, one_line, width_of
@@ -33,7 +35,8 @@ TITLES = ("original", "seen by the model", "prediction", "prediction + visible p
 _ARGUMENTS = ("original", "seen", "prediction", "pasted")
 _TITLE = 0.3
 _GAP = 0.08
-_LABEL_SIZE = 8  # points
+_TITLE_SIZE = 9  # points
+_LABEL_SIZE = 8
 _LABEL_LETTERS = 40
 # How much of the prediction shows where it was never asked for.
 _DIMMED = 0.2
@@ -56,11 +59,11 @@ def reconstruction_panel(
     """Draw one row an example: original, what the model saw, prediction, prediction pasted.
 
     The layout of figures 2 and 3 of He et al. 2022 (MAE), for inputs of three ranks. Images are
-    shown in [0, 1], clipped. Signals are drawn as curves, a line a channel, on one scale a row;
-    hidden spans are shaded. Predictions of what was visible are dimmed, and the figure says why.
-    Volumes and videos are drawn as evenly spaced slices along their
-    first axis. Of two channels the mean is shown, of more than three the first three, and the
-    figure says so.
+    shown in [0, 1], clipped; dark ones are brightened together, and the figure says so. Signals are
+    drawn as curves, a line a channel, on one scale a row; hidden spans are shaded. Predictions of
+    what was visible are dimmed, and the figure says why. Volumes and videos are drawn as evenly
+    spaced slices along their first axis. Of two channels the mean is shown, of more than three the
+    first three, and the figure says so.
 
     Args:
         original: Floats [N, *shape]; shape is [T, C], [H, W, C] or [T, H, W, C], and image
@@ -98,10 +101,13 @@ def reconstruction_panel(
         raise ValueError(f"num_slices must be at least 1, got {num_slices}")
     notes = [_DIMMED_NOTE] * dim_visible + ([note] if note else [])
     if not all(np.isfinite(column).all() for column in (columns[0], *columns[2:])):
-        notes.append("Values that are not finite are magenta, in curves a gap.")
+        notes.append("Magenta, in curves a gap: no data, or a number that is not finite.")
     if any(literal(label)["s"] != label for label in labels or ()):
         notes.append("Letters of names that no font at hand has are written as their codes.")
     hidden = np.asarray(hidden.any(axis=-1))
+    white = 1.0 if len(shape) == 2 else white_point(columns[0])
+    columns = [column / column.dtype.type(white) for column in columns]
+    notes += brightness_note(white)
     if len(shape) == 2:
         return _draw_curves(columns, hidden, dim_visible, labels, titles, notes)
     colours = _painted(columns, hidden, dim_visible)
@@ -159,7 +165,8 @@ def _lay_out(
 
     `left`, `top` and `bottom` are inches around the cells for what a kind of panel adds there.
     """
-    width, height = cell
+    inside, height = cell
+    width = max(inside, *(width_of(title, _TITLE_SIZE) for title in titles))
     labels = [one_line(label, _LABEL_LETTERS) for label in labels or ()]
     label_end = MARGIN + max((width_of(label, _LABEL_SIZE) for label in labels), default=0)
     left += label_end + (_GAP if labels else 0)
@@ -170,11 +177,13 @@ def _lay_out(
     figure = new_figure(full_width, top + num_rows * height + (num_rows - 1) * _GAP + below)
 
     def corner(row: int, column: int) -> tuple[float, float]:
-        return left + column * (width + gap), top + row * (height + _GAP)
+        beside = (width - inside) / 2
+        return left + column * (width + gap) + beside, top + row * (height + _GAP)
 
     for column, title in enumerate(titles):
-        middle = corner(0, column)[0] + width / 2
-        add_text(figure, middle, _TITLE - 0.07, title, ha="center", va="bottom")
+        middle = corner(0, column)[0] + inside / 2
+        style = {"va": "bottom", "ha": "center", "fontsize": _TITLE_SIZE}
+        add_text(figure, middle, _TITLE - 0.07, title, **style)
     for row, label in enumerate(labels):
         middle = corner(row, 0)[1] + height / 2
         style = {"va": "center", "ha": "right", "fontsize": _LABEL_SIZE}

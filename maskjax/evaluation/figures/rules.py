@@ -8,10 +8,12 @@ from matplotlib.figure import Figure
 
 from maskjax.evaluation.figures.canvas import (
     AnyArray,
+    brightness_note,
     channel_note,
     displayed,
     fitted,
     show_image,
+    white_point,
 )
 from maskjax.evaluation.figures.tiles import Block, hidden_count, tiled_figure, veiled
 from maskjax.typing import Bool
@@ -51,7 +53,8 @@ def rule_sheet(
         )
     if not hidden:
         raise ValueError("there is no masking rule to draw")
-    rgb = displayed(picture)
+    white = white_point(picture)
+    rgb = displayed(picture / picture.dtype.type(white))
     blocks = {}
     for name, flags in hidden.items():
         if isinstance(flags, str):
@@ -61,7 +64,7 @@ def rule_sheet(
         pixels = is_masked.repeat(patch_size[0], axis=1).repeat(patch_size[1], axis=2)
         tiles = [functools.partial(show_image, rgb=veiled(rgb, one)) for one in pixels]
         blocks[name] = Block(tiles, hidden_count(is_masked))
-    notes = [*notes, *channel_note(picture.shape[-1])]
+    notes = [*notes, *brightness_note(white), *channel_note(picture.shape[-1])]
     width, height = fitted(picture.shape[1], picture.shape[0], _SIDE)
     return tiled_figure(blocks, width, height, notes=notes)
 

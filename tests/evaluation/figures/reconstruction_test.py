@@ -1,3 +1,4 @@
+import itertools
 import sys
 
 import numpy as np
@@ -72,6 +73,31 @@ def test_nothing_overlaps_and_rows_and_columns_align():
         assert first.x0 == pytest.approx(boxes[i % 4].x0)
 
 
+def test_titles_of_narrow_pictures_stand_apart_and_within_the_figure():
+    figure = reconstruction_panel(*columns(1, 16, 4, 3))
+    figure_pixels(figure)
+    titles = [text for text in figure.texts if text.get_text() in TITLES]
+    boxes = [title.get_window_extent() for title in titles]
+    assert boxes[-1].x1 < figure.get_size_inches()[0] * figure.dpi
+    assert all(first.x1 < second.x0 for first, second in itertools.pairwise(boxes))
+    for box, axes in zip(boxes, figure.axes, strict=True):
+        picture = axes.get_window_extent()
+        assert picture.x0 + picture.x1 == pytest.approx(box.x0 + box.x1, abs=2)
+
+
+def test_dark_pictures_are_brightened_together_and_it_is_said():
+    arrays = [array / 16 for array in columns(1, 4, 4, 1)]  # 12 bits in 16
+    arrays[0][0, 0, 0] = 1 / 16
+    figure = reconstruction_panel(*arrays, dim_visible=False)
+    for drawn, array in zip(drawn_images(figure), (arrays[0], None, *arrays[2:])):
+        if array is not None:
+            expected = np.clip(16 * array[0], 0, 1).repeat(3, axis=-1)
+            np.testing.assert_allclose(drawn, expected, rtol=0.02)
+    assert any(text.startswith("Brightened: white stands for 0.06") for text in texts(figure))
+    black = [np.zeros_like(array) for array in arrays]
+    assert not any(text.startswith("Brightened") for text in texts(reconstruction_panel(*black)))
+
+
 def test_titles_labels_and_note_are_written():
     note = "Scaled back with the mean and variance of each original patch."
     arrays = columns(2, 4, 4, 1)
@@ -127,7 +153,7 @@ def test_predictions_that_are_not_finite_are_not_taken_for_hidden():
     drawn = drawn_images(figure)[2]
     np.testing.assert_array_equal(drawn[1, 2], BROKEN)
     np.testing.assert_array_equal(drawn[0, 0], BROKEN)
-    assert any("not finite are magenta" in text for text in texts(figure))
+    assert any(text.startswith("Magenta") and "not finite" in text for text in texts(figure))
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 6, 3), (1, 2, 4, 6, 3)])

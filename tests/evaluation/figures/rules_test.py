@@ -23,6 +23,15 @@ def test_visible_patches_keep_their_colours_and_hidden_ones_are_veiled():
     assert texts(figure) == ["random", "2 of 6 hidden"]
 
 
+def test_a_dark_picture_is_brightened_and_it_is_said():
+    picture = np.full((4, 4, 1), 1 / 32, np.float32)
+    picture[:2] = 1 / 16
+    figure = rule_sheet(picture, {"random": np.zeros((2, 2), bool)}, (2, 2))
+    drawn = np.asarray(figure.axes[0].images[0].get_array())
+    np.testing.assert_allclose(drawn[[0, 3], 0, 0], [1, 0.5], rtol=1e-5)
+    assert "Brightened: white stands for 0.062" in " ".join(texts(figure))
+
+
 def test_every_rule_and_sample_is_drawn_with_its_count():
     photo = load_sample_image("flower.jpg")[:384, :512].astype(np.float32) / 255
     rng = np.random.default_rng(0)

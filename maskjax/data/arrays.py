@@ -4,6 +4,7 @@ import zipfile
 import zlib
 
 import numpy as np
+from absl import logging
 
 from maskjax.data import idx
 from maskjax.data.images import MAX_CHANNELS
@@ -156,7 +157,13 @@ def make_splits(
         if set(all_names) != {None}:
             raise ValueError(f"{name}: labels are words in one part and numbers in the other; give"
                              " both the same")  # fmt: skip
-        num_classes = max(int(labels.max()) for _, labels, _ in checked if labels is not None) + 1
+        numbers = np.concatenate([labels for _, labels, _ in checked if labels is not None])
+        num_classes = int(numbers.max()) + 1
+        if least := int(numbers.min()):
+            logging.warning(
+                "%s: the least label is %d, so that of %d classes the first have no example; if the"
+                " classes are numbered from %d, subtract it", name, least, num_classes, least,
+            )  # fmt: skip
     check_missing(checked[0][0], missing, name)
     sources, value_range = [], None
     for part, (inputs, labels, class_names) in zip(("training", "evaluation"), checked):

@@ -192,3 +192,12 @@ def test_examples_that_are_all_the_same_or_nearly_are_warned_of(npz, caplog, noi
     caplog.clear()
     npz(x=rng.integers(0, 200, (20, 6, 6)).astype(np.uint16))  # dark, but not the same
     assert "all the same" not in caplog.text
+
+
+def test_classes_that_are_numbered_from_one_are_warned_of(tmp_path, caplog):
+    x = np.random.default_rng(0).random((8, 4, 4))
+    for first in (0, 1):
+        np.savez(tmp_path / f"{first}.npz", x=x, y=np.arange(8) % 2 + first)
+        found = data.build({"source": f"array:{tmp_path}/{first}.npz"}, seed=0, batch_size=1)
+        assert found.num_classes == 2 + first
+        assert ("the least label is 1, so that of 3 classes" in caplog.text) == (first == 1)

@@ -76,6 +76,18 @@ def as_floats(name: str, values: Any) -> Array:
     return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(jnp.float32)
 
 
+def wide_dtype(dtype: Any) -> np.dtype:
+    """Of these bits, or float32 where they are fewer; jax.numpy.promote_types may be strict."""
+    is_wide = jnp.issubdtype(dtype, jnp.floating) and np.dtype(dtype).itemsize >= 4
+    return np.dtype(dtype if is_wide else np.float32)
+
+
+def as_wide(name: str, values: Any) -> Array:
+    """As floats of at least 32 bits: noise, sums and comparisons in fewer change what is drawn."""
+    array = as_array(name, values)
+    return array.astype(wide_dtype(array.dtype))
+
+
 def per_position(name: str, values: Any, grid: tuple[int, ...]) -> Array:
     """One number for each position of a grid, as floats."""
     array, length = as_floats(name, values), math.prod(grid)
@@ -103,7 +115,7 @@ def per_axis(name: str, value: Any, grid: tuple[int, ...]) -> tuple[int, ...]:
 
 def is_number(value: Any) -> bool:
     """Whether it is one number that is known before jit."""
-    if isinstance(value, Array) and not isinstance(value, Tracer):
+    if isinstance(value, Array | np.ndarray) and not isinstance(value, Tracer):
         return value.ndim == 0 and not jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
     return isinstance(value, int | float | np.number)
 

@@ -128,7 +128,8 @@ def cut_counts(
         )
     counts = jnp.broadcast_to(counts, scores.shape[:-1])
     rank = jnp.argsort(jnp.argsort(scores, axis=-1, stable=True), axis=-1)
-    return (rank >= scores.shape[-1] - counts[..., None]) & (scores != -jnp.inf)
+    num_kept = scores.shape[-1] - counts[..., None].astype(rank.dtype)
+    return (rank >= num_kept) & (scores != -jnp.inf)
 
 
 def _as_scores(scores: Array) -> Array:

@@ -11,6 +11,7 @@ from maskjax.masking.checks import (
     broadcast,
     check_keys,
     check_rows,
+    wide_dtype,
 )
 from maskjax.typing import Array, Bool, Float, Int, Key, Shaped
 
@@ -199,7 +200,7 @@ def fill_noise(
     check_keys(keys, len(x))
     keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, _FOLD)
     # Drawn in float32 at least: in bfloat16 there is no number beyond 2.9 deviations.
-    dtype = jnp.promote_types(x.dtype, jnp.float32)
+    dtype = wide_dtype(x.dtype)
     noise = jax.vmap(lambda key: jax.random.normal(key, x.shape[1:], dtype))(keys)
     return jnp.where(is_hidden, (scale * noise).astype(x.dtype), x)
 

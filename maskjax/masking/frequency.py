@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from maskjax.masking.checks import as_array, as_flags, check_number
+from maskjax.masking.checks import as_array, as_flags, check_number, wide_dtype
 from maskjax.masking.core import grid_length
 from maskjax.masking.registry import register
 from maskjax.typing import Array, Bool, Float, Int, Key
@@ -113,7 +113,7 @@ def apply_frequency(
     axes = tuple(range(1, x.ndim - 1))
     is_hidden = is_masked.reshape(x.shape[0], *grid)
     is_hidden = jnp.fft.ifftshift(is_hidden | jax.vmap(mirrored)(is_hidden), axes)
-    spectrum = jnp.fft.fftn(x.astype(jnp.promote_types(x.dtype, jnp.float32)), axes=axes)
+    spectrum = jnp.fft.fftn(x.astype(wide_dtype(x.dtype)), axes=axes)
     kept = jnp.where(is_hidden[..., None], 0, spectrum)
     return jnp.fft.ifftn(kept, axes=axes).real.astype(x.dtype)
 

@@ -275,7 +275,8 @@ def weighted(
         check_number("temperature", temperature)
         if not 0 <= temperature < float("inf"):
             raise ValueError(f"temperature {temperature} must be finite and at least 0")
-    return log_weights + temperature * jax.random.gumbel(key, log_weights.shape)
+    noise = jax.random.gumbel(key, log_weights.shape)
+    return log_weights.astype(noise.dtype) + jnp.asarray(temperature, noise.dtype) * noise
 
 
 def every_axis(flags: list[Bool[Array, "_"]]) -> Bool[Array, "*grid"]:

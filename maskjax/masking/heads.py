@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from maskjax.masking.checks import as_array, as_counts, as_flags, as_grid, check_shapes
+from maskjax.masking.checks import as_array, as_counts, as_flags, as_grid, as_wide, check_shapes
 from maskjax.masking.core import cut_counts, lowest
 from maskjax.typing import Array, Bool, Float, Int, PyTree
 
@@ -101,8 +101,7 @@ def normalize_layers(importance: Float[Array, "depth H"]) -> Float[Array, "depth
         >>> normalize_layers(jnp.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
         [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
-    importance = as_array("importance", importance)
-    importance = importance.astype(jnp.promote_types(importance.dtype, jnp.float32))
+    importance = as_wide("importance", importance)
     norm = jnp.linalg.norm(importance, axis=-1, keepdims=True)
     return importance / jnp.where(norm > 0, norm, 1)
 

@@ -12,6 +12,7 @@ from maskjax.masking.checks import (
     as_counts,
     as_flags,
     as_integers,
+    as_wide,
     check_keys,
     check_number,
     check_shapes,
@@ -94,7 +95,7 @@ def unmask_step(
         raise ValueError(f"token_temperature {token_temperature} must be at least 0")
     tokens, is_masked = state
     state = Unmasking(as_integers("tokens", tokens), as_flags("is_masked", is_masked))
-    logits = _wide("logits", logits)
+    logits = as_wide("logits", logits)
     check_shapes("tokens", state.tokens.shape, is_masked=state.is_masked)
     if logits.ndim != 3 or logits.shape[:2] != state.tokens.shape:
         raise ValueError(
@@ -146,7 +147,7 @@ def noisy_confidence(
         check_number("temperature", temperature)
     if is_number(temperature) and temperature < 0:
         raise ValueError(f"temperature {temperature} must be at least 0")
-    log_probs = _wide("log_probs", log_probs)
+    log_probs = as_wide("log_probs", log_probs)
     check_keys(keys, len(log_probs))
     length, dtype = log_probs.shape[1], log_probs.dtype
     return log_probs + temperature * jax.vmap(
@@ -193,9 +194,3 @@ def most_confident(
         )
     counts = jnp.broadcast_to(jnp.asarray(counts), confidence.shape[:1])
     return cut_counts(jnp.where(is_masked, confidence, -jnp.inf), counts)
-
-
-def _wide(name: str, values: Array) -> Array:
-    """In float32 at least: noise and comparisons in fewer bits change what is drawn."""
-    values = as_array(name, values)
-    return values.astype(jnp.promote_types(values.dtype, jnp.float32))

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from maskjax.masking import checks
+from maskjax import masking
+from maskjax.masking import attention, checks, heads, parameters, unmasking
 
 KEYS = jax.random.split(jax.random.key(0), 3)
 
@@ -76,3 +77,35 @@ def test_floats_and_flags_are_no_whole_numbers(values):
     assert checks.as_integers("ids", [1, 2]).tolist() == [1, 2]
     with pytest.raises(ValueError, match=r"ids holds (float32|bool): give whole numbers"):
         checks.as_integers("ids", values)
+
+
+@pytest.mark.parametrize("kind", [np.array, np.float32, jnp.asarray])
+def test_one_number_may_be_an_array(kind):
+    checks.check_number("temperature", kind(0.5))
+
+
+LOW_PRECISION = {
+    "attend": lambda x: attention.attend(x, x, x),
+    "attend blockwise": lambda x: attention.attend(x, x, x, implementation="blockwise"),
+    "unmask_step": lambda x: unmasking.unmask_step(
+        unmasking.Unmasking(jnp.zeros((3, 4), jnp.int32), jnp.ones((3, 4), bool)),
+        x[:, :, 0],
+        KEYS,
+        2,
+    ),
+    "fill_noise": lambda x: masking.fill_noise(x, jnp.ones((3, 4), bool), KEYS, scale=0.5),
+    "apply_frequency": lambda x: masking.frequency.apply_frequency(x, jnp.ones((3, 8), bool)),
+    "normalize_layers": lambda x: heads.normalize_layers(x[0, 0]),
+    "accumulate_movement": lambda x: parameters.accumulate_movement(x, x, x),
+    "magnitude": lambda x: masking.RULES["magnitude"].score(KEYS[0], (5,), 1, weights=x[0, 0, 0]),
+    "weighted": lambda x: masking.weighted(KEYS[0], (5,), 1, log_weights=x[0, 0, 0]),
+    "token_probabilities": lambda x: masking.RULES["token_probabilities"].score(
+        KEYS[0], (5,), 1, probabilities=x[0, 0, 0]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LOW_PRECISION)
+def test_low_precision_is_raised_where_jax_promotes_no_dtypes(name):
+    with jax.numpy_dtype_promotion("strict"):
+        jax.eval_shape(LOW_PRECISION[name], jnp.ones((3, 4, 2, 5), jnp.bfloat16))

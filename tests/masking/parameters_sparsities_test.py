@@ -120,6 +120,8 @@ def test_cubic_follows_its_formula_between_its_ends():
     assert at(jnp.int32(50))["a"] == np.float32(0.9)  # exactly, so that the counts are too
     assert at(jnp.int32(10))["a"] == 0
     assert at._cache_size() == 1
+    steps = parameters.cubic(jnp.array([0, 10]), sparsity=0.5, start_step=-10, end_step=10)
+    assert steps.tolist() == [0.4375, 0.5]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from maskjax.masking.attention.mask import AttentionMask
+from maskjax.masking.checks import wide_dtype
 from maskjax.typing import Array, Float
 
 
@@ -53,7 +54,7 @@ def _attend(query, tiles, attention_mask, scale, num_keys):
 
 def _attend_forward(query, tiles, attention_mask, scale, num_keys):
     logits_of = functools.partial(_logits, query, attention_mask, scale, num_keys)
-    dtype = jnp.promote_types(query.dtype, jnp.float32)
+    dtype = wide_dtype(query.dtype)
 
     def add_tile(carry, tile):
         total, normalizer, highest = carry  # [B H Q D], [B H Q 1], [B H Q 1]
@@ -118,7 +119,7 @@ def _logits(query, attention_mask, scale, num_keys, tile):
 
 def _product(equation, a, b):
     """A product of numbers in the dtype of `b`, summed in float32 at least."""
-    wide = jnp.promote_types(b.dtype, jnp.float32)
+    wide = wide_dtype(b.dtype)
     return jnp.einsum(equation, a.astype(b.dtype), b, preferred_element_type=wide)
 
 

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from maskjax.masking.attention.mask import AttentionMask
+from maskjax.masking.checks import wide_dtype
 from maskjax.typing import Array, Bool, DType, Float
 
 
@@ -23,7 +24,7 @@ def xla(
     num_keys, num_key_heads = key.shape[1:3]
     # The queries that share keys one after another.
     q = q.reshape(batch, num_key_heads, num_heads // num_key_heads * num_queries, width)
-    wide = jnp.promote_types(query.dtype, jnp.float32)
+    wide = wide_dtype(query.dtype)
     logits = jnp.einsum("bgqd,bgsd->bgqs", q, k, preferred_element_type=wide)
     logits = logits.reshape(batch, num_heads, num_queries, num_keys)
     if bias is not None:

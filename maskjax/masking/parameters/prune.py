@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
-from maskjax.masking.checks import as_array, check_key, check_shapes, check_whole
+from maskjax.masking.checks import as_array, check_key, check_shapes, check_whole, wide_dtype
 from maskjax.masking.core import cut, cut_counts, lowest
 from maskjax.masking.drawing import score
 from maskjax.masking.parameters.paths import leaf_paths, leaves_like
@@ -96,7 +96,7 @@ def accumulate_movement(movement: PyTree, params: PyTree, gradients: PyTree) -> 
     """
 
     def add(movement: Array, weights: Array, gradients: Array) -> Array:
-        dtype = jnp.promote_types(movement.dtype, jnp.float32)
+        dtype = wide_dtype(movement.dtype)
         weights, gradients = as_array("params", weights), as_array("gradients", gradients)
         return movement.astype(dtype) - weights.astype(dtype) * gradients.astype(dtype)
 

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from maskjax.masking.checks import as_floats, per_axis
+from maskjax.masking.checks import as_wide, per_axis
 from maskjax.masking.registry import register
 from maskjax.typing import Array, Float, Int, Key
 
@@ -157,7 +157,7 @@ def weight_blocks(
 
 def _flat(name: str, values: Array, grid: tuple[int, ...]) -> Array:
     """The values in raster order, in float32 at least: products of bfloat16 would tie."""
-    values = as_floats(name, values)
+    values = as_wide(name, values)
     if values.shape != tuple(grid):
         raise ValueError(f"{name} of shape {values.shape} for grid {grid}: they must be the same")
-    return values.astype(jnp.promote_types(values.dtype, jnp.float32)).reshape(-1)
+    return values.reshape(-1)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from maskjax.masking.checks import as_array, as_integers, check_number, check_whole, is_number
+from maskjax.masking.checks import as_array, check_number, check_whole, is_number
 from maskjax.masking.parameters.paths import leaves_like
 from maskjax.typing import Array, Float, Int, PyTree
 
@@ -86,7 +86,7 @@ def erk(params: PyTree, is_eligible: PyTree, *, sparsity: int | float) -> PyTree
 
 
 def cubic(
-    step: int | Int[Array, ""], *, sparsity: PyTree, start_step: int, end_step: int
+    step: int | Int[Array, "*b"], *, sparsity: PyTree, start_step: int, end_step: int
 ) -> PyTree:
     """Sparsity that rises fast at first and slowly in the end: s (1 - (1 - p)^3).
 
@@ -94,7 +94,7 @@ def cubic(
     0; p is the share of the way from `start_step` to `end_step`.
 
     Args:
-        step: training step; may be traced.
+        step: training step, or several; may be traced.
         sparsity: at the end, a number or a tree of them (`uniform`, `erk`).
         start_step: sparsity is 0 up to here.
         end_step: and the given one from here on; after `start_step`.
@@ -109,16 +109,14 @@ def cubic(
         >>> [cubic(step, sparsity=0.5, start_step=10, end_step=20).item() for step in (9, 15, 20)]
         [0.0, 0.4375, 0.5]
     """
-    check_whole("start_step", start_step, least=0)
-    check_whole("end_step", end_step, least=0)
-    if np.ndim(step := as_integers("step", step)):
-        raise ValueError(f"step of shape {step.shape}: give one")
+    check_whole("start_step", start_step, least=None)
+    check_whole("end_step", end_step, least=None)
     for final in jax.tree.leaves(sparsity):
         if not isinstance(final, Array):
             _check(final)
     if end_step <= start_step:
         raise ValueError(f"end_step {end_step} must come after start_step {start_step}")
-    progress = (step.astype(jnp.float32) - start_step) / (end_step - start_step)
+    progress = (as_array("step", step).astype(jnp.float32) - start_step) / (end_step - start_step)
     reached = 1 - (1 - jnp.clip(progress, 0, 1)) ** 3
     return jax.tree.map(lambda final: final * reached, sparsity)
 

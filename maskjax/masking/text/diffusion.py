@@ -67,7 +67,7 @@ def token_probabilities(
     if is_number(probabilities) and not 0 <= probabilities <= 1:
         raise ValueError(f"probabilities {probabilities} must be from 0 to 1, for example 0.15")
     drawn, noise = jax.random.uniform(key, (2, length))
-    probabilities = jnp.broadcast_to(probabilities, (length,))
+    probabilities = jnp.broadcast_to(probabilities.astype(drawn.dtype), (length,))
     is_drawn = (drawn < probabilities).astype(noise.dtype)
     return jnp.where(probabilities > 0, noise + is_drawn, -jnp.inf)
 

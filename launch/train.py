@@ -24,6 +24,7 @@ _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder of the run; runs/<config>-<variant> by default."
 )
 _CLUSTER = cluster.define_flags()
+flags.adopt_module_key_flags(cluster)  # so that --help shows them
 
 
 def main() -> None:

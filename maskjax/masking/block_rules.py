@@ -54,10 +54,10 @@ def block(
         >>> bool((scores >= 1).sum() <= 75)
         True
     """
-    check_number("min_area", min_area)
+    min_area = check_number("min_area", min_area)
     if min_area < 1:
         raise ValueError(f"min_area {min_area} must be at least 1 position; BEiT uses 16")
-    check_number("max_aspect", max_aspect)
+    max_aspect = check_number("max_aspect", max_aspect)
     if max_aspect < 1:
         raise ValueError(f"max_aspect {max_aspect} must be at least 1; BEiT uses 1 / 0.3")
     box_key, noise_key = jax.random.split(key)

@@ -113,6 +113,14 @@ def per_axis(name: str, value: Any, grid: tuple[int, ...]) -> tuple[int, ...]:
     return sides
 
 
+def known(value: Any) -> Any:
+    """What is known before jit, in NumPy, and None for what is traced.
+
+    JAX's own operations, even on what is known, are traced where they stand within a program.
+    """
+    return None if isinstance(value, Tracer) else np.asarray(value)
+
+
 def is_number(value: Any) -> bool:
     """Whether it is one number that is known before jit."""
     if isinstance(value, Array | np.ndarray) and not isinstance(value, Tracer):
@@ -120,10 +128,11 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.number)
 
 
-def check_number(name: str, value: Any) -> None:
-    """Refuses what is no number that is known before jit."""
+def check_number(name: str, value: Any) -> Any:
+    """A number that is known before jit, in Python or NumPy; anything else is refused."""
     if not is_number(value):
         raise ValueError(f"{name} is {_kind(value)}: give one number, known before jit")
+    return known(value)[()] if isinstance(value, Array | np.ndarray) else value
 
 
 def check_rows(name: str, array: Array, num_axes: int = 2) -> None:
@@ -191,9 +200,9 @@ def as_counts(
         if not jnp.issubdtype(counts.dtype, jnp.integer):
             raise ValueError(_no_count(name, num_masked, counts, limit))
         counts = counts.astype(jnp.int32)  # L - count would leave the range of small dtypes
-    is_known = is_bounded and np.ndim(counts) == 0 and not isinstance(counts, Tracer)
-    if is_known and not 0 <= counts <= limit:
-        raise ValueError(f"{name} {counts} must be from 0 to the {limit} {things}")
+    one = known(num_masked) if is_bounded and np.ndim(counts) == 0 else None
+    if one is not None and not 0 <= one <= limit:
+        raise ValueError(f"{name} {one} must be from 0 to the {limit} {things}")
     return counts
 
 
@@ -212,7 +221,7 @@ def as_count(num_masked: Any, limit: int, *, name: str = "num_masked") -> int:
             f"{name} of shape {np.shape(count)}: give one int for all rows; draw_counts and "
             "cut_counts take a count for each"
         )
-    return int(count)
+    return int(known(num_masked))
 
 
 def _no_count(name: str, given: Any, array: Array, limit: int) -> str:
@@ -220,7 +229,7 @@ def _no_count(name: str, given: Any, array: Array, limit: int) -> str:
     if array.ndim or isinstance(array, Tracer):
         ratios = f"num_masked_from_traced_ratio({limit}, ratio)"
         return f"{name} holds {array.dtype}: give counts, whole numbers; of ratios: {ratios}"
-    if 0 < array < 1:
+    if 0 < known(given) < 1:
         return f"{name} {given} is a ratio: give a count, num_masked_from_ratio({limit}, {given})"
     return f"{name} {given} is no count: give a whole number from 0 to {limit}, as an int"
 

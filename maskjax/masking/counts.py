@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from maskjax.masking.checks import as_array, as_integers, check_whole, is_number
+from maskjax.masking.checks import as_array, as_integers, check_whole, is_number, known
 from maskjax.typing import Array, Float, Int
 
 
@@ -19,7 +19,7 @@ def as_ratio(ratio: float) -> float:
             "mask ratio is traced: give a float that is known before jit, or use "
             "num_masked_from_traced_ratio(length, ratio)"
         )
-    if not is_number(ratio) or not 0 < ratio < 1:
+    if not is_number(ratio) or not 0 < known(ratio) < 1:
         raise ValueError(
             f"mask ratio {ratio} must lie strictly between 0 and 1, as one number: 0.75"
         )

@@ -2,7 +2,6 @@
 
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
 
 from maskjax.masking.checks import (
     as_array,
@@ -11,6 +10,7 @@ from maskjax.masking.checks import (
     broadcast,
     check_keys,
     check_rows,
+    known,
     wide_dtype,
 )
 from maskjax.typing import Array, Bool, Float, Int, Key, Shaped
@@ -99,9 +99,10 @@ def _check_rows(of: str, x: Array, name: str, ids: Array) -> None:
 
 def _check_places(name: str, ids: Array, length: int) -> None:
     """Refuses places that are known and out of range, which a gather would clamp."""
-    if isinstance(ids, Tracer) or not ids.size:
+    places = known(ids)
+    if places is None or not places.size:
         return
-    low, high = int(ids.min()), int(ids.max())
+    low, high = int(places.min()), int(places.max())
     if low < 0 or high >= length:
         wrong = low if low < 0 else high
         raise ValueError(f"{name} holds {wrong}: there are the positions 0 to {length - 1}")

@@ -51,7 +51,7 @@ def frequency_band(
     if band not in BANDS:
         raise ValueError(f"unknown band {band!r}; choose from {BANDS}")
     if radius is not None:
-        check_number("radius", radius)
+        radius = check_number("radius", radius)
     if radius is not None and (radius < 0 or band == "random"):
         raise ValueError(f"radius {radius} for band {band!r}: give one of at least 0, or none")
     band_key, noise_key = jax.random.split(key)

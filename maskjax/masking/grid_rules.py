@@ -141,7 +141,7 @@ def sliding(
         [[-1.0, -3.0, -5.0], [-2.0, -4.0, 0.0]]
     """
     length = grid_length(grid)
-    check_number("axis", axis)
+    axis = check_number("axis", axis)
     if not -len(grid) <= axis < len(grid):
         raise ValueError(f"axis {axis} is not one of the {len(grid)} of grid {grid}")
     start = window_start(key, grid, step, stride)
@@ -272,7 +272,7 @@ def weighted(
     """
     log_weights = per_position("log_weights", log_weights, grid)
     if not isinstance(temperature, Tracer):
-        check_number("temperature", temperature)
+        temperature = check_number("temperature", temperature)
         if not 0 <= temperature < float("inf"):
             raise ValueError(f"temperature {temperature} must be finite and at least 0")
     noise = jax.random.gumbel(key, log_weights.shape)

@@ -122,8 +122,8 @@ def attention_guided(
     """
     length = grid_length(grid)
     attention = per_position("attention", attention, grid)
-    check_number("show_ratio", show_ratio)
-    check_number("show_max", show_max)
+    show_ratio = check_number("show_ratio", show_ratio)
+    show_max = check_number("show_max", show_max)
     if not 0 <= show_ratio <= show_max <= 1:
         raise ValueError(
             f"show_ratio {show_ratio}, show_max {show_max}: give two shares in order, from 0 to 1"

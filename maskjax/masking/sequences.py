@@ -57,7 +57,7 @@ def cloze(
         >>> cut_chosen(cloze(jax.random.key(0), (4,), 1, is_candidate=is_candidate)).tolist()
         [True, False, False, False]
     """
-    check_number("probability", probability)
+    probability = check_number("probability", probability)
     if not 0 <= probability <= 1:
         raise ValueError(f"probability {probability} must be from 0 to 1; BERT4Rec uses 0.2")
     draw_key, noise_key = jax.random.split(key)

@@ -17,6 +17,7 @@ from maskjax.masking.checks import (
     check_number,
     check_shapes,
     is_number,
+    known,
 )
 from maskjax.masking.core import cut_counts
 from maskjax.masking.unmasking_schedules import (
@@ -90,7 +91,7 @@ def unmask_step(
     """
     if isinstance(token_temperature, Tracer):
         raise ValueError("token_temperature is traced: give a number that is known at compile time")
-    check_number("token_temperature", token_temperature)
+    token_temperature = check_number("token_temperature", token_temperature)
     if token_temperature < 0:
         raise ValueError(f"token_temperature {token_temperature} must be at least 0")
     tokens, is_masked = state
@@ -144,8 +145,8 @@ def noisy_confidence(
         [[-1.0, -2.0]]
     """
     if not isinstance(temperature, Tracer):
-        check_number("temperature", temperature)
-    if is_number(temperature) and temperature < 0:
+        temperature = check_number("temperature", temperature)
+    if is_number(temperature) and known(temperature) < 0:
         raise ValueError(f"temperature {temperature} must be at least 0")
     log_probs = as_wide("log_probs", log_probs)
     check_keys(keys, len(log_probs))

@@ -109,3 +109,37 @@ LOW_PRECISION = {
 def test_low_precision_is_raised_where_jax_promotes_no_dtypes(name):
     with jax.numpy_dtype_promotion("strict"):
         jax.eval_shape(LOW_PRECISION[name], jnp.ones((3, 4, 2, 5), jnp.bfloat16))
+
+
+KEY = jax.random.key(0)
+NUMBERS = {value: jnp.float32(value) for value in (-1, 0.25, 0.5, 1)}
+COUNTS = {count: jnp.int32(count) for count in (2, 9)}
+IDS = {name: jnp.array(ids) for name, ids in {"kept": [[0, 1]], "far": [[0, 5]]}.items()}
+LOG_WEIGHTS, PATCHES = jnp.zeros(4), jnp.ones((1, 4, 3))
+
+
+@pytest.mark.parametrize(
+    ("call", "wrong", "words"),
+    [
+        (lambda ids: masking.keep(PATCHES, IDS[ids]), ("kept", "far"), "holds 5"),
+        (lambda n: masking.random(KEY, (4,), COUNTS[n]), (2, 9), "num_masked 9 must be"),
+        (
+            lambda t: masking.weighted(
+                KEY, (4,), 1, log_weights=LOG_WEIGHTS, temperature=NUMBERS[t]
+            ),
+            (1, -1),
+            "temperature -1.0 must be",
+        ),
+        (
+            lambda p: masking.text.token_probabilities(KEY, (4,), 1, probabilities=NUMBERS[p]),
+            (0.5, -1),
+            "probabilities -1.0 must be",
+        ),
+    ],
+)
+def test_what_is_known_is_looked_at_within_a_program_too(call, wrong, words):
+    """Operations of jax on it are traced there, so that no limit could be told from them."""
+    right, beyond = wrong
+    jax.eval_shape(lambda: call(right))
+    with pytest.raises(ValueError, match=words):
+        jax.eval_shape(lambda: call(beyond))

@@ -15,7 +15,7 @@ from maskjax.masking.adaptive.entries import (
     rate_shares,
     sum_entries,
 )
-from maskjax.masking.checks import as_flags, as_integers, check_shapes, check_whole
+from maskjax.masking.checks import as_flags, as_integers, check_shapes, check_whole, known
 from maskjax.typing import Array, Bool, Float, Int
 
 
@@ -154,7 +154,7 @@ def apply(
     check_kind("statistics", statistics, AccuracyStatistics)
     check_shapes("state", state.weights.shape, num_seen=statistics.num_seen)
     check_whole("every_steps", every_steps, hint="; the paper uses 200")
-    if not floor > 0 or (is_static(rate) and floor > rate):
+    if not floor > 0 or (is_static(rate) and floor > known(rate)):
         raise ValueError(f"floor {floor} must be above 0 and at most the rate {rate}")
     num_correct = state.num_correct + statistics.num_correct
     num_seen = state.num_seen + statistics.num_seen

@@ -33,7 +33,7 @@ def check_kind(name: str, given: Any, kind: type) -> None:
 
 def check_share(name: str, value: int | float) -> None:
     """Refuses what is no share."""
-    check_number(name, value)
+    value = check_number(name, value)
     if not 0 <= value <= 1:
         raise ValueError(f"{name} {value} must be from 0 to 1")
 
@@ -46,7 +46,7 @@ def is_static(value: int | float | np.number | Array) -> bool:
 def check_rate(rate: int | float | np.number | Array) -> None:
     """Refuses a static rate that is none."""
     if is_static(rate):
-        check_number("mask rate", rate)
+        rate = check_number("mask rate", rate)
     if is_static(rate) and not 0 < rate < 1:
         raise ValueError(f"mask rate {rate} must lie strictly between 0 and 1, for example 0.15")
 

@@ -58,8 +58,8 @@ def hard_patches(
     losses = per_position("losses", losses, grid)
     length = losses.size
     if not isinstance(share, Tracer):
-        check_number("share", share)
-    if not isinstance(share, Array) and not 0 <= share <= 1:
+        share = check_number("share", share)
+    if not isinstance(share, Tracer) and not 0 <= share <= 1:
         raise ValueError(f"share {share} of the hardest positions must be from 0 to 1")
     if is_candidate is not None:
         losses = jnp.where(is_candidate, losses, -jnp.inf)
@@ -99,7 +99,7 @@ def hard_share(
     is_static = isinstance(epoch, int | np.integer)
     if num_epochs < 1 or (is_static and not 0 <= epoch < num_epochs):
         raise ValueError(f"epoch {epoch} of {num_epochs}: epochs count from 0 to num_epochs - 1")
-    check_number("max_share", max_share)
+    max_share = check_number("max_share", max_share)
     if not 0 <= max_share <= 1:
         raise ValueError(f"max_share {max_share} must be from 0 to 1; HPM uses 0.5")
     if is_static:

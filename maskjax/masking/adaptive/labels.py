@@ -149,7 +149,7 @@ def apply(
         >>> apply(state, counts, alpha=0.5, num_examples=4).ratios.tolist()
         [0.75, 0.375, 1.0]
     """
-    check_number("alpha", alpha)
+    alpha = check_number("alpha", alpha)
     check_whole("num_examples", num_examples, least=None)
     if alpha < 0 or num_examples < 1:
         raise ValueError(

@@ -152,7 +152,7 @@ def _check_bands(
     check_whole("num_frequency_masks", num_frequency_masks, least=0)
     check_whole("max_time_width", max_time_width)
     check_whole("max_frequency_width", max_frequency_width)
-    check_number("max_time_share", max_time_share)
+    max_time_share = check_number("max_time_share", max_time_share)
     if not 0 <= max_time_share <= 1:
         raise ValueError(f"max_time_share {max_time_share} must be from 0 to 1")
 

@@ -55,8 +55,8 @@ def fill_frames(
         >>> fill_frames(x, is_masked, keys, zero_share=1, random_share=0)[0, :, 0].tolist()
         [1.0, 0.0, 0.0, 4.0, 5.0]
     """
-    check_number("zero_share", zero_share)
-    check_number("random_share", random_share)
+    zero_share = check_number("zero_share", zero_share)
+    random_share = check_number("random_share", random_share)
     if min(zero_share, random_share) < 0 or zero_share + random_share > 1:
         raise ValueError(
             f"zero_share {zero_share} and random_share {random_share} must be at least 0 and have "

@@ -5,9 +5,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
 
-from maskjax.masking.checks import as_array, check_key, check_shapes, check_whole, wide_dtype
+from maskjax.masking.checks import as_array, check_key, check_shapes, check_whole, known, wide_dtype
 from maskjax.masking.core import cut, cut_counts, lowest
 from maskjax.masking.drawing import score
 from maskjax.masking.parameters.paths import leaf_paths, leaves_like
@@ -280,7 +279,8 @@ def sparsity(param_masks: PyTree) -> dict[str, Float[Array, ""]]:
 def _as_flags(path: str, kept: Any) -> Array:
     """The mask of a leaf, as it is; what is known to hold other numbers may be its scores."""
     kept = as_array(f"param_masks {path}", kept)
-    if kept.dtype != bool and not isinstance(kept, Tracer) and ((kept != 0) & (kept != 1)).any():
+    numbers = None if kept.dtype == bool else known(kept)
+    if numbers is not None and ((numbers != 0) & (numbers != 1)).any():
         raise ValueError(
             f"param_masks {path} holds numbers other than 0 and 1: give flags; cut_leaves makes "
             "them of scores"

@@ -168,6 +168,6 @@ def num_masked_from_sparsity(
 
 
 def _check(sparsity: int | float) -> None:
-    check_number("sparsity", sparsity)
+    sparsity = check_number("sparsity", sparsity)
     if not 0 <= sparsity < 1:
         raise ValueError(f"sparsity {sparsity} must be at least 0 and below 1, for example 0.9")

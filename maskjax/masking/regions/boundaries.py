@@ -34,7 +34,7 @@ def boundary_distance(size: tuple[int, int], share: float = 0.02) -> int:
         16
     """
     check_size(size)
-    check_number("share", share)
+    share = check_number("share", share)
     return max(1, round(share * math.hypot(*size)))
 
 
@@ -194,6 +194,6 @@ def boundary_f(
 
 
 def _check_distance(distance: int | float) -> None:
-    check_number("distance", distance)
+    distance = check_number("distance", distance)
     if distance < 1:
         raise ValueError(f"distance {distance} must be at least 1 pixel")

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jax.core import Tracer
 
-from maskjax.masking.checks import as_array, check_number, is_number
+from maskjax.masking.checks import as_array, check_number, is_number, known
 from maskjax.masking.regions.checks import (
     as_coordinates,
     as_image,
@@ -97,8 +97,8 @@ def blend(
     """
     image, is_inside = as_image(image, is_inside)
     if not isinstance(alpha, Tracer):
-        check_number("alpha", alpha)
-    if is_number(alpha) and not 0 <= alpha <= 1:
+        alpha = check_number("alpha", alpha)
+    if is_number(alpha) and not 0 <= known(alpha) <= 1:
         raise ValueError(f"alpha {alpha} must be from 0 to 1")
     color = _per_channel(color, image).astype(jnp.float32)
     tinted = (1 - alpha) * image.astype(jnp.float32) + alpha * color

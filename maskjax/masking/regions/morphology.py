@@ -49,7 +49,7 @@ def dilate(
     (is_inside,) = as_regions(is_inside=is_inside)
     if element not in ELEMENTS:
         raise ValueError(f"unknown element {element!r}; choose from {ELEMENTS}")
-    check_number("radius", radius)
+    radius = check_number("radius", radius)
     if radius < 0 or (element != "disk" and radius != int(radius)):
         raise ValueError(f"radius {radius} of a {element}: give a whole number, at least 0")
     check_whole("iterations", iterations, least=0)

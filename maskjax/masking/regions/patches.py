@@ -122,6 +122,6 @@ def region(
 
 
 def _check_share(min_share: int | float) -> None:
-    check_number("min_share", min_share)
+    min_share = check_number("min_share", min_share)
     if not 0 < min_share <= 1:
         raise ValueError(f"min_share {min_share} must be above 0 and at most 1, for example 0.5")

@@ -70,7 +70,7 @@ def num_noise(length: int, ratio: float) -> int:
 
 def num_spans(num_masked: int, mean_span_length: int | float) -> int:
     """T5's number of spans: max(1, round(n / mean)), halves to even."""
-    check_number("mean_span_length", mean_span_length)
+    mean_span_length = check_number("mean_span_length", mean_span_length)
     if mean_span_length < 1:
         raise ValueError(f"mean_span_length {mean_span_length} must be at least 1; T5 uses 3.0")
     return max(1, round(num_masked / mean_span_length))

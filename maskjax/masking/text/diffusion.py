@@ -14,6 +14,7 @@ from maskjax.masking.checks import (
     check_shapes,
     check_whole,
     is_number,
+    known,
 )
 from maskjax.masking.core import grid_length
 from maskjax.masking.registry import register
@@ -64,7 +65,7 @@ def token_probabilities(
             f"probabilities of shape {probabilities.shape} for {length} positions of grid {grid}: "
             "give one number, or one per position"
         )
-    if is_number(probabilities) and not 0 <= probabilities <= 1:
+    if is_number(probabilities) and not 0 <= known(probabilities) <= 1:
         raise ValueError(f"probabilities {probabilities} must be from 0 to 1, for example 0.15")
     drawn, noise = jax.random.uniform(key, (2, length))
     probabilities = jnp.broadcast_to(probabilities.astype(drawn.dtype), (length,))
@@ -104,7 +105,7 @@ def diffusion_ratio(
         >>> (ratio * 4).astype(int).tolist()
         [0, 1, 2, 3]
     """
-    check_number("eps", eps)
+    eps = check_number("eps", eps)
     if not 0 < eps < 1:
         raise ValueError(f"eps {eps} must lie strictly between 0 and 1; LLaDA uses 0.001")
     if (index is None) != (batch_size is None):

@@ -59,7 +59,7 @@ def spans(
         (2, 1)
     """
     length = grid_length(grid)
-    check_number("p", p)
+    p = check_number("p", p)
     if not 0 < p <= 1:
         raise ValueError(f"p {p} must lie in (0, 1]; SpanBERT uses 0.2")
     check_whole("max_span_length", max_span_length, hint=" word")

@@ -1,6 +1,7 @@
 """From `config.data` to `Data`: what the rest of maskjax sees of a data set."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -74,6 +75,10 @@ class Data(Normaliser):
             normalised with: "value_range" (stored numbers that stand for 0 and 1, or None where the
             dtype tells), "mean" and "std" a channel, in [0, 1].
         """
+        return dict(self._description)
+
+    @functools.cached_property
+    def _description(self) -> dict[str, Any]:
         splits = {"train": self._train.source, "eval": self._eval and self._eval.source}
         return {
             "num_train": self.num_train,

@@ -55,15 +55,12 @@ class Data(Normaliser):
         kind = "images" if len(self.shape) == 3 else "examples"
         evaluated = f" and {self.num_eval} evaluation" if self.num_eval else ""
         classes = f", {self.num_classes} classes" if self.num_classes else ", no labels"
-        shape = "x".join(map(str, self.shape))
-        return f"{self.num_train} training{evaluated} {kind} of {shape}{classes}"
+        sides = "x".join(map(str, self.shape))
+        return f"{self.num_train} training{evaluated} {kind} of {sides}{classes}"
 
     @property
     def num_skipped(self) -> int:
-        """Files that were left out for their headers, or skipped as they could not be decoded.
-
-        Those whose pixels only worker processes tried to decode are not among them.
-        """
+        """Files left out for their headers, or that this process could not decode and skipped."""
         return len(self._train.skipped)
 
     def describe(self) -> dict[str, Any]:
@@ -71,9 +68,9 @@ class Data(Normaliser):
 
         Returns:
             "num_train", "num_eval", "shape", "num_classes", "class_names"; "fingerprints" of the
-            two splits' sources, equal for equal examples at another place; and what an example is
-            normalised with: "value_range" (stored numbers that stand for 0 and 1, or None where the
-            dtype tells), "mean" and "std" a channel, in [0, 1].
+            two splits' sources, equal for equal examples at another place; "value_range", the stored
+            numbers that stand for 0 and 1, or None where the dtype tells; "mean" and "std" of each
+            channel, in [0, 1].
         """
         return dict(self._description)
 

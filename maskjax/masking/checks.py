@@ -43,8 +43,8 @@ def as_flags(name: str, flags: Any, *, floats: str = "compare them with a number
     `floats` says what to do with floats.
     """
     array = as_array(name, flags)
-    if array.dtype == bool:
-        return array
+    if array.dtype == bool or _is_empty_list(flags, array):
+        return array.astype(bool)
     if not jnp.issubdtype(array.dtype, jnp.integer):
         raise ValueError(f"{name} holds {array.dtype}: flags are boolean; {floats}")
     given = name if hasattr(flags, "dtype") else f"numpy.array({name})"
@@ -58,9 +58,16 @@ def as_integers(name: str, values: Any, *, none: int | None = None) -> Array:
     if none is not None and isinstance(values, list | tuple):
         values = _replace_none(values, none)
     array = as_array(name, values)
+    if _is_empty_list(values, array):
+        return array.astype(jnp.int32)
     if not jnp.issubdtype(array.dtype, jnp.integer):
         raise ValueError(f"{name} holds {array.dtype}: give whole numbers, of an integer dtype")
     return array
+
+
+def _is_empty_list(values: Any, array: Array) -> bool:
+    """Whether there is nothing in it that would tell a dtype."""
+    return array.size == 0 and not hasattr(values, "dtype")
 
 
 def _replace_none(values: Any, none: int) -> Any:

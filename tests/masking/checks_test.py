@@ -111,6 +111,13 @@ def test_low_precision_is_raised_where_jax_promotes_no_dtypes(name):
         jax.eval_shape(LOW_PRECISION[name], jnp.ones((3, 4, 2, 5), jnp.bfloat16))
 
 
+def test_empty_lists_are_of_the_dtype_that_is_wanted():
+    assert checks.as_flags("is_valid", [[]]).dtype == bool
+    assert checks.as_integers("ids", []).dtype == jnp.int32
+    with pytest.raises(ValueError, match="holds float32"):
+        checks.as_integers("ids", jnp.zeros(0))
+
+
 KEY = jax.random.key(0)
 NUMBERS = {value: jnp.float32(value) for value in (-1, 0.25, 0.5, 1)}
 COUNTS = {count: jnp.int32(count) for count in (2, 9)}

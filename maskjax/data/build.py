@@ -68,9 +68,9 @@ class Data(Normaliser):
 
         Returns:
             "num_train", "num_eval", "shape", "num_classes", "class_names"; "fingerprints" of the
-            two splits' sources, equal for equal examples at another place; "value_range", the stored
-            numbers that stand for 0 and 1, or None where the dtype tells; "mean" and "std" of each
-            channel, in [0, 1].
+            two splits' sources, equal for equal examples at another place; "value_range", the
+            stored numbers that stand for 0 and 1, or None where the dtype tells; "mean" and "std"
+            of each channel, in [0, 1].
         """
         return dict(self._description)
 

@@ -13,8 +13,16 @@ ROOT = Path(__file__).parents[1]
 STAND_IN = "import os, signal; os.kill(os.getpid(), signal.{})"
 
 
-@pytest.mark.parametrize("launcher", ["train", "visualize", "benchmark", "draw_masks"])
-@pytest.mark.parametrize("which", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(
+    ("launcher", "which"),
+    [
+        ("train", "SIGINT"),
+        ("train", "SIGTERM"),
+        ("visualize", "SIGINT"),
+        ("benchmark", "SIGTERM"),
+        ("draw_masks", "SIGINT"),
+    ],
+)
 def test_a_signal_during_the_imports_is_one_line(tmp_path, launcher, which):
     (tmp_path / "absl.py").write_text(STAND_IN.format(which))
     done = subprocess.run(

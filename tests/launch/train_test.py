@@ -95,7 +95,8 @@ def test_a_run_is_drawn_again_and_so_are_images_of_ones_own(smoke, tmp_path):
 
 
 def test_the_benchmark_prints_a_row_for_each_batch_size():
-    timed = _launch("benchmark", SMOKE, "--batch_sizes=4,8", "--repeats=1")
+    shallow = [f"--config.model.{part}.depth=1" for part in ("encoder", "decoder")]
+    timed = _launch("benchmark", SMOKE, "--batch_sizes=4,8", "--repeats=1", *shallow)
     assert timed.returncode == 0, timed.stderr
     rows = [line.split() for line in timed.stdout.splitlines()]
     assert [row[0] for row in rows[-2:]] == ["4", "8"]

@@ -105,12 +105,21 @@ def test_the_step_is_traced_and_compiled_once(toy, num_devices):
     assert len(set(counts)) == 1, "something was compiled after the first step"
 
 
-def test_nothing_is_compiled_where_jit_is_disabled(toy, one_device):
-    task = toy.Task()
+def test_nothing_is_compiled_where_jit_is_disabled():
+    seen = []
+
+    def weighted(scale, rows):
+        total = parallel.psum((scale * rows).sum(), spread.axis_name)
+        seen.append(float(total))  # which no traced number could be
+        return total
+
     with jax.disable_jit():
-        metrics, _ = toy.trajectory(toy.config(total_steps=1), task)
-    assert task.loss_traces == 1
-    np.testing.assert_allclose(metrics[0]["loss"], one_device[0][0], rtol=1e-5)
+        spread = parallel.Spread(4)
+        program = spread.program(weighted)
+        scale = spread.replicate(jnp.float32(2.0))
+        for _ in range(2):
+            assert float(program(scale, spread.split(np.arange(8.0, dtype=np.float32)))) == 56
+    assert seen == [56, 56]
 
 
 def test_the_state_has_no_device_axis_and_is_donated(toy):

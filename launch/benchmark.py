@@ -38,7 +38,7 @@ def main() -> None:
         for line in lines:
             print(line, flush=True)
         return
-    peak = benchmark.matmul_peak(config.model.dtype)
+    peak = benchmark.matmul_peak(config.model.dtype, _REPEATS.value)
     print(benchmark.header(peak))
     for batch_size in sizes:
         config.batch_size = batch_size

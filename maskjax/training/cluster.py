@@ -2,11 +2,17 @@
 
 import os
 import re
+import socket
+import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
 from absl import flags
+
+from maskjax.training.terminal import say
+
+_WAIT_SECONDS = 300.0  # as long as JAX waits
 
 
 class Cluster(NamedTuple):
@@ -85,22 +91,56 @@ def read(given: Mapping[str, str | None], environment: Mapping[str, str]) -> Clu
 def join(cluster: Cluster) -> None:
     """Meet the other processes.
 
+    Where it is known where they meet, that is tried first, for JAX ends a process that finds nobody
+    with a stack trace.
+
     Raises:
-        ValueError: JAX finds no cluster, or the processes do not meet.
+        ValueError: JAX finds no cluster, or the processes cannot meet.
     """
+    if cluster.coordinator_address:
+        host, _, port = cluster.coordinator_address.rpartition(":")
+        if cluster.process_id == 0:
+            _check_free(int(port))
+        else:
+            _wait_for(host.strip("[]"), int(port))
     try:
         jax.distributed.initialize(**cluster._asdict())
     except ValueError as error:
         names = ", ".join(f"--{name}" for name in VARIABLES)
-        variables = ", ".join(VARIABLES.values())
         raise ValueError(
             f"--multihost: JAX finds no cluster ({error}); start this under Slurm, Open MPI, "
-            f"Kubernetes or on a TPU pod, or give {names} (or set {variables}), or leave the flag "
-            "out"
+            f"Kubernetes or on a TPU pod, or give {names} (or set {', '.join(VARIABLES.values())}),"
+            " or leave the flag out"
         ) from error
-    except RuntimeError as error:
-        where = cluster.coordinator_address or "the coordinator"
+
+
+def _check_free(port: int) -> None:
+    """Refuse a port that the first process cannot listen on."""
+    try:
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("", port))
+    except (OSError, OverflowError) as error:
         raise ValueError(
-            f"--multihost: the processes do not meet at {where} ({error}); start all of them with "
-            "the same --coordinator_address and --num_processes"
-        ) from error
+            f"--coordinator_address: port {port} of this host cannot be used ({error}); choose "
+            "another port, for all processes"
+        ) from None
+
+
+def _wait_for(host: str, port: int) -> None:
+    """Wait until the first process listens."""
+    end, is_said = time.monotonic() + _WAIT_SECONDS, False
+    while True:
+        try:
+            with socket.create_connection((host, port), timeout=5):
+                return
+        except (OSError, OverflowError) as error:
+            if time.monotonic() > end:
+                raise ValueError(
+                    f"--coordinator_address: the first process does not answer at {host}:{port} "
+                    f"({error}); start it with --process_id=0 and the same address"
+                ) from None
+        if not is_said:
+            say(f"waiting for the first process at {host}:{port}")
+            is_said = True
+        time.sleep(0.5)

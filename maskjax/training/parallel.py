@@ -141,7 +141,13 @@ class Spread:
 
     def replicate(self, tree: PyTree) -> PyTree:
         """Put a copy of every leaf on every device; shapes stay as they are."""
+        if self._global:  # what device_put makes over several processes cannot be saved
+            return jax.tree.map(self._copied, tree)
         return jax.device_put(tree, self._whole)
+
+    def _copied(self, leaf: Array) -> Array:
+        on_host = np.asarray(leaf)
+        return jax.make_array_from_callback(on_host.shape, self._whole, lambda at: on_host[at])
 
     def split(self, batch: PyTree) -> PyTree:
         """Put a batch's rows on the devices, without waiting.

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from maskjax.training import hooks, preemption, workdir
 from maskjax.training.checkpoint import Checkpoints
-from maskjax.training.run import Run
+from maskjax.training.run import Run, initial_state
 
 SCRIPT = Path(__file__).with_name("toy.py")
 # Nothing but evaluation has a step saved.
@@ -132,10 +132,14 @@ def test_a_stop_before_the_final_evaluation_skips_it(toy, tmp_path, straight, mo
     assert summary["eval_loss"] == straight[1]["eval_loss"]
 
 
-def test_processes_of_a_cluster_stop_at_one_place_and_resume(toy, tmp_path):
+def test_processes_of_a_cluster_start_from_a_run_stop_at_one_place_and_resume(toy, tmp_path):
+    other = tmp_path.with_name(f"{tmp_path.name}-other")
+    with Checkpoints(other / workdir.CHECKPOINTS) as checkpoints:
+        checkpoints.save(7, initial_state(toy.Task(), toy.config()))
+    config = {**EVALUATED, "num_devices": 0, "init_from__path": str(other)}
+
     def start(**options):
-        port = toy.free_port()
-        options |= {"port": port, "processes": 2, "config": {**EVALUATED, "num_devices": 0}}
+        options |= {"port": toy.free_port(), "processes": 2, "config": config}
         return [
             subprocess.Popen(
                 [sys.executable, str(SCRIPT), str(tmp_path), json.dumps({**options, "process": i})],
@@ -158,6 +162,7 @@ def test_processes_of_a_cluster_stop_at_one_place_and_resume(toy, tmp_path):
     assert (code, other_code) == (preemption.EXIT_CODE,) * 2, errors
     assert first.splitlines()[-1] == second.splitlines()[-1]  # it names the step
     assert "which is saved" in second
+    assert f"starts at step 0 of 12 from step 7 of {other} (params)" in first
     assert "step 4/12" in first
     assert "step 4/12" not in second
     (first, errors, code), (second, _, other_code) = ends(start())

@@ -75,6 +75,18 @@ def atomic_file(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO]:
             raise
 
 
+def can_sync(folder: str | os.PathLike[str]) -> bool:
+    """Whether a folder's file system offers a way to make a file last (fsync)."""
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".sync-") as file:
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:
+            if error.errno not in _NOT_OFFERED:
+                raise
+            return False
+    return True
+
+
 @contextlib.contextmanager
 def where_offered() -> Iterator[None]:
     """Do without what a file system does not offer: permissions, or a way to make a file last."""

@@ -69,6 +69,16 @@ def test_a_file_can_do_without_what_its_file_system_does_not_offer(
     assert (tmp_path / "x").read_text() == "all"
 
 
+def test_whether_a_file_system_offers_fsync_is_found_out(tmp_path, monkeypatch):
+    assert paths.can_sync(tmp_path)
+    monkeypatch.setattr(paths.os, "fsync", _refusing(errno.EINVAL))
+    assert not paths.can_sync(tmp_path)
+    monkeypatch.setattr(paths.os, "fsync", _refusing(errno.EIO))
+    with pytest.raises(OSError, match="Input/output"):
+        paths.can_sync(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_disk_that_is_full_leaves_the_old_file(tmp_path, monkeypatch):
     (tmp_path / "x").write_text("old")
     monkeypatch.setattr(paths.os, "fsync", _refusing(errno.ENOSPC))

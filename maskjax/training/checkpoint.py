@@ -18,7 +18,7 @@ from flax import serialization
 from jax.experimental import multihost_utils
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
-from maskjax.training import workdir
+from maskjax.training import file_sync, workdir
 from maskjax.training.state import named_leaves
 from maskjax.typing import PyTree
 
@@ -75,6 +75,8 @@ class Checkpoints(contextlib.AbstractContextManager):
         self.directory = Path(directory).resolve()
         self._keep, self._read_only = keep, read_only
         self._manager: Any = None
+        if not read_only:
+            file_sync.do_without_where_refused(self.directory.parent)
         for step in [] if read_only else self._steps_with_unreadable_metrics():
             self._move_aside(step, "its metrics cannot be read")
 

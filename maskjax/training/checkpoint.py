@@ -230,9 +230,7 @@ class Checkpoints(contextlib.AbstractContextManager):
 
     def _read(self, step: int, placed: PyTree) -> PyTree:
         """Read a saved state, as nested dicts, and compare its checksums."""
-        wanted = {
-            _STATE: ocp.args.StandardRestore(placed), _CHECKSUMS: ocp.args.JsonRestore()
-        }  # fmt: skip
+        wanted = {_STATE: ocp.args.StandardRestore(placed), _CHECKSUMS: ocp.args.JsonRestore()}
         with _damage_named():
             restored = self._manager.restore(step, args=ocp.args.Composite(**wanted))
             found, expected = _checksums(restored[_STATE]), restored[_CHECKSUMS]

@@ -14,7 +14,7 @@ signals.leave_when_told()  # the other imports take seconds
 from absl import flags
 from ml_collections import config_flags
 
-from maskjax.training import benchmark, mask_benchmark, startup
+from maskjax.tools import benchmark, mask_benchmark, startup
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Config file[:variant].")
 _BATCH_SIZES = flags.DEFINE_list("batch_sizes", None, "Batch sizes; the config's by default.")

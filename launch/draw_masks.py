@@ -16,13 +16,14 @@ import os
 from absl import flags
 
 from maskjax.evaluation import figures
+from maskjax.evaluation.sheets import catalogue
 from maskjax.paths import local_path
-from maskjax.training import mask_sheets, startup
-from maskjax.training.terminal import say
+from maskjax.terminal import say
+from maskjax.tools import startup
 
 _OUT = flags.DEFINE_string("out", None, "Folder for the pictures.", required=True)
 _AUDIO = flags.DEFINE_string("audio", None, "WAV file to show; a generated sound otherwise.")
-_SHEETS = flags.DEFINE_list("sheets", [], f"Of {', '.join(mask_sheets.SHEETS)}; all by default.")
+_SHEETS = flags.DEFINE_list("sheets", [], f"Of {', '.join(catalogue.SHEETS)}; all by default.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the masks.", lower_bound=0)
 
 
@@ -34,7 +35,7 @@ def main() -> None:
     out = local_path(_OUT.value, "--out")
     out.mkdir(parents=True, exist_ok=True)  # Whether it can be, shows before drawing.
     recording = local_path(_AUDIO.value, "--audio") if _AUDIO.value else None
-    drawn = mask_sheets.sheets(_SHEETS.value, seed=_SEED.value, recording=recording)
+    drawn = catalogue.sheets(_SHEETS.value, seed=_SEED.value, recording=recording)
     for name, figure in drawn:
         path = out / f"{name}.png"
         figures.save_figure(figure, path)

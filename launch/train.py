@@ -14,10 +14,11 @@ from absl import flags
 from ml_collections import config_flags
 
 from maskjax.paths import local_path
-from maskjax.training import cluster, preemption, startup
+from maskjax.terminal import say
+from maskjax.tools import cluster, startup
+from maskjax.tools.report import report
+from maskjax.training import preemption
 from maskjax.training.loop import train
-from maskjax.training.report import report
-from maskjax.training.terminal import say
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Config file[:variant].")
 _WORKDIR = flags.DEFINE_string(

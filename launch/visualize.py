@@ -15,8 +15,8 @@ from pathlib import Path
 from absl import flags
 
 from maskjax.paths import local_path
-from maskjax.training import startup, visualize
-from maskjax.training.terminal import say
+from maskjax.terminal import say
+from maskjax.tools import startup, visualize
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
 _IMAGES = flags.DEFINE_multi_string(

@@ -5,7 +5,6 @@ from maskjax.data.arrays import ArraySource
 from maskjax.data.build import Data, build
 from maskjax.data.images import EncodedImage, UndecodableError
 from maskjax.data.normaliser import Normaliser
-from maskjax.data.prefetch import InterruptedWait, Prefetcher
 from maskjax.data.settings import Settings
 from maskjax.data.sources import SOURCES, Record, Source, Splits, register
 
@@ -13,6 +12,6 @@ from maskjax.data.sources import SOURCES, Record, Source, Splits, register
 _MODULES = (arrays, folder, generated, tfds)
 
 __all__ = [
-    "SOURCES", "ArraySource", "Data", "EncodedImage", "InterruptedWait", "Normaliser", "Prefetcher",
+    "SOURCES", "ArraySource", "Data", "EncodedImage", "Normaliser",
     "Record", "Settings", "Source", "Splits", "UndecodableError", "build", "register",
 ]  # fmt: skip

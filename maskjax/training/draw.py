@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from maskjax import evaluation, masking
+from maskjax.evaluation.sheets.rule_masks import picture_runtime, rule_masks
 from maskjax.training import workdir as layout
 from maskjax.training.loggers import read_metrics
-from maskjax.training.rule_masks import picture_runtime, rule_masks
 from maskjax.training.state import TrainState
 from maskjax.training.step import eval_keys
 from maskjax.typing import Array, Params

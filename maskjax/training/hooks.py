@@ -13,10 +13,10 @@ from typing import Any
 import jax
 from absl import logging
 
-from maskjax import data as data_layer
 from maskjax.training import draw as drawing
 from maskjax.training import workdir
 from maskjax.training.preemption import Preempted
+from maskjax.training.prefetch import InterruptedWait
 from maskjax.training.run import Run
 from maskjax.training.state import TrainState
 from maskjax.typing import Array
@@ -131,7 +131,7 @@ def next_batch(run: Run, step: int, state: TrainState, batches: Any) -> Any:
     """
     try:
         return run.meter.next_batch(batches)
-    except data_layer.InterruptedWait:
+    except InterruptedWait:
         run.checkpoints.save(step, state)
         raise Preempted(step) from None
 

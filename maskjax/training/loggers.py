@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from maskjax import evaluation
 from maskjax.paths import where_offered
-from maskjax.training.terminal import say
+from maskjax.terminal import say
 from maskjax.training.workdir import METRICS, write_atomically
 
 

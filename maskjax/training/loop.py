@@ -8,6 +8,7 @@ import jax
 from maskjax import data as data_layer
 from maskjax import tasks
 from maskjax.training import hooks, limits, workdir
+from maskjax.training.prefetch import Prefetcher
 from maskjax.training.run import Run, open_run
 from maskjax.training.state import TrainState, params_sha256
 from maskjax.training.throughput import peak_host_memory
@@ -53,7 +54,7 @@ def fit(task: Any, data: Any, config: Any, folder: Path) -> dict[str, Any]:
         start = int(state.step)
         with (
             hooks.advising(run),
-            data_layer.Prefetcher(
+            Prefetcher(
                 data.train_batches(start),
                 run.spread.split,
                 is_interrupted=lambda: run.stop.received,

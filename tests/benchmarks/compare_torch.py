@@ -27,7 +27,7 @@ MODELS = {
 
 def time_maskjax(name: str, steps: int) -> list[float]:
     """Step times of the trainer's own step, as `launch/benchmark.py` measures them."""
-    from maskjax.training import allocator, benchmark
+    from maskjax.tools import allocator, benchmark
 
     allocator.keep_freed_memory()
     batch, side, patch, width, depth, heads, small_width, small_depth, small_heads = MODELS[name]

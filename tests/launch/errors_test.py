@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from maskjax.training import startup
+from maskjax.tools import startup
 
 ROOT = Path(__file__).parents[2]
 SMOKE = f"--config={ROOT / 'configs' / 'mae.py'}:smoke"

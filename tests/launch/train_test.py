@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskjax.training import preemption, report, startup, workdir
+from maskjax.tools import report, startup
+from maskjax.training import preemption, workdir
 
 ROOT = Path(__file__).parents[2]
 SMOKE = f"--config={ROOT / 'configs' / 'mae.py'}:smoke"

@@ -14,8 +14,17 @@ import pytest
 from matplotlib.figure import Figure
 
 from maskjax import data as data_layer
-from maskjax.data import prefetch
-from maskjax.training import evaluate, hooks, loggers, loop, parallel, preemption, run, workdir
+from maskjax.training import (
+    evaluate,
+    hooks,
+    loggers,
+    loop,
+    parallel,
+    preemption,
+    prefetch,
+    run,
+    workdir,
+)
 from maskjax.training.state import params_sha256
 
 SCRIPT = Path(__file__).with_name("toy.py")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from maskjax import tasks
-from maskjax.training import draw, report, run, workdir
+from maskjax.tools import report
+from maskjax.training import draw, run, workdir
 
 DATA = types.SimpleNamespace(
     shape=(16, 1),

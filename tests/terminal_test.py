@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from maskjax.training.terminal import say
+from maskjax.terminal import say
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from maskjax.training import startup
+from maskjax.tools import startup
 
 SCRIPT = """
 import jax
-from maskjax.training import startup
+from maskjax.tools import startup
 startup.prepare()
 jax.jit(lambda x: (x @ x).sum())(jax.numpy.ones((64, 64))).block_until_ready()
 """

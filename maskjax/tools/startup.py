@@ -17,9 +17,10 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
 
-from maskjax.training import allocator, preemption
-from maskjax.training.cluster import Cluster, join
-from maskjax.training.terminal import say
+from maskjax.terminal import say
+from maskjax.tools import allocator
+from maskjax.tools.cluster import Cluster, join
+from maskjax.training import preemption
 
 USER_ERROR = 2
 _PACKAGE = str(Path(__file__).parents[1])

@@ -11,7 +11,8 @@ from PIL import Image
 
 from maskjax import data as data_layer
 from maskjax import evaluation
-from maskjax.training import draw, visualize
+from maskjax.tools import visualize
+from maskjax.training import draw
 from maskjax.training.loop import train
 
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from maskjax import masking
-from maskjax.data import samples
+from maskjax.evaluation.sheets import catalogue, rule_masks, samples, structures
 from maskjax.masking import attention
-from maskjax.training import mask_sheets, rule_masks, structure_sheets
 
 KEYS = jax.random.split(jax.random.key(0), 4)
 
@@ -34,7 +33,7 @@ def two_rules(monkeypatch):
 
 
 def test_a_new_rule_is_on_its_sheets_by_being_registered(two_rules):
-    figure = dict(mask_sheets.sheets(["text"]))["text"]
+    figure = dict(catalogue.sheets(["text"]))["text"]
     texts = [text.get_text() for text in figure.texts]
     assert texts[:5] == ["every_other", "5 of 15 hidden", "lunar", "random", "5 of 15 hidden"]
     assert "needs moonlight" in " ".join(figure.axes[4].texts[0].get_text().split())
@@ -103,9 +102,9 @@ def test_a_sheet_has_what_every_rule_of_its_modality_needs(modality, monkeypatch
             rule_masks.arguments_of(masking.make_rule(name), runtime)
         return {name: np.zeros((len(keys), *grid), bool) for name in names}
 
-    monkeypatch.setattr(mask_sheets, "rule_masks", take)
-    monkeypatch.setattr(structure_sheets, "rule_masks", take)
-    ((name, figure),) = mask_sheets.sheets([modality])
+    monkeypatch.setattr(catalogue, "rule_masks", take)
+    monkeypatch.setattr(structures, "rule_masks", take)
+    ((name, figure),) = catalogue.sheets([modality])
     titles = [text.get_text().split(":")[0] for text in figure.texts]
     assert name == modality
     assert sorted(set(drawn)) == masking.rules_on(modality)
@@ -116,13 +115,13 @@ def test_a_sheet_has_what_every_rule_of_its_modality_needs(modality, monkeypatch
 def test_every_registered_rule_hides_something_and_not_all(kind):
     keys, loudness = KEYS[:2], np.linspace(0, 1, 100, dtype=np.float32)
     if kind == "image":
-        hidden = mask_sheets._image_masks(keys, samples.photograph((24, 32)), (6, 8))
+        hidden = catalogue._image_masks(keys, samples.photograph((24, 32)), (6, 8))
     elif kind == "text":
-        hidden = mask_sheets._text_masks(keys, samples.sentence())
+        hidden = catalogue._text_masks(keys, samples.sentence())
     elif kind == "sequence":
-        hidden = mask_sheets._sequence_masks(keys, samples.history())
+        hidden = catalogue._sequence_masks(keys, samples.history())
     else:
-        hidden = mask_sheets._sound_masks(
+        hidden = catalogue._sound_masks(
             keys, loudness if kind == "frames" else loudness.reshape(20, 5)
         )
     modality = {"frames": "audio", "spectrogram": "audio"}.get(kind, kind)
@@ -136,7 +135,7 @@ def test_every_registered_rule_hides_something_and_not_all(kind):
 
 def test_hints_differ_between_samples(monkeypatch):
     monkeypatch.setattr(masking, "rules_on", lambda _: ["attention_guided"])
-    hidden = mask_sheets._image_masks(KEYS, samples.photograph((24, 32)), (6, 8))
+    hidden = catalogue._image_masks(KEYS, samples.photograph((24, 32)), (6, 8))
     rows = hidden["attention_guided"].reshape(len(KEYS), -1)
     assert len({row.tobytes() for row in rows}) > 1
     assert (rows.sum(axis=1) == 28).all()
@@ -149,7 +148,7 @@ def test_a_rule_for_frequencies_that_lacks_something_says_so(monkeypatch):
     def tidal(key, grid, num_masked, *, moonlight):
         return moonlight
 
-    figure = structure_sheets.frequency(KEYS[:1])
+    figure = structures.frequency(KEYS[:1])
     names = [text.get_text() for text in figure.texts if text.get_weight() == "bold"]
     bands = [f"frequency_band: {band}" for band in masking.frequency.BANDS]
     assert names == [*bands, "tidal"]
@@ -159,14 +158,14 @@ def test_a_rule_for_frequencies_that_lacks_something_says_so(monkeypatch):
 
 
 def test_every_registered_attention_mask_is_drawn():
-    figure = structure_sheets.attention(KEYS[:3])
+    figure = structures.attention(KEYS[:3])
     texts = [text.get_text() for text in figure.texts]
     assert texts[: len(attention.ATTENTION)] == sorted(attention.ATTENTION)
     assert not any(axes.texts for axes in figure.axes)  # none is explained away
 
 
 def test_every_region_is_drawn_of_the_photograph():
-    figure = structure_sheets.regions()
+    figure = structures.regions()
     names = [text.get_text() for text in figure.texts if text.get_weight() == "bold"]
     assert {"ellipse", "polygon", "otsu_level", "dilate", "blend", "crop"} <= set(names)
     assert len(names) == len(figure.axes) == len({axes.images[0] for axes in figure.axes})
@@ -176,23 +175,23 @@ def test_every_region_is_drawn_of_the_photograph():
 
 def test_an_unknown_sheet_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match=r"unknown sheet 'texts'; known: image, text, audio"):
-        next(mask_sheets.sheets(["texts"]))
+        next(catalogue.sheets(["texts"]))
 
 
 def test_masks_on_sounds_have_time_to_the_right_and_high_bands_on_top():
     frames, patches = np.zeros((1, 8), bool), np.zeros((1, 2, 3), bool)
     frames[0, 1] = patches[0, 1, 2] = True
-    pixels = mask_sheets._spread([frames, patches, "no grid"], (8, 12))
+    pixels = catalogue._spread([frames, patches, "no grid"], (8, 12))
     assert pixels.shape == (2, 12, 8)
     np.testing.assert_array_equal(np.argwhere(pixels[0])[:, 1], 1)
     assert pixels[0].sum() == 12
     assert pixels[1, :4, 4:].all()
     assert pixels[1].sum() == 16
-    assert mask_sheets._spread(["no grid"], (8, 12)) is None
+    assert catalogue._spread(["no grid"], (8, 12)) is None
 
 
 def test_the_sound_of_the_sheet_is_named(monkeypatch):
     monkeypatch.setattr(masking, "rules_on", lambda _: ["sliding"])
     sound = samples.Sound(np.random.default_rng(0).normal(size=4000), 8000, "a.wav")
-    figure = mask_sheets.SHEETS["audio"](KEYS, sound)
+    figure = catalogue.SHEETS["audio"](KEYS, sound)
     assert any("a.wav: 48 frames" in text.get_text() for text in figure.texts)

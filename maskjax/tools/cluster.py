@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 from absl import flags
 
-from maskjax.training.terminal import say
+from maskjax.terminal import say
 
 _WAIT_SECONDS = 300.0  # as long as JAX waits
 

@@ -13,10 +13,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from maskjax import masking
-from maskjax.data import samples
 from maskjax.evaluation import figures
-from maskjax.training import structure_sheets
-from maskjax.training.rule_masks import (
+from maskjax.evaluation.sheets import samples, structures
+from maskjax.evaluation.sheets.rule_masks import (
     picture_runtime,
     repeated,
     rule_masks,
@@ -248,7 +247,7 @@ SHEETS: dict[str, Callable[[Key[Array, "B"], samples.Sound], Figure]] = {
     "audio": _audio,
     "sequence": _sequence,
     "weights": _weights,
-    "attention": lambda keys, _: structure_sheets.attention(keys[:3]),
-    "regions": lambda keys, _: structure_sheets.regions(),
-    "frequency": lambda keys, _: structure_sheets.frequency(keys[:2]),
+    "attention": lambda keys, _: structures.attention(keys[:3]),
+    "regions": lambda keys, _: structures.regions(),
+    "frequency": lambda keys, _: structures.frequency(keys[:2]),
 }

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import pytest
 
-from maskjax.training import allocator, benchmark
+from maskjax.tools import allocator, benchmark
 
 
 def test_a_config_is_timed_with_consistent_numbers(load_config):

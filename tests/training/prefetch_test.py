@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from maskjax.data import InterruptedWait, Prefetcher, prefetch
+from maskjax.training import prefetch
+from maskjax.training.prefetch import InterruptedWait, Prefetcher
 
 
 def _wait_until(condition, seconds=5.0):

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from maskjax import masking
-from maskjax.data import samples
+from maskjax.evaluation.sheets import samples
 from maskjax.typing import Array, Bool, Float, Key
 
 

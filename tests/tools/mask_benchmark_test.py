@@ -4,7 +4,7 @@ import pytest
 
 from maskjax import masking
 from maskjax.models.sizes import Size
-from maskjax.training import benchmark, mask_benchmark
+from maskjax.tools import benchmark, mask_benchmark
 
 TEXTS = mask_benchmark.Texts(batch_size=4, length=12, size=Size(8, 1, 2), vocabulary=20)
 

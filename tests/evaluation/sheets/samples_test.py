@@ -5,7 +5,7 @@ import pytest
 from scipy.io import wavfile
 from sklearn.datasets import load_digits, load_sample_image
 
-from maskjax.data import samples
+from maskjax.evaluation.sheets import samples
 
 
 def test_the_photograph_is_cut_to_the_aspect_ratio_and_keeps_its_colours():

@@ -17,10 +17,10 @@ from ml_collections import ConfigDict
 from maskjax import data as data_layer
 from maskjax import evaluation, tasks
 from maskjax.data.folder import SUFFIXES, image_files
+from maskjax.terminal import say
 from maskjax.training import draw
 from maskjax.training import workdir as layout
 from maskjax.training.run import load_state
-from maskjax.training.terminal import say
 
 PAGE = 16  # rows of one picture, and images that are read and computed at a time
 _NAME = "own_images"

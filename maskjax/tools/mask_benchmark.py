@@ -13,11 +13,11 @@ import numpy as np
 import optax
 
 from maskjax import masking, tasks
+from maskjax.evaluation.sheets.rule_masks import arguments_of
 from maskjax.masking.registry import Rule
 from maskjax.models.sizes import Size, encoder_sizes
 from maskjax.models.transformer import Transformer
-from maskjax.training import benchmark
-from maskjax.training.rule_masks import arguments_of
+from maskjax.tools import benchmark
 from maskjax.typing import Array, Float, Int
 
 TARGET = 0.05  # share of a step that masks may take

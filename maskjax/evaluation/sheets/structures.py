@@ -11,12 +11,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from maskjax import masking
-from maskjax.data import samples
 from maskjax.evaluation import figures
 from maskjax.evaluation.figures.tiles import hidden_count, veiled
+from maskjax.evaluation.sheets import samples
+from maskjax.evaluation.sheets.rule_masks import arguments_of, rule_masks, steps
 from maskjax.masking import attention as attention_masks
 from maskjax.masking import regions as region_masks
-from maskjax.training.rule_masks import arguments_of, rule_masks, steps
 from maskjax.typing import Array, Float, Key
 
 _GRID = (6, 8)

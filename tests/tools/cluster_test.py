@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from maskjax.training import cluster
+from maskjax.tools import cluster
 
 GIVEN = {"coordinator_address": "10.0.0.1:1234", "num_processes": "2", "process_id": "1"}
 NONE = dict.fromkeys(GIVEN)

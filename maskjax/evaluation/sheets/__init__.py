@@ -1,0 +1,1 @@
+"""Sheets: every masking rule and structure drawn on sample inputs of its kind."""

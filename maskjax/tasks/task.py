@@ -1,0 +1,107 @@
+"""What a task is: init and loss, and what else the loop asks of it.
+
+The loop calls `init` once, then `loss` in every step, and adds the `Sums` of rows, micro-batches
+and devices before it divides (maskjax/training/step.py). `start` and `remember` carry what a task
+learns about its examples from step to step; probes and prediction read `outputs`; `show` makes the
+panels of the pictures. A module with a task in it has `build(config, data) -> Task`.
+"""
+
+import abc
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from maskjax.evaluation.metrics import Metric
+from maskjax.typing import Array, Batch, Float, Int, Key, Params, PyTree
+
+
+class Context(NamedTuple):
+    """What the trainer knows beside parameters and batch.
+
+    Attributes:
+        keys: one key an example, from (seed, step, place in the global batch).
+        step: training steps done, int32 scalar.
+        document_keys: one key an example, from (seed, id of the example) alone: what is drawn by
+            them is the same whenever the example comes; fold an epoch in to have several. None
+            where the batch has no ids.
+        memory: the task's own, from `start` and `remember`.
+        average: moving average of the parameters, None where none is kept.
+        train: whether this is training: what is random to regularise is on; static.
+    """
+
+    keys: Key[Array, "B"]
+    step: Int[Array, ""] | int = 0
+    document_keys: Key[Array, "B"] | None = None
+    memory: PyTree = ()
+    average: Params | None = None
+    train: bool = True
+
+
+class Sums(NamedTuple):
+    """What a batch adds up to; every leaf is a sum over its rows.
+
+    Attributes:
+        loss: sum of weight times loss.
+        weight: sum of the weights.
+        metrics: sums that the host divides, by name.
+        statistics: what `remember` needs; () without a memory.
+    """
+
+    loss: Float[Array, ""]
+    weight: Float[Array, ""]
+    metrics: dict[str, Metric] = {}  # noqa: RUF012 - a NamedTuple's default, never changed
+    statistics: PyTree = ()
+
+
+# (params, batch, context) -> one row an example.
+Output = Callable[[Params, Batch, Context], Array]
+
+
+class Task(abc.ABC):
+    """What is predicted from what.
+
+    A task that cannot be written as sums over rows does not fit: use a formulation that can (group
+    norm for batch norm, contrast within a row).
+
+    Attributes:
+        needs: entries of a batch that the task reads.
+        loss_label: what the loss is, and its unit, for the axis of a figure.
+        flops_per_example: matrix-product FLOPs of a training step, forward and backward; None where
+            nobody counted.
+    """
+
+    needs: tuple[str, ...] = ("inputs",)
+    loss_label: str = "loss"
+    flops_per_example: float | None = None
+
+    @abc.abstractmethod
+    def init(self, key: Key[Array, ""]) -> Params:
+        """Draw the parameters, float32."""
+
+    @abc.abstractmethod
+    def loss(self, params: Params, batch: Batch, context: Context) -> Sums:
+        """Hide, predict, and sum the error over the rows of a batch.
+
+        Args:
+            params: the parameters.
+            batch: what `needs` names, "id" [B] int32, and "is_valid" [B]: rows where that is False
+                fill a batch and weigh nothing. Without "is_valid" all rows are examples.
+            context: see there.
+        """
+
+    def start(self) -> PyTree:
+        """Make the memory of step 0; () for none."""
+        return ()
+
+    def remember(self, memory: PyTree, statistics: PyTree, step: Int[Array, ""]) -> PyTree:
+        """Make the next memory, once a step, of statistics that are summed over all devices."""
+        del statistics, step
+        return memory
+
+    def outputs(self) -> Mapping[str, Output]:
+        """Name what can be had of whole examples: "features", "logits" ..."""
+        return {}
+
+    def show(self, params: Params, batch: Batch, context: Context) -> dict[str, Any]:
+        """Make panels of a few examples, by name, which evaluation/figures draws."""
+        del params, batch, context
+        return {}

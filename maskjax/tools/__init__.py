@@ -1,0 +1,1 @@
+"""What launchers call above the training loop: start-up, benchmarks, reports, pictures."""

@@ -1,4 +1,4 @@
-"""Metrics as sums: they add over rows, micro-batches, devices and batches, and divide at the end."""
+"""Metrics as sums: they add over rows, micro-batches, devices and batches; the host divides."""
 
 import math
 from typing import Any, NamedTuple, Protocol

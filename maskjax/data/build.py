@@ -14,7 +14,14 @@ from maskjax.data.pipeline import Collate, Loader
 from maskjax.data.ranges import ValueRange, check_scales
 from maskjax.data.settings import Config, Settings
 from maskjax.data.shapes import shape_of
-from maskjax.data.sources import Source, Splits, hold_out, open_splits, take
+from maskjax.data.sources import (
+    Source,
+    Splits,
+    hold_out,
+    open_splits,
+    some_indices,
+    take,
+)  # fmt: skip
 from maskjax.data.statistics import statistics
 from maskjax.data.transforms import Transform
 from maskjax.typing import Batch, Float
@@ -98,7 +105,9 @@ class Data(Normaliser):
 
         Returns:
             An iterator of {"inputs": float32 [B, *shape], normalised; "label": int32 [B] where
-            there are labels; with `data.missing` "is_known": bool [B, *shape], False where an
+            there are labels; "id": int32 [B], the example's index in its split, in whatever order
+            it comes; "epoch": int32 [B], how often the split was gone through before; "is_valid":
+            bool [B], all True; with `data.missing` "is_known": bool [B, *shape], False where an
             example has no number and "inputs" is 0}. Its `close()` ends worker processes.
         """
         return pipeline.train_batches(
@@ -123,9 +132,9 @@ class Data(Normaliser):
             limit: use only a fixed random subset of so many examples.
 
         Returns:
-            A finite iterator like that of `train_batches`, with "is_valid" bool [B]: False where
-            an example is padding or could not be decoded. It is empty where there are no
-            evaluation examples.
+            A finite iterator like that of `train_batches`, of epoch 0; "is_valid" is False where
+            an example could not be decoded, or is padding, whose "id" is -1. It is empty where
+            there are no evaluation examples.
 
         Raises:
             ValueError: for another split, or a batch size that the processes do not divide.
@@ -136,11 +145,11 @@ class Data(Normaliser):
         loader = self._train if split == "train" else self._eval
         if loader is None:
             return iter(())
-        if limit:
-            loader = dataclasses.replace(loader, source=take(loader.source, limit))
+        total = len(loader.source)
         return pipeline.eval_batches(
             loader,
-            dataclasses.replace(self._collate(loader.source), marks_valid=True),
+            self._collate(loader.source),
+            some_indices(total, limit or total),
             batch_size=batch_size,
             process_index=self._process_index,
             process_count=self._process_count,

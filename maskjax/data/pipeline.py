@@ -1,6 +1,7 @@
 """From examples to batches: Grain's shuffled stream to train on, padded batches to evaluate on."""
 
 import dataclasses
+import functools
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -8,6 +9,7 @@ import signal
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import grain
 import numpy as np
@@ -16,7 +18,7 @@ from absl import flags, logging
 from maskjax.data.images import UndecodableError
 from maskjax.data.sources import Source
 from maskjax.data.transforms import Transform
-from maskjax.typing import Batch, Float, Num
+from maskjax.typing import Batch, Float, Int, Num
 
 # So many bad files in a row are no accident.
 _MAX_SKIPPED = 100
@@ -24,8 +26,22 @@ _MAX_SKIPPED = 100
 _MAX_POSITIONS = 2**50
 
 
-# inputs [*spatial, C], label or None, whether it is valid.
-Example = tuple[np.ndarray, int | None, bool]
+class Example(NamedTuple):
+    """One row of a batch.
+
+    Attributes:
+        inputs: [*spatial, C].
+        label: its class, None where there are none.
+        id: index in the split's source; -1 where it only fills a batch.
+        is_valid: False for padding and for files that cannot be decoded.
+        epoch: how often the split was gone through before.
+    """
+
+    inputs: np.ndarray
+    label: int | None
+    id: int
+    is_valid: bool = True
+    epoch: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,12 +72,12 @@ class Loader:
         raise ValueError(f"{_MAX_SKIPPED} undecodable files in a row; check the data")
 
     def evaluate(self, index: int) -> Example:
-        """Load without augmentation; not valid are indices past the end and skipped bad files."""
-        if index < len(self.source):
+        """Load without augmentation; not valid are padding (index -1) and skipped bad files."""
+        if index >= 0:
             example = self._load(index, None)
             if example is not None:
                 return example
-        return (np.zeros(self.shape, np.uint8), 0, False)
+        return Example(np.zeros(self.shape, np.uint8), 0, index, is_valid=False)
 
     def _load(self, index: int, rng: np.random.Generator | None) -> Example | None:
         record = self.source[index]
@@ -81,7 +97,7 @@ class Loader:
                 f"an example has shape {inputs.shape} where {self.shape} is expected;"
                 " set data.size (and data.channels)"
             )
-        return (inputs, record.label, True)
+        return Example(inputs, record.label, index)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +108,6 @@ class Collate:
         mean: per channel [C] float32.
         std: per channel [C] float32.
         has_labels: whether batches carry "label".
-        marks_valid: whether batches carry "is_valid".
         marks_known: whether batches carry "is_known": False where there is no number (NaN in the
             examples), and "inputs" is 0, the channel's mean.
     """
@@ -100,23 +115,23 @@ class Collate:
     mean: np.ndarray
     std: np.ndarray
     has_labels: bool
-    marks_valid: bool = False
     marks_known: bool = False
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, np.ndarray]:
         """Return {"inputs": float32 [B, *spatial, C], "label": int32 [B], ...}."""
-        arrays = [inputs for inputs, _, _ in examples]
+        arrays = [example.inputs for example in examples]
         kinds = {array.dtype for array in arrays}
         if len(kinds) > 1:  # 8 and 16 bits in one folder
             arrays = [a.astype(np.float32) / 255 if a.dtype == np.uint8 else a for a in arrays]
         batch = {"inputs": self.normalise(np.stack(arrays))}
         if self.has_labels:
-            batch["label"] = np.array([label for _, label, _ in examples], np.int32)
+            batch["label"] = np.array([example.label for example in examples], np.int32)
         if self.marks_known:
             batch["is_known"] = ~np.isnan(batch["inputs"])
             batch["inputs"][~batch["is_known"]] = 0
-        if self.marks_valid:
-            batch["is_valid"] = np.array([is_valid for _, _, is_valid in examples], bool)
+        batch["id"] = np.array([example.id for example in examples], np.int32)
+        batch["epoch"] = np.array([example.epoch for example in examples], np.int32)
+        batch["is_valid"] = np.array([example.is_valid for example in examples], bool)
         return batch
 
     def normalise(self, x: Num[np.ndarray, "B *spatial C"]) -> Float[np.ndarray, "B *spatial C"]:
@@ -195,6 +210,7 @@ def train_batches(
         stream = stream.random_map(loader.train)
     else:  # resetting a generator costs more than everything else
         stream = stream.map(loader.train)
+    stream = stream.map_with_index(functools.partial(_in_epoch, count))
     batches = stream.batch(batch_size // process_count, batch_fn=collate)
     batches = batches[start_step * process_count + process_index :: process_count]
     if not num_workers:
@@ -205,6 +221,11 @@ def train_batches(
     read_options = grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)
     stream = batches.to_iter_dataset(read_options).mp_prefetch(options, _start_worker)
     return BatchIterator(iter(stream))
+
+
+def _in_epoch(count: int, position: int, example: Example) -> Example:
+    """Note in which epoch of `count` examples a position of the stream is."""
+    return example._replace(epoch=position // count)
 
 
 def _start_worker(worker_index: int, worker_count: int) -> None:
@@ -224,22 +245,30 @@ def _end_with_parent() -> None:
 
 
 def eval_batches(
-    loader: Loader, collate: Collate, *, batch_size: int, process_index: int, process_count: int
+    loader: Loader,
+    collate: Collate,
+    indices: Int[np.ndarray, "N"],
+    *,
+    batch_size: int,
+    process_index: int,
+    process_count: int,
 ) -> BatchIterator:
-    """Iterate once over all examples in stored order; the last batch is padded.
+    """Iterate once over some examples; the last batch is padded.
 
     Args:
         loader: makes the examples.
-        collate: makes the batches; must mark valid examples.
+        collate: makes the batches.
+        indices: of the examples in their source, in the order that is wanted.
         batch_size: of all processes together.
         process_index: which part of each batch is wanted.
         process_count: number of parts; all processes get the same number of batches.
 
     Returns:
-        A finite iterator of batches with "is_valid".
+        A finite iterator.
     """
-    num_batches = -(-len(loader.source) // batch_size)
-    examples = grain.MapDataset.range(num_batches * batch_size).map(loader.evaluate)
+    padding = np.full(-len(indices) % batch_size, -1)
+    padded = np.concatenate([indices, padding]).tolist()
+    examples = grain.MapDataset.source(padded).map(loader.evaluate)
     batches = examples.batch(batch_size // process_count, batch_fn=collate)
     batches = batches[process_index::process_count]
     return BatchIterator(iter(batches.to_iter_dataset(_read_options(loader.source))))

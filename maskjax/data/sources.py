@@ -165,16 +165,20 @@ class Subset(Source):
         return digest(self._source.fingerprint(), self._indices)
 
 
-def take(source: Source, count: int) -> Source:
-    """Return a fixed random subset of `count` examples in stored order (all if there are fewer).
+def some_indices(total: int, count: int) -> Int[np.ndarray, "N"]:
+    """Return a fixed random subset of `count` of so many indices, sorted (all if there are fewer).
 
     A larger count contains every smaller one. The subset is random because stored order is often
     by class, or periodic in it.
     """
-    if count >= len(source):
-        return source
-    order = np.random.default_rng(_SUBSET_SEED).permutation(len(source))
-    return Subset(source, np.sort(order[:count]))
+    if count >= total:
+        return np.arange(total)
+    return np.sort(np.random.default_rng(_SUBSET_SEED).permutation(total)[:count])
+
+
+def take(source: Source, count: int) -> Source:
+    """Return the examples of a source at `some_indices`."""
+    return source if count >= len(source) else Subset(source, some_indices(len(source), count))
 
 
 def hold_out(source: Source, fraction: float) -> Splits:

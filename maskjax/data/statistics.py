@@ -77,8 +77,9 @@ def _measured(loader: Loader, name: str) -> tuple[np.ndarray, np.ndarray]:
         isinstance(sample.source[0].inputs, EncodedImage),
     )
     for index in shown(range(len(sample.source)), "reading a sample", "example", count):
-        inputs, _, is_valid = sample.evaluate(index)
-        if is_valid:
+        example = sample.evaluate(index)
+        if example.is_valid:
+            inputs = example.inputs
             unit = to_unit(inputs).reshape(-1, channels)
             moments.add(unit)
             first = unit if first is None else first

@@ -45,6 +45,21 @@ def test_every_epoch_is_a_permutation_and_epochs_differ(indexed):
         assert (first == second).mean() < 0.2
 
 
+@pytest.mark.parametrize("config", [{}, {"flip": True}])
+def test_training_examples_carry_their_index_and_epoch(indexed, config):
+    built = indexed(count=20, batch_size=8, **config)
+    batches = list(itertools.islice(built.train_batches(3), 5))  # positions 24 to 63 of the stream
+    for key in ("id", "epoch"):
+        assert batches[0][key].dtype == np.int32
+    np.testing.assert_array_equal(
+        np.concatenate([batch["epoch"] for batch in batches]), np.arange(24, 64) // 20
+    )
+    for batch in batches:
+        np.testing.assert_array_equal(batch["id"], batch["label"])
+        assert batch["is_valid"].dtype == bool
+        assert batch["is_valid"].all()
+
+
 def test_seeds_give_unrelated_orders(indexed):
     first, second = (
         np.concatenate(_labels(indexed(seed=seed, batch_size=50).train_batches(), 3))
@@ -194,6 +209,8 @@ def test_evaluation_is_in_order_padded_and_marked(indexed):
     np.testing.assert_array_equal(is_valid, [True] * 7 + [False] * 2)
     labels = np.concatenate([batch["label"] for batch in batches])
     np.testing.assert_array_equal(labels[is_valid], np.arange(50, 57))
+    ids = np.concatenate([batch["id"] for batch in batches])
+    np.testing.assert_array_equal(ids, [*range(7), -1, -1])
     assert np.isfinite(np.concatenate([batch["inputs"] for batch in batches])).all()
 
 
@@ -220,6 +237,8 @@ def test_limits_take_fixed_subsets(indexed):
     np.testing.assert_array_equal(np.sort(epoch), kept["label"])
     (fewer,) = built.eval_batches("train", 5, limit=5)
     assert set(fewer["label"]) < set(kept["label"])
+    np.testing.assert_array_equal(kept["id"], np.arange(20))
+    np.testing.assert_array_equal(kept["label"][fewer["id"]], fewer["label"])
 
 
 def test_no_evaluation_split_gives_no_batches(tmp_path):

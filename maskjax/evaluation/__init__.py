@@ -2,6 +2,7 @@
 
 from maskjax.evaluation.checks import TooFewLabelsError
 from maskjax.evaluation.figures import (
+    draw_panel,
     figure_pixels,
     loss_curve,
     reconstruction_panel,
@@ -14,6 +15,7 @@ from maskjax.evaluation.linear_probe import LinearProbe, fit_linear_probe, linea
 __all__ = [
     "LinearProbe",
     "TooFewLabelsError",
+    "draw_panel",
     "figure_pixels",
     "fit_linear_probe",
     "knn_accuracy",

@@ -1,0 +1,75 @@
+"""Settings side by side: every run a dot, every mean a line."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from maskjax.evaluation.figures.canvas import (
+    EDGE,
+    FAINT,
+    INK,
+    LINES,
+    add_axes,
+    add_text,
+    new_figure,
+)
+from maskjax.evaluation.figures.letters import one_line, width_of
+
+_ROW, _PANEL, _GAP = 0.24, 2.8, 0.3  # inches
+_MOST_LETTERS = 48  # of a setting's name
+_FONT = 8
+
+
+def comparison_panel(
+    values: Mapping[str, Mapping[str, Mapping[int, float]]], *, title: str = ""
+) -> Figure:
+    """Draw one panel a metric, with a row for each setting: its runs and their mean.
+
+    Args:
+        values: {metric: {setting: {seed: number}}}, the same settings in each; a setting without
+            numbers leaves its row empty, and numbers that are not finite are left out.
+        title: above all.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: no metric, or no setting.
+    """
+    settings = list(next(iter(values.values()), {}))
+    if not settings:
+        raise ValueError("values must hold at least one metric with one setting")
+    names = [one_line(setting, _MOST_LETTERS) for setting in settings]
+    left = 0.3 + max(width_of(name, _FONT) for name in names)
+    height = _ROW * len(settings)
+    figure = new_figure(left + (_PANEL + _GAP) * len(values), height + 1.15)
+    add_text(figure, 0.15, 0.12, one_line(title, 100), fontsize=10)
+    for number, (metric, of_settings) in enumerate(values.items()):
+        axes = add_axes(figure, left + (_PANEL + _GAP) * number, 0.6, _PANEL, height)
+        _draw(axes, [of_settings[setting] for setting in settings], LINES[number % len(LINES)])
+        axes.set_title(metric, fontsize=9, color=INK, loc="left", parse_math=False)
+        axes.set_yticks(range(len(settings)), names if number == 0 else [""] * len(settings))
+        for label in axes.get_yticklabels():
+            label.set_parse_math(False)
+    return figure
+
+
+def _draw(axes: Axes, rows: list[Mapping[int, float]], colour: str) -> None:
+    """Draw the rows of a panel, the first on top."""
+    for place, of_seeds in enumerate(rows):
+        numbers = np.array([x for x in of_seeds.values() if np.isfinite(x)], float)
+        axes.plot(numbers, np.full(len(numbers), place), "o", color=colour, markersize=4, alpha=0.5)
+        if len(numbers):
+            mean = numbers.mean()
+            axes.plot([mean, mean], [place - 0.35, place + 0.35], color=INK, linewidth=1.4)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.grid(color=EDGE, linewidth=0.5, alpha=0.6)
+    axes.set_axisbelow(True)
+    axes.margins(x=0.08)
+    axes.tick_params(labelsize=_FONT, colors=INK, length=3, width=0.6)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_linewidth(0.6)
+        spine.set_color(FAINT)

@@ -1,0 +1,209 @@
+"""What a study is: one config, axes of overrides and seeds become runs.
+
+`load` reads a study file (configs/studies/README.md says how one is written), `Study.runs` lists
+its runs, study_run.py trains those that are not finished, study_report.py says what came out.
+"""
+
+import importlib.util
+import itertools
+import os
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
+
+from maskjax.data.settings import unknown_name
+from maskjax.training import limits
+
+RUNS = "runs"  # folder within the study's, one folder a run in it
+DIRECTIONS = ("max", "min")
+_KEYS = ("base", "overrides", "axes", "settings", "seeds", "metrics", "baseline")
+
+
+class Setting(NamedTuple):
+    """One of the things that a study compares.
+
+    Attributes:
+        name: such as "rule=block,mask.ratio=0.5"; of a listed setting its own.
+        place: its value on each axis, by the axis's name; {} of a listed setting.
+        overrides: dotted keys of the config.
+    """
+
+    name: str
+    place: dict[str, str]
+    overrides: dict[str, Any]
+
+
+class StudyRun(NamedTuple):
+    """One training run of a study.
+
+    Attributes:
+        setting: which.
+        seed: of the run.
+        name: of its folder.
+        config: the whole config.
+        flags: arguments of launch/train.py that make this config.
+    """
+
+    setting: Setting
+    seed: int
+    name: str
+    config: ConfigDict
+    flags: tuple[str, ...]
+
+    def command(self, folder: Path) -> str:
+        """Write the command that trains this run in a study's folder, as a shell takes it."""
+        words = ("python", "launch/train.py", *self.flags, f"--workdir={folder / RUNS / self.name}")
+        return shlex.join(words)
+
+
+class Study(NamedTuple):
+    """What is compared, by what.
+
+    Attributes:
+        name: file and variant.
+        base: config file of all runs, with its variant.
+        overrides: dotted keys, of every run.
+        settings: what is compared.
+        seeds: each setting is trained with each.
+        metrics: "max" or "min" is better, by name; the first one decides which is best.
+        baselines: for each setting with a baseline, the name of that.
+    """
+
+    name: str
+    base: str
+    overrides: dict[str, Any]
+    settings: tuple[Setting, ...]
+    seeds: tuple[int, ...]
+    metrics: dict[str, str]
+    baselines: dict[str, str]
+
+    def runs(self) -> list[StudyRun]:
+        """List all runs, one seed of every setting before the next seed.
+
+        Raises:
+            ValueError: an override that does not fit the config, or a number out of range.
+        """
+        return [self._run(setting, seed) for seed in self.seeds for setting in self.settings]
+
+    def _run(self, setting: Setting, seed: int) -> StudyRun:
+        changes = {**self.overrides, **setting.overrides, "seed": seed}
+        config = _call(self.base, "get_config")
+        known = _dotted_keys(config)
+        for key, value in changes.items():
+            where = f"study {self.name}, setting {setting.name!r}"
+            if key not in known:
+                raise ValueError(f"{where}: {unknown_name('config key', key, known)}")
+            try:
+                config.update_from_flattened_dict({key: value})
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{where}: {key}={value!r} does not fit: {error}") from None
+        limits.check(config)
+        flags = [f"--config={self.base}"]
+        flags += [f"--config.{key}={value}" for key, value in changes.items()]
+        return StudyRun(setting, seed, f"{setting.name},seed={seed}", config, tuple(flags))
+
+
+def load(path: str) -> Study:
+    """Read a study file.
+
+    Args:
+        path: a Python file with `get_study(variant)`, and where wanted a colon and a variant.
+
+    Raises:
+        ValueError: it does not say a study, or its own code fails.
+        FileNotFoundError: there is no such file.
+    """
+    file, _, variant = path.partition(":")
+    said = _call(path, "get_study")
+    if not isinstance(said, Mapping):
+        raise ValueError(f"{file}: get_study must return a dict, not {type(said).__name__}")
+    for key in said:
+        if key not in _KEYS:
+            raise ValueError(f"{file}: {unknown_name('key of a study', key, _KEYS)}")
+    for key in ("base", "seeds", "metrics"):
+        if not said.get(key):
+            raise ValueError(f"{file}: a study needs {key!r}; configs/studies/README.md says how")
+    for metric, direction in said["metrics"].items():
+        if direction not in DIRECTIONS:
+            raise ValueError(f"{file}: metric {metric!r} is {direction!r}: give 'max' or 'min'")
+    settings = (*_product(said.get("axes", {})), *_listed(said.get("settings", {})))
+    if not settings:
+        raise ValueError(f"{file}: a study needs 'axes' or 'settings' to compare")
+    names = [setting.name for setting in settings]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{file}: two settings are named {name!r}: rename one")
+    return Study(
+        name=f"{Path(file).stem}:{variant}" if variant else Path(file).stem,
+        base=os.path.relpath(Path(file).parent / said["base"]),
+        overrides=dict(said.get("overrides", {})),
+        settings=settings,
+        seeds=tuple(dict.fromkeys(int(seed) for seed in said["seeds"])),
+        metrics=dict(said["metrics"]),
+        baselines=_baselines(file, settings, said.get("baseline", "")),
+    )
+
+
+def _product(axes: Mapping[str, Any]) -> Iterator[Setting]:
+    """Every combination of one value an axis: values of a key, or labelled overrides."""
+    columns = []
+    for axis, values in axes.items():
+        if isinstance(values, Mapping):
+            columns.append([(axis, label, dict(changes)) for label, changes in values.items()])
+        else:
+            columns.append([(axis, str(value), {axis: value}) for value in values])
+    for cells in itertools.product(*columns) if columns else ():
+        place = {axis: label for axis, label, _ in cells}
+        name = ",".join(f"{axis.rpartition('.')[2]}={label}" for axis, label in place.items())
+        overrides = {key: value for _, _, changes in cells for key, value in changes.items()}
+        yield Setting(name.replace("/", "_"), place, overrides)
+
+
+def _listed(settings: Mapping[str, Mapping[str, Any]]) -> Iterator[Setting]:
+    for name, overrides in settings.items():
+        yield Setting(name.replace("/", "_"), {}, dict(overrides))
+
+
+def _baselines(
+    file: str, settings: Sequence[Setting], said: str | Mapping[str, Any]
+) -> dict[str, str]:
+    """Find each setting's baseline: the named one, or its neighbour on the named axes."""
+    by_place = {tuple(sorted(it.place.items())): it.name for it in settings if it.place}
+    found = {}
+    for setting in settings:
+        if isinstance(said, str):
+            found[setting.name] = said
+        elif setting.place:
+            place = setting.place | {axis: str(label) for axis, label in said.items()}
+            found[setting.name] = by_place.get(tuple(sorted(place.items())), str(dict(said)))
+    names = [setting.name for setting in settings]
+    for name in filter(None, found.values()):
+        if name not in names:
+            raise ValueError(f"{file}: {unknown_name('baseline', name, names)}")
+    return {name: other for name, other in found.items() if other and other != name}
+
+
+def _call(path: str, function: str) -> Any:
+    """Call a function of a Python file with the variant that follows the path after a colon."""
+    file, colon, variant = path.partition(":")
+    if not Path(file).is_file():
+        raise FileNotFoundError(f"{file} does not exist: give a Python file with {function}")
+    spec = importlib.util.spec_from_file_location(f"study_{Path(file).stem}", file)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{file} must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, function):
+        raise ValueError(f"{file} has no {function}")
+    return getattr(module, function)(*([variant] if colon else []))
+
+
+def _dotted_keys(config: ConfigDict, prefix: str = "") -> list[str]:
+    keys = []
+    for key, value in config.items():
+        inner = isinstance(value, ConfigDict)
+        keys += _dotted_keys(value, f"{prefix}{key}.") if inner else [prefix + key]
+    return keys

@@ -1,0 +1,131 @@
+"""Training the runs of a study, one after the other, each as launch/train.py would."""
+
+import gc
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+from tqdm import tqdm
+
+from maskjax.terminal import say
+from maskjax.tools.study import RUNS, Study, StudyRun
+from maskjax.training import preemption, workdir
+from maskjax.training.loop import train
+
+ERROR = "error.txt"  # in a run's folder: how it failed
+
+
+def parse_part(text: str) -> tuple[int, int]:
+    """Read --part.
+
+    Returns:
+        (i, n), 1 <= i <= n.
+
+    Raises:
+        ValueError: it is not written so.
+
+    Example:
+        >>> parse_part("2/3"), parse_part("")
+        ((2, 3), (1, 1))
+    """
+    first, slash, count = (text or "1/1").partition("/")
+    if not (first.isdecimal() and slash and count.isdecimal() and 1 <= int(first) <= int(count)):
+        raise ValueError(f"--part={text}: give i/n with i from 1 to n, as 1/2 and 2/2")
+    return int(first), int(count)
+
+
+def run(study: Study, folder: Path, part: tuple[int, int] = (1, 1)) -> dict[str, str]:
+    """Train the runs of a study that are not finished; a run that fails lets the others go on.
+
+    Args:
+        study: from `load`.
+        folder: of the study; several machines may share it, each with a part of its own.
+        part: (i, n): of all runs in order every n-th, from the i-th on, i from 1.
+
+    Returns:
+        What ended each run that failed, by name. Its traceback is in its folder, and the same
+        command tries it again.
+
+    Raises:
+        ValueError: the study does not fit its config, or the folder holds another one.
+        Preempted: told to stop; the run under way is saved.
+    """
+    every = study.runs()
+    for each in every:  # what does not fit shows before hours have passed
+        workdir.check(each.config, folder / RUNS / each.name)
+    mine = every[part[0] - 1 :: part[1]]
+    say(f"{study.name}: {len(every)} runs, {len(mine)} of them here")
+    failed: dict[str, str] = {}
+    took: list[float] = []
+    for place, each in enumerate(mine):
+        is_new = workdir.read_summary(folder / RUNS / each.name) is None
+        start = time.monotonic()
+        try:
+            summary = _train(each, folder / RUNS / each.name)
+        except preemption.Preempted:
+            raise
+        except Exception as error:
+            failed[each.name] = _one_line(error)
+            say(f"{each.name} failed: {failed[each.name]}")
+            continue
+        if is_new:
+            took.append(time.monotonic() - start)
+        left = _left(took, len(mine) - place - 1)
+        say(f"[{place + 1}/{len(mine)}] {each.name}: {_numbers(study, summary)}{left}")
+    return failed
+
+
+def _train(each: StudyRun, folder: Path) -> dict[str, Any]:
+    """Train one run in this process, and leave nothing of it in memory."""
+    error_file = folder / ERROR
+    try:
+        summary = train(each.config, folder)
+    except preemption.Preempted:
+        raise
+    except Exception:
+        folder.mkdir(parents=True, exist_ok=True)
+        error_file.write_text(traceback.format_exc())
+        raise
+    finally:
+        jax.clear_caches()
+        gc.collect()
+    error_file.unlink(missing_ok=True)
+    return summary
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _left(took: Sequence[float], count: int) -> str:
+    """Say how long the runs that are left will take, by what those of this call took."""
+    if not (took and count):
+        return ""
+    return f"; {tqdm.format_interval(sum(took) / len(took) * count)} left"
+
+
+def _numbers(study: Study, summary: Mapping[str, Any]) -> str:
+    found = {metric: number(summary, "validation", metric) for metric in study.metrics}
+    return "  ".join(f"{name} {x:.4g}" for name, x in found.items() if x is not None)
+
+
+def refuse_failures(failed: Mapping[str, str]) -> None:
+    """Raise a ValueError that names the runs that failed, if any."""
+    if failed:
+        named = "; ".join(f"{name} ({why})" for name, why in failed.items())
+        raise ValueError(f"{len(failed)} runs failed, the same command tries them again: {named}")
+
+
+def number(summary: Mapping[str, Any], split: str, metric: str) -> float | None:
+    """Find what a finished run's summary says of a metric on a split; None where it does not.
+
+    Args:
+        summary: the content of summary.json.
+        split: "validation" or "test".
+        metric: its name in the lines of metrics.jsonl.
+    """
+    names = {"validation": (f"eval_{metric}", metric), "test": (f"test_{metric}",)}[split]
+    return next((summary[name] for name in names if summary.get(name) is not None), None)

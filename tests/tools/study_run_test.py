@@ -1,0 +1,155 @@
+"""Running a study and reporting it, with a training that only writes what a run would."""
+
+import csv
+import json
+
+import ml_collections
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import stats
+
+from maskjax.tools import study, study_report, study_run
+from maskjax.training import preemption, workdir
+
+# Accuracies on validation, by setting and seed; those on test are 0.1 lower.
+ACCURACY = {"a": (0.5, 0.6, 0.7), "b": (0.6, 0.8, 0.7), "c": (0.9, 0.1, 0.2)}
+
+
+def _study(seeds=(0, 1, 2)):
+    settings = tuple(study.Setting(name, {}, {"name": name}) for name in ACCURACY)
+    baselines = {"b": "a", "c": "a"}
+    return study.Study("toy", "x.py", {}, settings, seeds, {"accuracy": "max"}, baselines)
+
+
+@pytest.fixture(autouse=True)
+def trained(monkeypatch):
+    """Names of the runs that were trained, in order; settings in `trained.broken` fail."""
+
+    class Trained(list):
+        broken = ()
+        stop_at = None
+
+    done = Trained()
+
+    def run_of(self, setting, seed):
+        config = ml_collections.ConfigDict({"seed": seed, "name": setting.name})
+        return study.StudyRun(setting, seed, f"{setting.name},seed={seed}", config, ("--x",))
+
+    def train(config, folder):
+        found = workdir.read_summary(folder)
+        if found is not None:
+            return found
+        if folder.name == done.stop_at:
+            raise preemption.Preempted(3)
+        if config.name in done.broken:
+            raise ValueError("it\n broke")
+        folder.mkdir(parents=True)
+        accuracy = ACCURACY[config.name][config.seed]
+        summary = {"accuracy": accuracy, "test_accuracy": accuracy - 0.1}
+        plain = json.dumps({"config": config.to_dict()})
+        (folder / workdir.CONFIG).write_text(plain)
+        workdir.write_summary(folder, summary)
+        done.append(folder.name)
+        return summary
+
+    monkeypatch.setattr(study.Study, "_run", run_of)
+    monkeypatch.setattr(study_run, "train", train)
+    return done
+
+
+def _table(folder):
+    with (folder / study_report.TABLE).open() as file:
+        return {(row["split"], row["setting"]): row for row in csv.DictReader(file)}
+
+
+def test_the_table_is_what_numpy_and_scipy_say(tmp_path):
+    assert study_run.run(_study(), tmp_path) == {}
+    printed = study_report.write(_study(), tmp_path, {})
+    rows = _table(tmp_path)
+    assert len(rows) == 6
+    for (_, name), row in rows.items():
+        shift = 0.1 if row["split"] == "test" else 0.0
+        assert float(row["mean"]) == pytest.approx(np.mean(ACCURACY[name]) - shift)
+        assert float(row["std"]) == pytest.approx(np.std(ACCURACY[name], ddof=1))
+        if name != "a":
+            expected = stats.ttest_rel(ACCURACY[name], ACCURACY["a"]).confidence_interval()
+            assert [float(row["low"]), float(row["high"])] == pytest.approx(list(expected))
+    assert rows["validation", "a"]["baseline"] == rows["validation", "a"]["difference"] == ""
+    assert "| b | 3 | 0.7 ± 0.1 | +0.1 [-0.148, +0.348] | a | 0.6 ± 0.1 |" in printed
+    assert (tmp_path / study_report.MARKDOWN).read_text() == printed
+    assert len((tmp_path / study_report.COMMANDS).read_text().splitlines()) == 9
+    with Image.open(tmp_path / study_report.PLOT) as picture:
+        picture.verify()
+
+
+def test_the_best_setting_is_of_the_mean_and_the_best_run_by_validation(tmp_path):
+    study_run.run(_study(), tmp_path)
+    study_report.write(_study(), tmp_path, {})
+    best = json.loads((tmp_path / study_report.BEST).read_text())
+    assert (best["setting"], best["run"], best["value"]) == ("b", "c,seed=0", 0.9)
+    assert best["command"] == f"python launch/train.py --x --workdir={best['workdir']}"
+    lower = _study()._replace(metrics={"accuracy": "min"})
+    study_report.write(lower, tmp_path, {})
+    best = json.loads((tmp_path / study_report.BEST).read_text())
+    assert (best["setting"], best["run"]) == ("c", "c,seed=1")
+
+
+def test_parts_share_the_runs_and_the_last_one_tells_it_all(tmp_path, trained):
+    study_run.run(_study(), tmp_path, (2, 2))
+    assert len(trained) == 4
+    printed = study_report.write(_study(), tmp_path, {})
+    assert "Missing are 5 of 9 runs" in printed
+    assert "- a,seed=0" in printed
+    study_run.run(_study(), tmp_path, (1, 2))
+    assert sorted(trained) == sorted(run.name for run in _study().runs())
+    assert "Missing" not in study_report.write(_study(), tmp_path, {})
+
+
+def test_a_stopped_study_goes_on_where_it_was(tmp_path, trained):
+    trained.stop_at = "b,seed=1"
+    with pytest.raises(preemption.Preempted):
+        study_run.run(_study(), tmp_path)
+    before = list(trained)
+    assert before == ["a,seed=0", "b,seed=0", "c,seed=0", "a,seed=1"]
+    trained.stop_at = None
+    study_run.run(_study(), tmp_path)
+    assert trained[len(before) :] == ["b,seed=1", "c,seed=1", "a,seed=2", "b,seed=2", "c,seed=2"]
+
+
+def test_a_run_that_fails_is_named_and_the_others_go_on(tmp_path, trained, capsys):
+    trained.broken = ("b",)
+    failed = study_run.run(_study(seeds=(0,)), tmp_path)
+    assert failed == {"b,seed=0": "it broke"}
+    assert trained == ["a,seed=0", "c,seed=0"]
+    assert "b,seed=0 failed: it broke" in capsys.readouterr().out
+    assert "- b,seed=0: failed, it broke" in study_report.write(
+        _study(seeds=(0,)), tmp_path, failed
+    )
+    error = tmp_path / study.RUNS / "b,seed=0" / study_run.ERROR
+    assert "ValueError: it\n broke" in error.read_text()
+    with pytest.raises(ValueError, match=r"1 runs failed, .* again: b,seed=0 \(it broke\)"):
+        study_run.refuse_failures(failed)
+
+
+def test_a_folder_of_another_study_is_refused_before_anything_is_trained(tmp_path, trained):
+    study_run.run(_study(seeds=(0,)), tmp_path)
+    config = tmp_path / study.RUNS / "c,seed=0" / workdir.CONFIG
+    config.write_text(config.read_text().replace('"c"', '"other"'))
+    del trained[:]
+    with pytest.raises(ValueError, match=r"belongs to a run of another config: name \('other'"):
+        study_run.run(_study(), tmp_path)
+    assert not trained
+
+
+def test_a_metric_that_no_run_has_is_named_with_those_that_there_are(tmp_path):
+    study_run.run(_study(seeds=(0,)), tmp_path)
+    other = _study(seeds=(0,))._replace(metrics={"loss": "min"})
+    with pytest.raises(ValueError, match=r"no finished run has the metric 'loss' .* accuracy"):
+        study_report.write(other, tmp_path, {})
+
+
+@pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/", "-1/2"])
+def test_a_part_that_is_none_is_refused(text):
+    with pytest.raises(ValueError, match=r"give i/n with i from 1 to n"):
+        study_run.parse_part(text)

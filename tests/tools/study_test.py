@@ -1,0 +1,104 @@
+"""What a study file means: settings, baselines, configs and the commands that make them again."""
+
+import itertools
+import shlex
+
+import pytest
+from absl import flags
+from ml_collections import config_flags
+
+from maskjax.tools import study
+
+CONFIG = """
+from ml_collections import ConfigDict
+
+def get_config(variant="default"):
+    config = ConfigDict({"seed": 0, "mask": {"rule": "random", "ratio": 0.75}, "size": (2, 2)})
+    config.flip = variant == "flipped"
+    return config.lock()
+"""
+SAID = {
+    "base": "base.py:flipped",
+    "axes": {"mask.ratio": (0.25, 0.5), "rule": {"box": {"mask.rule": "block", "size": (4, 2)}}},
+    "settings": {"none": {"mask.ratio": 0.0}},
+    "seeds": (0, 1),
+    "metrics": {"accuracy": "max"},
+}
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """`write(**changes)`: the path of a study file that says SAID with these changes."""
+    monkeypatch.setattr(study.limits, "check", lambda config: None)
+    monkeypatch.chdir(tmp_path)
+
+    def written(**changes):
+        said = {key: value for key, value in (SAID | changes).items() if value is not None}
+        (tmp_path / "base.py").write_text(CONFIG)
+        path = tmp_path / "of_mine.py"
+        path.write_text(f"def get_study(variant=''):\n    return {said!r}\n")
+        return str(path)
+
+    return written
+
+
+def test_axes_multiply_and_listed_settings_follow_for_every_seed(write):
+    loaded = study.load(write())
+    names = ["ratio=0.25,rule=box", "ratio=0.5,rule=box", "none"]
+    assert [setting.name for setting in loaded.settings] == names
+    runs = loaded.runs()
+    expected = [f"{name},seed={seed}" for seed, name in itertools.product((0, 1), names)]
+    assert [run.name for run in runs] == expected
+    config = runs[4].config
+    assert (config.seed, config.mask.ratio, config.mask.rule) == (1, 0.5, "block")
+    assert config.size == (4, 2)
+    assert config.flip  # the base's variant
+    assert runs[2].config.mask.rule == "random"
+
+
+def test_the_command_of_a_run_makes_its_config_again(write, tmp_path):
+    loaded = study.load(write(overrides={"flip": False}))
+    for run in loaded.runs():
+        words = shlex.split(run.command(tmp_path / "a b"))
+        assert words[:2] == ["python", "launch/train.py"]
+        assert words[-1] == f"--workdir={tmp_path / 'a b' / 'runs' / run.name}"
+        parsed = flags.FlagValues()
+        argv = ["train.py", *words[2:-1]]
+        given = config_flags.DEFINE_config_file("config", flag_values=parsed, sys_argv=argv)
+        parsed(argv)
+        assert given.value.to_dict() == run.config.to_dict()
+
+
+def test_a_baseline_is_one_setting_or_a_place_on_some_axes(write):
+    assert study.load(write()).baselines == {}
+    one = study.load(write(baseline="none")).baselines
+    assert one == {"ratio=0.25,rule=box": "none", "ratio=0.5,rule=box": "none"}
+    beside = study.load(write(baseline={"mask.ratio": 0.25})).baselines
+    assert beside == {"ratio=0.5,rule=box": "ratio=0.25,rule=box"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 1}, "unknown key of a study 'seed'; did you mean 'seeds'?"),
+        ({"seeds": ()}, "a study needs 'seeds'"),
+        ({"metrics": {"accuracy": "up"}}, "metric 'accuracy' is 'up': give 'max' or 'min'"),
+        ({"axes": None, "settings": None}, "needs 'axes' or 'settings'"),
+        ({"settings": {"ratio=0.5,rule=box": {}}}, "two settings are named 'ratio=0.5,rule=box'"),
+        ({"baseline": "non"}, "unknown baseline 'non'; did you mean 'none'?"),
+        ({"baseline": {"mask.ratio": 0.3}}, "unknown baseline"),
+        ({"overrides": {"mask.ration": 1}}, "key 'mask.ration'; did you mean 'mask.ratio'?"),
+        ({"overrides": {"flip": "perhaps"}}, "flip='perhaps' does not fit"),
+        ({"overrides": {"mask": 1}}, "unknown config key 'mask'"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_what_to_do(write, changes, message):
+    path = write(**changes)
+    with pytest.raises(ValueError) as refused:
+        study.load(path).runs()
+    assert message in str(refused.value)
+
+
+def test_a_study_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none\.py does not exist"):
+        study.load(str(tmp_path / "none.py:smoke"))

@@ -176,7 +176,7 @@ def knn_scores(
         For item j the sum of its similarities to those items of the history that are among its
         neighbours (Deshpande & Karypis 2004, section 4).
     """
-    return (_had(histories, neighbours.shape[0]) @ neighbours.T).toarray()
+    return (_had(histories, len(neighbours.indptr) - 1) @ neighbours.T).toarray()
 
 
 def _had(histories: Sequence[Int[np.ndarray, "_"]], num_items: int) -> scipy.sparse.csr_array:

@@ -1,0 +1,1 @@
+"""Histories of items: who had what, in order of time."""

@@ -123,6 +123,10 @@ def base() -> ConfigDict:
     config.optimizer.clip_norm = 0.0  # 0 = off
     config.optimizer.accumulate_steps = 1
     config.optimizer.ema_decay = 0.0  # 0 = off
+    config.optimizer.layer_decay = 1.0  # of the rate, from a layer to the one below; 1 = off
+    # Regular expressions on paths such as encoder/transformer/block00/attn/key/kernel:
+    config.optimizer.frozen = ()  # what keeps its values
+    config.optimizer.no_decay = ()  # spared by weight decay, beside biases and norms' scales
 
     config.eval = ConfigDict()
     config.eval.batch_size = 256

@@ -1,7 +1,7 @@
 """What a processor is: from a stored record to the arrays of one example, one for each modality."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -13,6 +13,7 @@ Record = Mapping[str, Any]
 Example = dict[str, np.ndarray]
 
 
+@runtime_checkable
 class Processor(Protocol):
     """Turns records into examples and examples into batches; picklable.
 

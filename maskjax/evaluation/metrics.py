@@ -1,7 +1,8 @@
 """Metrics as sums: they add over rows, micro-batches, devices and batches; the host divides."""
 
 import math
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ import numpy as np
 from maskjax.typing import Array, Float, Int
 
 
+@runtime_checkable
 class Metric(Protocol):
     """A NamedTuple whose leaves are sums over examples, so that those of two batches add up."""
 
@@ -120,3 +122,8 @@ class Confusion(NamedTuple):
             f"{name}_recall": mean(right, true),
             f"{name}_f1": mean(2 * right, true + predicted),
         }
+
+
+def numbers(metrics: Mapping[str, Metric]) -> dict[str, float]:
+    """All numbers of metrics by name."""
+    return {key: x for name, each in metrics.items() for key, x in each.numbers(name).items()}

@@ -9,9 +9,11 @@ import jax
 import jax.numpy as jnp
 
 from maskjax import masking
+from maskjax.evaluation.metrics import Mean
 from maskjax.models.patches import grid_shape, patchify, unpatchify
 from maskjax.tasks import losses
 from maskjax.tasks.options import check_choice, patch_grid, patch_rule, ratio_schedule
+from maskjax.tasks.task import Context, Output, Sums, Task
 from maskjax.tasks.vit import build_model
 from maskjax.typing import Array, Batch, Bool, Float, Int, Key, Params
 
@@ -19,7 +21,7 @@ _FOLD_DROP_PATH = 1  # keeps drop path's draws apart from the masking rule's
 
 
 @dataclasses.dataclass(frozen=True)
-class MaskedPatches:
+class MaskedPatches(Task):
     """Hide patches, predict them (He et al. 2022; Xie et al. 2022).
 
     Attributes:
@@ -56,6 +58,14 @@ class MaskedPatches:
         return grid_shape(self.shape, self.patch_size)
 
     @property
+    def loss_label(self) -> str:
+        """The loss and its unit."""
+        error = {"l2": "mean square error", "l1": "mean absolute error"}[self.kind]
+        unit = {"norm_pix": "normalised patch", "pixels": "normalised input"}[self.target]
+        where = {"masked": "hidden patches", "all": "all patches"}[self.on]
+        return f"{error}, {where}, {unit}"
+
+    @property
     def num_patches(self) -> int:
         """L, patches in one example."""
         return math.prod(self.grid)
@@ -73,19 +83,10 @@ class MaskedPatches:
         hidden, is_visible = self.draw_masks(key[None], jnp.int32(0))
         return self.model.init(key, patches, hidden, is_visible=is_visible)["params"]
 
-    def decay_mask(self, params: Params) -> Params:
-        """True where weight decay applies: all but biases and LayerNorm (1-D in the reference).
-
-        Class and mask tokens are decayed, as the reference does in pretraining.
-        """
-        return jax.tree_util.tree_map_with_path(
-            lambda path, _: path[-1].key not in ("bias", "scale"), params
-        )
-
     def draw_masks(
         self,
         keys: Key[Array, "B"],
-        step: Int[Array, ""],
+        step: Int[Array, ""] | int,
         noise: Float[Array, "B L"] | None = None,
     ) -> tuple[masking.Masking, Array | None]:
         """Hides patches of a batch.
@@ -119,30 +120,21 @@ class MaskedPatches:
         return patches
 
     def _forward(
-        self, params: Params, batch: Batch, keys: Key[Array, "B"], step: Int[Array, ""], train: bool
+        self, params: Params, batch: Batch, context: Context
     ) -> tuple[Array, Array, masking.Masking]:
-        patches = patchify(batch["inputs"], self.patch_size)
-        hidden, is_visible = self.draw_masks(keys, step, batch.get("mask_noise"))
+        patches, keys = patchify(batch["inputs"], self.patch_size), context.keys
+        hidden, is_visible = self.draw_masks(keys, context.step, batch.get("mask_noise"))
+        fold = jax.vmap(jax.random.fold_in, (0, None))
         prediction = self.model.apply(
             {"params": params},
             self._corrupt(patches, hidden, keys),
             hidden,
             is_visible=is_visible,
-            drop_keys=(
-                jax.vmap(jax.random.fold_in, (0, None))(keys, _FOLD_DROP_PATH) if train else None
-            ),
+            drop_keys=fold(keys, _FOLD_DROP_PATH) if context.train else None,
         )
         return patches, prediction, hidden
 
-    def loss(
-        self,
-        params: Params,
-        batch: Batch,
-        keys: Key[Array, "B"],
-        step: Int[Array, ""],
-        *,
-        train: bool = True,
-    ) -> tuple[Array, tuple[Array, dict[str, tuple[Array, Array]]]]:
+    def loss(self, params: Params, batch: Batch, context: Context) -> Sums:
         """Hides patches of a batch, predicts them, and sums the error.
 
         Args:
@@ -150,14 +142,12 @@ class MaskedPatches:
             batch: "inputs" [B, *shape] normalised, optionally "is_valid" [B], "mask_noise" [B, L]
                 (scores in place of the rule's) and "is_known" [B, *shape]: False where there is no
                 number; the model sees what "inputs" holds there, and the loss leaves it out.
-            keys: One key an example.
-            step: Training step.
-            train: Whether drop path is on.
+            context: Keys and step fix the masks; drop path is on in training.
 
         Returns:
-            (loss sum, (weight sum, metrics)); a metric is a (sum, weight) pair.
+            The sums, with the metric "mask_ratio".
         """
-        patches, prediction, hidden = self._forward(params, batch, keys, step, train)
+        patches, prediction, hidden = self._forward(params, batch, context)
         is_known = self._known_patches(batch)
         target = patches
         if self.target == "norm_pix":
@@ -165,40 +155,38 @@ class MaskedPatches:
             target = (patches - mean) / scale
         is_valid = batch.get("is_valid")
         weights = losses.loss_weights(hidden.is_masked, is_valid, self.on)
-        loss_sum, weight_sum = losses.patch_loss(
+        loss, weight = losses.patch_loss(
             prediction, target, weights, kind=self.kind, is_known=is_known
         )
         ones = losses.loss_weights(hidden.is_masked, is_valid, "all")
-        ratio = jnp.where(hidden.is_masked, ones, 0.0).sum(), ones.sum()
-        return loss_sum, (weight_sum, {"mask_ratio": ratio})
+        ratio = Mean(jnp.where(hidden.is_masked, ones, 0.0).sum(), ones.sum())
+        return Sums(loss, weight, {"mask_ratio": ratio})
 
     def _known_patches(self, batch: Batch) -> Bool[Array, "B L P"] | None:
         is_known = batch.get("is_known")
         return None if is_known is None else patchify(is_known, self.patch_size)
 
-    def features(self, params: Params, inputs: Float[Array, "B *shape"]) -> Float[Array, "B D"]:
-        """Frozen features of whole inputs, nothing hidden.
+    def outputs(self) -> dict[str, Output]:
+        """The frozen features, of whole inputs.
 
         Class token and mean, and several blocks side by side, are the choices of DINO's linear
         probes (Caron et al. 2021, appendix).
 
-        Args:
-            params: The parameters.
-            inputs: Normalised inputs.
-
         Returns:
-            One vector an example, float32.
+            "features": one vector an example, float32 [B, D]; nothing is hidden.
         """
-        patches = patchify(inputs, self.patch_size)
+        return {"features": self._features}
+
+    def _features(self, params: Params, batch: Batch, context: Context) -> Float[Array, "B D"]:
+        del context
+        patches = patchify(batch["inputs"], self.patch_size)
         tokens = self.model.apply(
             {"params": params}, patches, self.feature_blocks, method="encode"
         ).astype(jnp.float32)
         parts = {"class": tokens[:, 0], "mean": tokens[:, 1:].mean(1)}
         return jnp.concatenate(list(parts.values()), 1) if self.pool == "both" else parts[self.pool]
 
-    def reconstruct(
-        self, params: Params, batch: Batch, keys: Key[Array, "B"], step: Int[Array, ""]
-    ) -> dict[str, Array]:
+    def reconstruct(self, params: Params, batch: Batch, context: Context) -> dict[str, Array]:
         """What pictures need: predictions in the inputs' own units.
 
         A norm_pix prediction has no mean and scale of its own: those of the true patch are used,
@@ -207,20 +195,19 @@ class MaskedPatches:
         Args:
             params: The parameters.
             batch: As for `loss`.
-            keys: One key an example.
-            step: Training step.
+            context: As for `loss`.
 
         Returns:
             All [B, *shape]: "seen" (what the model received, 0 where nothing), "prediction",
             "pasted" (prediction where hidden, input where visible), and bool "is_hidden" and
             "is_absent" (where the model received nothing).
         """
-        patches, prediction, hidden = self._forward(params, batch, keys, step, train=False)
+        patches, prediction, hidden = self._forward(params, batch, context)
         if self.target == "norm_pix":
             mean, scale = losses.patch_statistics(patches, self._known_patches(batch))
             prediction = prediction * scale + mean
         is_masked = hidden.is_masked[..., None]
-        seen = self._corrupt(patches, hidden, keys)
+        seen = self._corrupt(patches, hidden, context.keys)
         pasted = jnp.where(is_masked, prediction, patches)
         is_hidden = jnp.broadcast_to(is_masked, patches.shape)
         # A flag and no NaN, which would end a program that JAX_DEBUG_NANS watches.
@@ -287,5 +274,6 @@ def _try_out(task: MaskedPatches) -> Array:
     """One example through the whole task."""
     params = task.init(jax.random.key(0))
     batch = {"inputs": jnp.zeros((1, *task.shape))}
-    task.features(params, batch["inputs"])
-    return task.loss(params, batch, jax.random.split(jax.random.key(0), 1), jnp.int32(0))[0]
+    context = Context(jax.random.split(jax.random.key(0), 1), jnp.int32(0))
+    task.outputs()["features"](params, batch, context)
+    return task.loss(params, batch, context).loss

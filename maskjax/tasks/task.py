@@ -10,11 +10,14 @@ import abc
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from flax import struct
+
 from maskjax.evaluation.metrics import Metric
 from maskjax.typing import Array, Batch, Float, Int, Key, Params, PyTree
 
 
-class Context(NamedTuple):
+@struct.dataclass
+class Context:
     """What the trainer knows beside parameters and batch.
 
     Attributes:
@@ -33,7 +36,7 @@ class Context(NamedTuple):
     document_keys: Key[Array, "B"] | None = None
     memory: PyTree = ()
     average: Params | None = None
-    train: bool = True
+    train: bool = struct.field(pytree_node=False, default=True)
 
 
 class Sums(NamedTuple):

@@ -6,6 +6,7 @@ import math
 import re
 import time
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from flax import serialization
 from jax.experimental import multihost_utils
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
+from maskjax.masking.parameters import leaf_paths
 from maskjax.training import file_sync, workdir
-from maskjax.training.state import named_leaves
+from maskjax.training.state import named_leaves, with_leaves
 from maskjax.typing import PyTree
 
 _STATE, _CHECKSUMS = "state", "checksums"
@@ -193,12 +195,15 @@ class Checkpoints(contextlib.AbstractContextManager):
             DamagedCheckpointError: it is empty, incomplete or altered.
             ValueError: it is whole but of another structure, shape or dtype.
         """
-        tree = serialization.to_state_dict(state)
-        _check_same_arrays(tree, self._metadata(step), self.directory / str(step))
-        placed = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree
-        )
-        return serialization.from_state_dict(state, self._read(step, placed))
+        saved, ours = self._metadata(step), named_leaves(serialization.to_state_dict(state))
+        _check_same_arrays(ours, named_leaves(saved), self.directory / str(step))
+        # In the structure that was saved: empty parts of a state come and go.
+        leaves = [
+            jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
+            for leaf in (ours[name] for name in leaf_paths(saved))
+        ]
+        placed = jax.tree.unflatten(jax.tree.structure(saved), leaves)
+        return with_leaves(state, named_leaves(self._read(step, placed)))
 
     def restore_any(self, sharding: jax.sharding.Sharding) -> tuple[int, PyTree] | None:
         """Read the newest whole checkpoint, of whatever structure.
@@ -283,9 +288,8 @@ def _damage_named() -> Any:
         raise DamagedCheckpointError(f"{type(error).__name__}: {first_line}") from error
 
 
-def _check_same_arrays(wanted: PyTree, saved: PyTree, place: Path) -> None:
+def _check_same_arrays(ours: Mapping[str, Any], theirs: Mapping[str, Any], place: Path) -> None:
     """Compare names, shapes and dtypes, because Orbax would cast and pad in silence."""
-    ours, theirs = named_leaves(wanted), named_leaves(saved)
     missing, extra = sorted(ours.keys() - theirs.keys()), sorted(theirs.keys() - ours.keys())
     if missing or extra:
         raise ValueError(

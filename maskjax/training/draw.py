@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from maskjax import evaluation, masking
 from maskjax.evaluation.sheets.rule_masks import picture_runtime, rule_masks
+from maskjax.tasks.task import Context
 from maskjax.training import workdir as layout
 from maskjax.training.loggers import read_metrics
 from maskjax.training.state import TrainState
@@ -54,7 +55,7 @@ def draw(
         figures["rules"] = rules(task, picture, config)
     rows = read_metrics(workdir)
     if rows:
-        figures["loss"] = evaluation.loss_curve(rows, loss_label=_loss_label(config))
+        figures["loss"] = evaluation.loss_curve(rows, loss_label=task.loss_label)
     for name, figure in figures.items():
         evaluation.save_figure(figure, (out or workdir / layout.FIGURES) / f"{name}.png")
     return figures
@@ -93,7 +94,8 @@ def reconstructions(
     if data.missing is not None:
         batch["is_known"] = ~np.isnan(padded)
     keys = eval_keys(config.seed, first + jnp.arange(len(padded)))
-    parts = reconstruct(params, batch, keys, jnp.int32(config.total_steps))
+    step = jnp.int32(config.total_steps)
+    parts = reconstruct(params, batch, Context(keys, step, train=False))
     parts = {name: np.asarray(part)[:count] for name, part in parts.items()}
     note = None
     if config.loss.target == "norm_pix":
@@ -136,10 +138,3 @@ def rules(task: Any, image: np.ndarray, config: Any) -> Figure:
     runtime = picture_runtime(image, task.grid, _RULE_EXAMPLES)
     masks = rule_masks(names, keys, task.grid, num_masked, runtime, options=options)
     return evaluation.rule_sheet(image, masks, task.patch_size)
-
-
-def _loss_label(config: Any) -> str:
-    error = {"l2": "mean square error", "l1": "mean absolute error"}[config.loss.kind]
-    unit = {"norm_pix": "normalised patch", "pixels": "normalised input"}[config.loss.target]
-    where = {"masked": "hidden patches", "all": "all patches"}[config.loss.on]
-    return f"{error}, {where}, {unit}"

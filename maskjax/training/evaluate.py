@@ -10,9 +10,11 @@ import numpy as np
 from absl import logging
 
 from maskjax import evaluation
+from maskjax.evaluation.metrics import Mean, numbers
+from maskjax.tasks.task import Context, Sums, Task
 from maskjax.training import parallel
 from maskjax.training.state import TrainState
-from maskjax.training.step import eval_keys
+from maskjax.training.step import document_keys, eval_keys
 from maskjax.typing import Array, Batch, Int, PyTree
 
 # The raw-input baseline is left out where its training split would not fit in memory beside it.
@@ -57,11 +59,11 @@ def largest_class_accuracy(
 class Evaluator:
     """Evaluates states of one run; what does not depend on the state is computed once."""
 
-    def __init__(self, task: Any, data: Any, config: Any, spread: parallel.Spread):
+    def __init__(self, task: Task, data: Any, config: Any, spread: parallel.Spread):
         """Prepare; nothing runs yet.
 
         Args:
-            task: has `loss` and `features`.
+            task: what is judged; with probes, it has the output "features".
             data: has `eval_batches(split, batch_size, limit)` and `can_probe`.
             config: the run's; "seed", "total_steps" and "eval" are read.
             spread: the devices.
@@ -71,16 +73,21 @@ class Evaluator:
         self._batch_size = -(-config.eval.batch_size // devices) * devices
         self._pixels: dict[str, float] | None = None
 
-        def loss(params: PyTree, batch: Batch) -> PyTree:
-            keys = eval_keys(config.seed, batch["index"])
-            step = jnp.int32(config.total_steps)
-            total, (weight, metrics) = task.loss(params, batch, keys, step, train=False)
-            return parallel.psum((total, weight, metrics), spread.axis_name)
+        def context(memory: PyTree, batch: Batch) -> Context:
+            keys, step = eval_keys(config.seed, batch["index"]), jnp.int32(config.total_steps)
+            documents = document_keys(config.seed, batch["id"]) if "id" in batch else None
+            return Context(keys, step, documents, memory, train=False)
 
-        def features(params: PyTree, inputs: Array) -> Array:
-            return task.features(params, inputs)
+        def sums(state: PyTree, batch: Batch) -> Sums:
+            params, memory = state
+            whole = task.loss(params, batch, context(memory, batch))
+            return parallel.psum(whole._replace(statistics=()), spread.axis_name)
 
-        self._loss = spread.program(loss)
+        def features(state: PyTree, batch: Batch) -> Array:
+            params, memory = state
+            return task.outputs()["features"](params, batch, context(memory, batch))
+
+        self._sums = spread.program(sums)
         self._features = spread.program(features, rows_out=True)
 
     def __call__(
@@ -102,52 +109,49 @@ class Evaluator:
             Nothing where the data has no evaluation split.
         """
         self._before_batch = before_batch
-        params = state.eval_params
-        report = self._losses(params)
+        judged = (state.eval_params, state.memory)
+        report = self._losses(judged)
         if report and self._data.can_probe:
-            report |= self._probes(params) | self._pixel_probes()
+            report |= self._probes(judged) | self._pixel_probes()
         return report
 
     def _batches(self, split: str) -> Iterator[Batch]:
         limit = self._config.eval.max_train_examples or None if split == "train" else None
-        for batch in self._data.eval_batches(split, self._batch_size, limit):
+        for number, batch in enumerate(self._data.eval_batches(split, self._batch_size, limit)):
             self._before_batch()
-            yield batch
+            size = len(batch["is_valid"])
+            first = number * self._batch_size + jax.process_index() * size
+            yield dict(batch, index=np.arange(first, first + size, dtype=np.int32))
 
-    def _losses(self, params: PyTree) -> dict[str, float]:
+    def _losses(self, judged: PyTree) -> dict[str, float]:
         """Loss and metrics over the evaluation split; nothing where there is none."""
         total: Any = None
-        for number, batch in enumerate(self._batches("eval")):
-            size = len(batch["inputs"])
-            first = number * self._batch_size + jax.process_index() * size
-            rows = dict(batch, index=np.arange(first, first + size, dtype=np.int32))
-            part = jax.device_get(self._loss(params, self._spread.split(rows)))
+        for batch in self._batches("eval"):
+            part = jax.device_get(self._sums(judged, self._spread.split(batch)))
             part = jax.tree.map(np.float64, part)
             total = part if total is None else jax.tree.map(np.add, total, part)
         if total is None:
             return {}
-        loss, weight, metrics = total
-        pairs = {"loss": (loss, weight), **metrics}
-        return {name: float(a / b) if b else float("nan") for name, (a, b) in pairs.items()}
+        metrics = {"loss": Mean(total.loss, total.weight), **total.metrics}
+        return numbers(metrics)
 
-    def _collect(self, params: PyTree | None, split: str) -> tuple[np.ndarray, np.ndarray]:
-        """Features (raw inputs where `params` is None) and labels of a split, padding removed."""
+    def _collect(self, judged: PyTree | None, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """Features (raw inputs where `judged` is None) and labels of a split, padding removed."""
         rows, labels = [], []
         for batch in self._batches(split):
             whole = parallel.gather_rows({key: batch[key] for key in ("label", "is_valid")})
-            if params is None:
+            if judged is None:
                 values = parallel.gather_rows(batch["inputs"]).reshape(self._batch_size, -1)
             else:
-                inputs = self._spread.split(batch["inputs"])
-                values = self._spread.join(self._features(params, inputs))
+                values = self._spread.join(self._features(judged, self._spread.split(batch)))
             is_valid = np.asarray(whole["is_valid"])
             rows.append(values[is_valid])
             labels.append(np.asarray(whole["label"])[is_valid])
         return np.concatenate(rows), np.concatenate(labels)
 
-    def _probes(self, params: PyTree | None) -> dict[str, float]:
-        x, labels = self._collect(params, "train")
-        eval_x, eval_labels = self._collect(params, "eval")
+    def _probes(self, judged: PyTree | None) -> dict[str, float]:
+        x, labels = self._collect(judged, "train")
+        eval_x, eval_labels = self._collect(judged, "eval")
         k = min(self._config.eval.knn_k, len(x))
         try:
             scores = {
@@ -157,7 +161,7 @@ class Evaluator:
         except evaluation.TooFewLabelsError as error:  # no reason to lose a trained model
             logging.warning("No probes: %s", error)
             return {}
-        if params is not None:
+        if judged is not None:
             scores["largest_class_accuracy"] = largest_class_accuracy(labels, eval_labels)
         return scores
 

@@ -13,15 +13,15 @@ from typing import Any
 import jax
 from absl import logging
 
+from maskjax.evaluation.metrics import numbers as metric_numbers
 from maskjax.training import draw as drawing
 from maskjax.training import workdir
 from maskjax.training.preemption import Preempted
 from maskjax.training.prefetch import InterruptedWait
 from maskjax.training.run import Run
 from maskjax.training.state import TrainState
-from maskjax.typing import Array
 
-Metrics = dict[str, Array]
+Metrics = dict[str, Any]  # what a step reports
 
 
 def is_due(step: int, every: int, total: int) -> bool:
@@ -67,7 +67,9 @@ def log(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
     if not (is_first or is_written):
         run.log.progress.update(step)
         return
-    numbers = {name: value.item() for name, value in jax.device_get(metrics).items()}
+    found = jax.device_get(metrics)
+    numbers = metric_numbers(found.pop("metrics"))
+    numbers |= {name: value.item() for name, value in found.items()}
     if is_first:
         numbers["compile_seconds"] = run.program.compile_seconds
         run.meter.leave_out(run.program.compile_seconds)

@@ -13,7 +13,7 @@ from flax import serialization
 from maskjax.paths import local_path
 from maskjax.training import workdir
 from maskjax.training.checkpoint import Checkpoints
-from maskjax.training.state import TrainState, leaf_paths, named_leaves, params_sha256
+from maskjax.training.state import TrainState, named_leaves, params_sha256, with_leaves
 from maskjax.typing import PyTree
 
 WHAT = ("params", "all")
@@ -99,8 +99,7 @@ def _filled(wanted: PyTree, saved: PyTree, name: str) -> PyTree:
     Raises:
         ValueError: one side has a leaf that the other lacks, or of another shape or dtype.
     """
-    shaped = serialization.to_state_dict(wanted)
-    ours, theirs = named_leaves(shaped), named_leaves(saved)
+    ours, theirs = named_leaves(serialization.to_state_dict(wanted)), named_leaves(saved)
     problems = {
         "lacks": [key for key in ours if key not in theirs],
         "has besides": [key for key in theirs if key not in ours],
@@ -117,10 +116,7 @@ def _filled(wanted: PyTree, saved: PyTree, name: str) -> PyTree:
             f"init_from: {name} does not fit this config's model and optimizer: it "
             f"{', '.join(parts)}; set the same model keys as that run"
         )
-    leaves = [theirs[name] for name in leaf_paths(shaped)]
-    return serialization.from_state_dict(
-        wanted, jax.tree.unflatten(jax.tree.structure(shaped), leaves)
-    )
+    return with_leaves(wanted, theirs)
 
 
 def _listed(keys: list[str]) -> str:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from absl import logging
 
 from maskjax.training.init_from import WHAT
-from maskjax.training.optimizer import peak_learning_rate
+from maskjax.training.update import peak_learning_rate
 
 
 class Limit(NamedTuple):
@@ -46,6 +46,7 @@ LIMITS = {
     "optimizer.weight_decay": Limit(0),
     "optimizer.warmup_steps": Limit(0, _COUNT),
     "optimizer.clip_norm": Limit(0),
+    "optimizer.layer_decay": Limit(0, math.nextafter(1, 2), is_low_allowed=False),
     "optimizer.accumulate_steps": Limit(1, _COUNT),
     "optimizer.ema_decay": Limit(0, 1),
     "eval.batch_size": Limit(1, 2**20),  # each is padded to so many

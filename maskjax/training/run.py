@@ -3,14 +3,14 @@
 import collections
 import contextlib
 import dataclasses
-import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from maskjax.training import init_from, optimizer, parallel, workdir
+from maskjax.tasks.task import Task
+from maskjax.training import init_from, parallel, workdir
 from maskjax.training.checkpoint import Checkpoints
 from maskjax.training.evaluate import Evaluator
 from maskjax.training.loggers import RunLog
@@ -18,6 +18,7 @@ from maskjax.training.preemption import StopSignal
 from maskjax.training.state import TrainState, create_state
 from maskjax.training.step import init_key, train_step
 from maskjax.training.throughput import Meter
+from maskjax.training.update import Update, make_update
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Run:
         in_flight: (step, nonfinite_run) of steps that were not waited for yet, oldest first.
     """
 
-    task: Any
+    task: Task
     data: Any
     config: Any
     folder: Path
@@ -53,43 +54,22 @@ class Run:
     in_flight: collections.deque[Any] = dataclasses.field(default_factory=collections.deque)
 
 
-def initial_state(task: Any, config: Any) -> TrainState:
+def update_of(task: Task, config: Any) -> Update:
+    """Make the update of a config for the parameters of a task."""
+    return make_update(config, jax.eval_shape(task.init, init_key(config.seed)))
+
+
+def initial_state(task: Task, config: Any) -> TrainState:
     """Make the state of step 0, which the task and the config's seed and optimizer determine."""
-    with_ema = config.optimizer.ema_decay > 0
-    return create_state(task.init, _adamw(task, config), init_key(config.seed), with_ema=with_ema)
+    return create_state(task, update_of(task, config), init_key(config.seed))
 
 
-def make_step(task: Any, config: Any, axis_name: str | None) -> Any:
+def make_step(task: Task, config: Any, axis_name: str | None) -> Any:
     """Make the training step that a config asks for; see `step.train_step`."""
-    return train_step(
-        task,
-        _adamw(task, config),
-        _schedule(config),
-        seed=config.seed,
-        accumulate_steps=config.optimizer.accumulate_steps,
-        ema_decay=config.optimizer.ema_decay,
-        axis_name=axis_name,
-    )
+    return train_step(task, update_of(task, config), seed=config.seed, axis_name=axis_name)
 
 
-def _schedule(config: Any) -> Any:
-    """Learning rate of a step number."""
-    return functools.partial(
-        optimizer.learning_rate,
-        peak=optimizer.peak_learning_rate(config.optimizer.base_lr, config.batch_size),
-        total_steps=config.total_steps,
-        warmup_steps=config.optimizer.warmup_steps,
-        min_lr=config.optimizer.min_lr,
-    )
-
-
-def _adamw(task: Any, config: Any) -> Any:
-    names = ("b1", "b2", "eps", "weight_decay", "clip_norm")
-    options = {name: config.optimizer[name] for name in names}
-    return optimizer.adamw(**options, decay_mask=task.decay_mask)
-
-
-def load_state(task: Any, config: Any, folder: str | Path) -> TrainState:
+def load_state(task: Task, config: Any, folder: str | Path) -> TrainState:
     """Read the newest whole checkpoint of a finished or a running run, changing nothing.
 
     Args:
@@ -116,7 +96,7 @@ def load_state(task: Any, config: Any, folder: str | Path) -> TrainState:
 
 
 @contextlib.contextmanager
-def open_run(task: Any, data: Any, config: Any, folder: Path) -> Iterator[tuple[Run, TrainState]]:
+def open_run(task: Task, data: Any, config: Any, folder: Path) -> Iterator[tuple[Run, TrainState]]:
     """Open a run's files and restore its newest whole checkpoint.
 
     Args:
@@ -144,7 +124,9 @@ def open_run(task: Any, data: Any, config: Any, folder: Path) -> Iterator[tuple[
         state = checkpoints.restore(fresh)
         beginning = None
         if state is fresh and config.init_from.path:
-            state, record, beginning = init_from.start(fresh, config, _schedule(config))
+            state, record, beginning = init_from.start(
+                fresh, config, update_of(task, config).schedule
+            )
             workdir.note(folder, {"init_from": record})
             checkpoints.save(int(state.step), state)  # the other run may go on, or be gone
         with RunLog(folder, int(state.step), config.total_steps) as log:

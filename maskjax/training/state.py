@@ -1,14 +1,15 @@
 """What a training step carries from one step to the next; all of it is in the checkpoint."""
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from flax import struct
+from flax import serialization, struct
 
+from maskjax.masking.parameters import leaf_paths
 from maskjax.typing import Array, Params, PyTree
 
 
@@ -23,6 +24,7 @@ class TrainState:
         params: the trained parameters.
         opt_state: the optimizer's moments, as optax keeps them.
         ema_params: exponential moving average of `params`, or None where it is not asked for.
+        memory: what the task remembers; () where it remembers nothing.
         nonfinite_total: steps skipped so far for a non-finite loss or gradient, int32 scalar.
         nonfinite_run: the same, in a row up to now, int32 scalar.
     """
@@ -33,6 +35,7 @@ class TrainState:
     ema_params: Any
     nonfinite_total: Any
     nonfinite_run: Any
+    memory: Any = ()
 
     @property
     def eval_params(self) -> Any:
@@ -40,28 +43,27 @@ class TrainState:
         return self.params if self.ema_params is None else self.ema_params
 
 
-def create_state(
-    init: Any, optimizer: optax.GradientTransformation, key: Array, *, with_ema: bool = False
-) -> TrainState:
+def create_state(task: Any, update: Any, key: Array) -> TrainState:
     """Make the state of step 0 in one compiled program.
 
     Args:
-        init: `init(key) -> params`, usually `task.init`.
-        optimizer: whose state is laid out for these parameters.
+        task: its `init` makes the parameters, its `start` the memory.
+        update: its `init` lays out the optimizer's state; with an `ema_decay` above 0 a moving
+            average is kept, which starts as a copy of the parameters.
         key: PRNG key of the initialisation.
-        with_ema: keep a moving average, which starts as a copy of the parameters.
 
     Returns:
         The state, on the default device.
     """
 
     def create(key: Array) -> TrainState:
-        params = init(key)
+        params = task.init(key)
         return TrainState(
             step=jnp.int32(0),
             params=params,
-            opt_state=optimizer.init(params),
-            ema_params=jax.tree.map(jnp.copy, params) if with_ema else None,
+            opt_state=update.init(params),
+            ema_params=jax.tree.map(jnp.copy, params) if update.ema_decay > 0 else None,
+            memory=task.start(),
             nonfinite_total=jnp.int32(0),
             nonfinite_run=jnp.int32(0),
         )
@@ -79,10 +81,11 @@ def named_leaves(tree: PyTree) -> dict[str, Any]:
     return dict(sorted(zip(leaf_paths(tree), jax.tree.leaves(tree), strict=True)))
 
 
-def leaf_paths(tree: PyTree) -> list[str]:
-    """Name the leaves of a pytree as `named_leaves` does, in JAX's order."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
+def with_leaves(state: PyTree, leaves: Mapping[str, Any]) -> PyTree:
+    """Put leaves, by the names of `named_leaves`, into the places of a state's own."""
+    tree = serialization.to_state_dict(state)
+    found = [leaves[name] for name in leaf_paths(tree)]
+    return serialization.from_state_dict(state, jax.tree.unflatten(jax.tree.structure(tree), found))
 
 
 def params_sha256(params: Params) -> str:

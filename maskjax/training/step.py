@@ -5,15 +5,16 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from maskjax import masking
+from maskjax.tasks.task import Context, Sums, Task
 from maskjax.training import parallel
 from maskjax.training.state import TrainState
-from maskjax.typing import Array, Batch, Float, Int, Key, PyTree
+from maskjax.training.update import Update
+from maskjax.typing import Array, Batch, Int, Key, PyTree
 
 # Folded into the root key where training folds in the step: no run is that long.
-_INIT, _EVAL = 2**32 - 1, 2**32 - 2
+_INIT, _EVAL, _DOCUMENT = 2**32 - 1, 2**32 - 2, 2**32 - 3
 
 
 def _root(seed: int) -> Key[Array, ""]:
@@ -37,6 +38,16 @@ def train_keys(seed: int, step: Int[Array, ""], index: Int[Array, "B"]) -> Key[A
     return masking.example_keys(_root(seed), step, index)
 
 
+def document_keys(seed: int, ids: Int[Array, "B"]) -> Key[Array, "B"]:
+    """One key per example, the same at every step.
+
+    Args:
+        seed: the run's.
+        ids: the examples' ids in their data set.
+    """
+    return masking.example_keys(jax.random.fold_in(_root(seed), _DOCUMENT), 0, ids)
+
+
 def eval_keys(seed: int, index: Int[Array, "B"]) -> Key[Array, "B"]:
     """One key per evaluated example, the same at every evaluation.
 
@@ -55,70 +66,70 @@ def _micro_batches(tree: PyTree, count: int) -> PyTree:
     return jax.tree.map(lambda x: x.reshape(-1, count, *x.shape[1:]).swapaxes(0, 1), tree)
 
 
-def _sums(task: Any, params: PyTree, batch: Batch, keys: Array, step: Array, count: int) -> PyTree:
-    """Sum (gradient, loss, weight, metrics) over a batch, `count` micro-batches in turn."""
+def _sums(loss: Callable[..., Any], params: PyTree, rows: PyTree, count: int) -> PyTree:
+    """Sum (gradient, Sums) of `loss(params, rows)` over a batch, `count` micro-batches in turn."""
 
-    def of(rows: tuple[Batch, Array]) -> PyTree:
-        (loss, (weight, metrics)), gradient = jax.value_and_grad(task.loss, has_aux=True)(
-            params, *rows, step
-        )
-        return gradient, loss, weight, metrics
+    def of(rows: PyTree) -> PyTree:
+        (_, sums), gradient = jax.value_and_grad(loss, has_aux=True)(params, rows)
+        return gradient, sums
 
     if count == 1:
-        return of((batch, keys))
-    rows = _micro_batches((batch, keys), count)
-    first = jax.eval_shape(of, jax.tree.map(lambda x: x[0], rows))
+        return of(rows)
+    parts = _micro_batches(rows, count)
+    first = jax.eval_shape(of, jax.tree.map(lambda x: x[0], parts))
     zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), first)
     add = lambda total, part: (jax.tree.map(jnp.add, total, of(part)), None)  # noqa: E731
-    return jax.lax.scan(add, zeros, rows)[0]
+    return jax.lax.scan(add, zeros, parts)[0]
 
 
 def train_step(
-    task: Any,
-    optimizer: optax.GradientTransformation,
-    schedule: Callable[[Array], Float[Array, ""]],
-    *,
-    seed: int,
-    accumulate_steps: int = 1,
-    ema_decay: float = 0.0,
-    axis_name: str | None = None,
-) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]:
+    task: Task, update: Update, *, seed: int, axis_name: str | None = None
+) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Any]]]:
     """Make the step of a task.
 
     Losses are sums. The gradient of the loss sum is added over micro-batches and devices and only
-    then divided by the summed weight, so devices may hide different counts. A step whose loss or
-    gradient norm is not finite changes nothing but the step number and its own count.
+    then divided by the summed weight, so devices may hide different counts. A step whose loss,
+    gradient norm or statistics are not finite changes nothing but the step number and its own
+    count.
 
     Args:
-        task: has `loss(params, batch, keys, step) -> (loss_sum, (weight_sum, metrics))`, with
-            metrics a dict of (sum, weight) pairs, all of them sums over the batch's rows.
-        optimizer: gradients to the direction that the learning rate multiplies.
-        schedule: learning rate of a step number.
+        task: see there; its sums are over the rows of a batch.
+        update: from gradients to parameters.
         seed: root of every key.
-        accumulate_steps: micro-batches whose gradients are added before the update.
-        ema_decay: of the moving average of parameters; 0 keeps none.
         axis_name: pmap's axis, or None where a step sees the whole batch.
 
     Returns:
-        `(state, batch) -> (state, metrics)`; metrics are scalars, equal on all devices: "loss",
-        "grad_norm" (before clipping), "learning_rate", "nonfinite_run", "nonfinite_total" and the
-        task's own.
+        `(state, batch) -> (state, metrics)`, equal on all devices: the scalars "loss", "grad_norm"
+        (before clipping), "learning_rate", "nonfinite_run" and "nonfinite_total", and in "metrics"
+        the task's own, as sums that the host divides.
     """
 
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Array]]:
-        index = parallel.example_index(len(batch["inputs"]), axis_name)
-        keys = train_keys(seed, state.step, index)
-        sums = _sums(task, state.params, batch, keys, state.step, accumulate_steps)
-        gradient, loss, weight, metrics = parallel.psum(sums, axis_name)
-        loss = loss / weight
-        gradient = jax.tree.map(lambda x: x / weight, gradient)
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Any]]:
+        size = len(jax.tree.leaves(batch)[0])
+        keys = train_keys(seed, state.step, parallel.example_index(size, axis_name))
+        documents = document_keys(seed, batch["id"]) if "id" in batch else None
+
+        def loss(trainable: PyTree, rows: PyTree) -> tuple[Array, Sums]:
+            batch, keys, documents = rows
+            params = update.whole(trainable, state.params)
+            context = Context(keys, state.step, documents, state.memory, state.ema_params)
+            sums = task.loss(params, batch, context)
+            return sums.loss, sums
+
+        trainable, rows = update.trainable(state.params), (batch, keys, documents)
+        parts = _sums(loss, trainable, rows, update.accumulate_steps)
+        gradient, sums = parallel.psum(parts, axis_name)
+        mean = sums.loss / sums.weight
+        gradient = jax.tree.map(lambda x: x / sums.weight, gradient)
         norm = jnp.sqrt(sum(jnp.sum(jnp.square(x)) for x in jax.tree.leaves(gradient)))
-        rate = schedule(state.step)
-        is_finite = jnp.isfinite(loss) & jnp.isfinite(norm)
-        state = _update(state, gradient, rate, optimizer, ema_decay, is_finite)
-        report = {name: total / count for name, (total, count) in metrics.items()}
-        report |= {
-            "loss": loss,
+        rate = update.schedule(state.step)
+        is_finite = jnp.isfinite(mean) & jnp.isfinite(norm) & _are_finite(sums.statistics)
+        moved = update(gradient, state.opt_state, state.params, state.ema_params, rate)
+        memory = task.remember(state.memory, sums.statistics, state.step)
+        state = _advance(state, (*moved, memory), is_finite)
+        report = {
+            "metrics": sums.metrics,
+            "loss": mean,
             "grad_norm": norm,
             "learning_rate": rate,
             "nonfinite_run": state.nonfinite_run,
@@ -129,33 +140,23 @@ def train_step(
     return step
 
 
-def _update(
-    state: TrainState,
-    gradient: PyTree,
-    rate: Array,
-    optimizer: optax.GradientTransformation,
-    ema_decay: float,
-    is_finite: Array,
-) -> TrainState:
-    """Move the parameters, unless the gradient is not finite; count the step either way."""
-    with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an int32
-        direction, opt_state = optimizer.update(gradient, state.opt_state, state.params)
-    params = jax.tree.map(lambda p, d: (p - rate * d).astype(p.dtype), state.params, direction)
-    ema_params = state.ema_params
-    if ema_params is not None:
-        blend = lambda e, p: ema_decay * e + (1.0 - ema_decay) * p  # noqa: E731
-        ema_params = jax.tree.map(blend, ema_params, params)
-    params, opt_state, ema_params = jax.tree.map(
-        lambda new, old: jnp.where(is_finite, new, old),
-        (params, opt_state, ema_params),
-        (state.params, state.opt_state, state.ema_params),
-    )
+def _are_finite(tree: PyTree) -> Array:
+    floats = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.floating)]
+    return jnp.array([jnp.isfinite(x).all() for x in floats]).all()
+
+
+def _advance(state: TrainState, new: PyTree, is_finite: Array) -> TrainState:
+    """Take what is new, unless the step was not finite; count the step either way."""
+    old = (state.params, state.opt_state, state.ema_params, state.memory)
+    choose = lambda new, old: jnp.where(is_finite, new, old)  # noqa: E731
+    params, opt_state, ema_params, memory = jax.tree.map(choose, new, old)
     skipped = 1 - is_finite.astype(jnp.int32)
     return TrainState(
         step=state.step + 1,
         params=params,
         opt_state=opt_state,
         ema_params=ema_params,
+        memory=memory,
         nonfinite_total=state.nonfinite_total + skipped,
         nonfinite_run=(state.nonfinite_run + 1) * skipped,
     )

@@ -37,7 +37,14 @@ FREE_KEYS = (
 # Keys that say where the data is; what it is, is compared by its description.
 PLACES = ("data.source", "data.eval_source")
 # Keys that config files had not from the first, with the values that change nothing.
-LATER_KEYS = {"init_from.path": "", "init_from.what": "params", "data.missing": ""}
+LATER_KEYS = {
+    "init_from.path": "",
+    "init_from.what": "params",
+    "data.missing": "",
+    "optimizer.layer_decay": 1.0,
+    "optimizer.frozen": [],
+    "optimizer.no_decay": [],
+}
 # What a description of data says of the data itself.
 _DATA_KEYS = ("num_train", "num_eval", "shape", "num_classes", "class_names", "fingerprints")
 

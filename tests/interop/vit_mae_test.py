@@ -11,6 +11,7 @@ import pytest
 
 from maskjax import tasks
 from maskjax.interop.vit_mae import from_huggingface
+from maskjax.tasks.task import Context
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "vit_mae.npz"
 # maskjax's path of each parameter whose gradient was recorded, and how to lay it out alike.
@@ -83,8 +84,8 @@ def test_loss_and_gradients_equal_the_recorded_ones(run, golden, target):
     task, params, batch, keys = run(target)
 
     def mean_loss(params):
-        loss_sum, (weight_sum, _) = task.loss(params, batch, keys, jnp.int32(0))
-        return loss_sum / weight_sum
+        sums = task.loss(params, batch, Context(keys))
+        return sums.loss / sums.weight
 
     loss, gradients = jax.jit(jax.value_and_grad(mean_loss))(params)
     np.testing.assert_allclose(loss, golden[f"loss/{target}"], rtol=1e-5)
@@ -99,7 +100,7 @@ def test_loss_and_gradients_equal_the_recorded_ones(run, golden, target):
 
 def test_predictions_equal_the_recorded_ones(run, golden):
     task, params, batch, keys = run("pixels")
-    _, prediction, _ = task._forward(params, batch, keys, jnp.int32(0), train=False)
+    _, prediction, _ = task._forward(params, batch, Context(keys, train=False))
     np.testing.assert_allclose(prediction, golden["prediction"], atol=1e-5)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from maskjax import tasks
+from maskjax.tasks.task import Sums, Task
 from maskjax.training import run
 
 EPOCH = 1_281_167 / 4096  # steps
@@ -77,14 +78,20 @@ def test_pretraining_is_the_published_one(load_config, variant):
     assert config.data.std == (0.229, 0.224, 0.225)
 
 
+class OneNumber(Task):
+    """One parameter, which is the loss."""
+
+    def init(self, key):
+        return {"w": jnp.float32(0)}
+
+    def loss(self, params, batch, context):
+        return Sums(params["w"] * 1.0, jnp.float32(1))
+
+
 def test_the_rate_of_the_published_pretraining_reaches_its_peak_after_the_warm_up(load_config):
     """4096 / 256 times the base rate, which is 2.4e-3, at step 40 epochs; half of it midway."""
     config = load_config("mae", "imagenet_vit_b16")
-    task = types.SimpleNamespace(
-        loss=lambda params, batch, keys, step: (params["w"] * 1.0, (jnp.float32(1), {})),
-        init=lambda key: {"w": jnp.float32(0)},
-        decay_mask=lambda params: {"w": False},
-    )
+    task = OneNumber()
     state = run.initial_state(task, config)
     step = jax.jit(run.make_step(task, config, None))
     warmup, total = config.optimizer.warmup_steps, config.total_steps

@@ -11,6 +11,7 @@ from jax.extend.core import jaxprs_in_params
 from maskjax import masking
 from maskjax.models import transformer
 from maskjax.models.patches import patchify
+from maskjax.tasks.task import Context
 from maskjax.training import run
 
 STEP = jnp.int32(0)
@@ -41,7 +42,7 @@ def equations(jaxpr):
 
 def loss_jaxpr(task, params, batch, keys, *, gradient=False):
     """What the loss, or its gradient, computes."""
-    function = lambda p: task.loss(p, batch, keys, STEP)[0]  # noqa: E731
+    function = lambda p: task.loss(p, batch, Context(keys, STEP)).loss  # noqa: E731
     return jax.make_jaxpr(jax.grad(function) if gradient else function)(params).jaxpr
 
 
@@ -62,7 +63,7 @@ def test_the_loss_is_the_one_that_is_asked_for(
     build, params, batch, keys, predicted, kind, on, target
 ):
     task = build(**{"loss.kind": kind, "loss.on": on, "loss.target": target})
-    loss_sum, (weight_sum, _) = jax.jit(task.loss)(params, batch, keys, STEP)
+    loss_sum, weight_sum, *_ = jax.jit(task.loss)(params, batch, Context(keys, STEP))
     patches, prediction, is_masked = predicted
     if target == "norm_pix":
         variance = patches.var(-1, ddof=1, keepdims=True)
@@ -75,10 +76,11 @@ def test_the_loss_is_the_one_that_is_asked_for(
 
 def test_drop_path_acts_in_training_alone(build, params, batch, keys):
     task = build(**{"model.drop_path": 0.9})
-    loss = jax.jit(task.loss, static_argnames="train")
-    plain = jax.jit(build().loss)(params, batch, keys, STEP)[0]
-    np.testing.assert_array_equal(loss(params, batch, keys, STEP, train=False)[0], plain)
-    assert abs(loss(params, batch, keys, STEP)[0] / plain - 1) > 1e-3
+    context = Context(keys, STEP)
+    plain = jax.jit(build().loss)(params, batch, context).loss
+    judged = jax.jit(task.loss)(params, batch, context.replace(train=False)).loss
+    np.testing.assert_array_equal(judged, plain)
+    assert abs(jax.jit(task.loss)(params, batch, context).loss / plain - 1) > 1e-3
 
 
 def test_drop_path_rises_linearly_over_the_encoder_and_spares_the_decoder(
@@ -89,7 +91,7 @@ def test_drop_path_rises_linearly_over_the_encoder_and_spares_the_decoder(
     monkeypatch.setattr(transformer, "drop_path", lambda x, rate, keys: rates.append(rate) or x)
     shapes = jax.eval_shape(task.init, jax.random.key(0))
     rates.clear()
-    jax.eval_shape(task.loss, shapes, batch, keys, STEP)
+    jax.eval_shape(task.loss, shapes, batch, Context(keys, STEP))
     # Two branches a block; Huang et al. 2016, section 3: linear from 0 in the first block.
     np.testing.assert_allclose(rates, np.repeat([0, 0.1, 0.2, 0.3, 0, 0], 2), atol=1e-7)
 
@@ -100,8 +102,8 @@ def test_remat_recomputes_blocks_and_changes_no_number(build, params, batch, key
         task = build(**{"model.remat": remat})
         inside = equations(loss_jaxpr(task, params, batch, keys, gradient=True))
         counts.append(collections.Counter(equation.primitive.name for equation in inside))
-        gradient = jax.jit(jax.value_and_grad(task.loss, has_aux=True))
-        values.append(gradient(params, batch, keys, STEP))
+        gradient = jax.jit(jax.value_and_grad(lambda *args: task.loss(*args).loss))  # noqa: B023
+        values.append(gradient(params, batch, Context(keys, STEP)))
     kept, recomputed = counts
     assert [sum(n for name, n in x.items() if "remat" in name) for x in counts] == [0, 3]
     # Of a block's 8 products all are computed again but the last, which no gradient needs.
@@ -114,10 +116,11 @@ def test_remat_recomputes_blocks_and_changes_no_number(build, params, batch, key
 def test_bfloat16_multiplies_in_it_and_sums_in_float32(build, batch, keys):
     task = build(**{"model.dtype": "bfloat16"})
     params = jax.eval_shape(task.init, jax.random.key(1))
-    gradient = jax.eval_shape(jax.grad(task.loss, has_aux=True), params, batch, keys, STEP)[0]
+    context = Context(keys, STEP)
+    gradient = jax.eval_shape(jax.grad(lambda *args: task.loss(*args).loss), params, batch, context)
     for tree in (params, gradient):
         assert {leaf.dtype for leaf in jax.tree.leaves(tree)} == {jnp.dtype("float32")}
-    loss, (weight, _) = jax.eval_shape(task.loss, params, batch, keys, STEP)
+    loss, weight, *_ = jax.eval_shape(task.loss, params, batch, context)
     assert loss.dtype == weight.dtype == jnp.float32
     dtypes = collections.defaultdict(set)
     for equation in equations(loss_jaxpr(task, params, batch, keys)):
@@ -147,12 +150,13 @@ def test_the_attention_backend_is_passed_on_to_every_block(build, monkeypatch, n
     assert used == calls
 
 
-def test_positions_and_pooling_are_passed_on(build, batch):
+def test_positions_and_pooling_are_passed_on(build, batch, keys):
     task = build(**{"model.positions": "learned", "model.pool": "both", "model.feature_blocks": 2})
     params = jax.eval_shape(task.init, jax.random.key(0))
     assert params["encoder"]["positions"]["table"].shape == (1, 16, 16)
     assert params["decoder"]["positions"]["table"].shape == (1, 16, 8)
-    features = jax.eval_shape(task.features, params, batch["inputs"])
+    output = task.outputs()["features"]
+    features = jax.eval_shape(output, params, batch, Context(keys, STEP))
     assert features.shape == (4, 2 * 2 * 16)
 
 
@@ -168,5 +172,5 @@ def test_no_dtype_is_promoted_implicitly(build, load_config, config_name, overri
     with jax.numpy_dtype_promotion("strict"):
         state = jax.eval_shape(lambda: run.initial_state(task, config))
         jax.eval_shape(run.make_step(task, config, None), state, batch)
-        jax.eval_shape(task.features, state.params, inputs)
-        jax.eval_shape(task.reconstruct, state.params, batch, keys, step)
+        for function in (task.outputs()["features"], task.reconstruct):
+            jax.eval_shape(function, state.params, batch, Context(keys, step))

@@ -8,7 +8,8 @@ import numpy as np
 import optax
 import pytest
 
-from maskjax.training.state import create_state, named_leaves, params_sha256
+from maskjax.training import run
+from maskjax.training.state import named_leaves, params_sha256, with_leaves
 
 
 def test_hash_is_of_path_dtype_shape_and_bytes_in_order_of_path():
@@ -40,16 +41,27 @@ def test_named_leaves_go_through_lists_tuples_and_optimizer_states():
     assert names == ["opt/0/count", "opt/0/mu/w", "opt/0/nu/w", "x/0"]
 
 
-def test_moving_average_starts_as_a_copy_of_its_own():
-    init = lambda key: {"w": jax.random.normal(key, (3,))}  # noqa: E731
-    state = create_state(init, optax.identity(), jax.random.key(0), with_ema=True)
-    np.testing.assert_array_equal(state.ema_params["w"], state.params["w"])
-    state.params["w"].delete()
-    assert not state.ema_params["w"].is_deleted()
+def state_of(toy, **overrides):
+    return run.initial_state(toy.Task(), toy.config(**overrides))
+
+
+def test_moving_average_starts_as_a_copy_of_its_own(toy):
+    state = state_of(toy, optimizer__ema_decay=0.9)
+    np.testing.assert_array_equal(state.ema_params["kernel"], state.params["kernel"])
+    state.params["kernel"].delete()
+    assert not state.ema_params["kernel"].is_deleted()
     assert state.eval_params is state.ema_params
 
 
-def test_without_an_average_the_parameters_themselves_are_judged():
-    state = create_state(lambda key: {"w": jnp.ones(1)}, optax.identity(), jax.random.key(0))
+def test_without_an_average_the_parameters_themselves_are_judged(toy):
+    state = state_of(toy)
     assert state.ema_params is None
     assert state.eval_params is state.params
+
+
+def test_leaves_are_put_into_places_by_name():
+    state = {"opt": optax.adam(0.1).init({"w": jnp.zeros(2)}), "none": None, "empty": ()}
+    leaves = {"opt/0/count": 3, "opt/0/mu/w": 4, "opt/0/nu/w": 5, "other": 6}
+    filled = with_leaves(state, leaves)
+    assert jax.tree.structure(filled) == jax.tree.structure(state)
+    assert jax.tree.leaves(filled) == [3, 4, 5]

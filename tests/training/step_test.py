@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from maskjax import masking
+from maskjax.evaluation.metrics import Mean
 from maskjax.training import run, step
 
 
@@ -94,15 +95,12 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_counted(toy):
 
 def test_an_infinite_gradient_alone_is_caught(toy):
     # The loss stays finite: the root of a sum that is zero has an infinite slope.
-    task = toy.Task()
-    plain = task.loss
+    class Steep(toy.Task):
+        def loss(self, params, batch, context):
+            sums = super().loss(params, batch, context)
+            return sums._replace(loss=sums.loss + jnp.sqrt(jnp.sum(params["bias"] ** 2) * 0.0))
 
-    def loss(params, batch, keys, at):
-        total, rest = plain(params, batch, keys, at)
-        return total + jnp.sqrt(jnp.sum(params["bias"] ** 2) * 0.0), rest
-
-    task.loss = loss
-    metrics, _ = toy.trajectory(toy.config(total_steps=1), task)
+    metrics, _ = toy.trajectory(toy.config(total_steps=1), Steep())
     assert np.isfinite(metrics[0]["loss"])
     assert int(metrics[0]["nonfinite_run"]) == 1
 
@@ -114,7 +112,49 @@ def test_keys_of_training_evaluation_and_initialisation_are_all_different():
         jax.random.key_data(step.train_keys(0, jnp.int32(1), index)),
         jax.random.key_data(step.train_keys(1, jnp.int32(0), index)),
         jax.random.key_data(step.eval_keys(0, index)),
+        jax.random.key_data(step.document_keys(0, index)),
         jax.random.key_data(step.init_key(0))[None],
     ]
     rows = {tuple(row) for block in data for row in np.asarray(block).tolist()}
-    assert len(rows) == 4 * 6 + 1
+    assert len(rows) == 5 * 6 + 1
+
+
+def _counting(toy):
+    """A task that remembers how many rows it has seen, and the sum of their first entries."""
+
+    class Counting(toy.Task):
+        def start(self):
+            return {"rows": jnp.float32(0), "steps": jnp.int32(0)}
+
+        def loss(self, params, batch, context):
+            sums = super().loss(params, batch, context)
+            seen = jnp.float32(len(batch["inputs"]))
+            metrics = {"rows_before": Mean(context.memory["rows"] * seen, seen)}
+            return sums._replace(statistics=seen * self.poison(context.step), metrics=metrics)
+
+        def remember(self, memory, statistics, step):
+            return {"rows": memory["rows"] + statistics, "steps": step + 1}
+
+    return Counting
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"num_devices": 4}, {"optimizer__accumulate_steps": 2}], ids=str
+)
+def test_memory_advances_once_a_step_by_what_all_rows_add_up_to(toy, options):
+    task = _counting(toy)(poison=lambda step: jnp.float32(1))
+    metrics, state = toy.trajectory(toy.config(total_steps=3, **options), task)
+    assert [m["rows_before"] for m in metrics] == [0, 8, 16]
+    assert jax.device_get(state.memory) == {"rows": 24, "steps": 3}
+
+
+def test_memory_is_left_as_it_was_by_statistics_that_are_not_finite(toy):
+    class Task(_counting(toy)):
+        def loss(self, params, batch, context):
+            sums = super().loss(params, batch, context)
+            return sums._replace(loss=sums.loss / self.poison(context.step))
+
+    task = Task(poison=lambda step: jnp.where(step == 1, jnp.inf, 1.0))
+    metrics, state = toy.trajectory(toy.config(total_steps=3), task)
+    assert [int(m["nonfinite_run"]) for m in metrics] == [0, 1, 0]
+    assert jax.device_get(state.memory) == {"rows": 16, "steps": 3}

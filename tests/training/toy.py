@@ -26,6 +26,9 @@ import ml_collections
 import numpy as np
 
 from maskjax import data as data_layer
+from maskjax.evaluation.metrics import Mean, numbers
+from maskjax.tasks.task import Sums
+from maskjax.tasks.task import Task as Base
 from maskjax.training import loggers, loop, parallel, preemption, run
 
 WIDTH = 6
@@ -33,7 +36,7 @@ WIDTH = 6
 MEASURED = ("seconds", "step_seconds", "images_per_second", "data_wait_share", "flops_per_second")
 
 
-class Task:
+class Task(Base):
     """Linear prediction of hidden entries."""
 
     flops_per_example = 6.0 * WIDTH * WIDTH
@@ -49,30 +52,30 @@ class Task:
             "bias": jnp.zeros(WIDTH),
         }
 
-    def decay_mask(self, params):
-        return jax.tree.map(lambda x: x.ndim > 1, params)
-
     def is_masked(self, keys):
         ratio = jax.vmap(jax.random.uniform)(keys)
         noise = jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, 1), (WIDTH,)))(keys)
         return noise < 0.2 + 0.6 * ratio[:, None]
 
-    def loss(self, params, batch, keys, step, *, train=True):
+    def loss(self, params, batch, context):
         self.loss_traces += 1
         x = batch["inputs"].reshape(-1, WIDTH)
-        is_masked = self.is_masked(keys)
+        is_masked = self.is_masked(context.keys)
         predicted = jnp.where(is_masked, 0.0, x) @ params["kernel"] + params["bias"][None]
         weights = is_masked.astype(jnp.float32)
         if "is_valid" in batch:
             weights = weights * batch["is_valid"][:, None]
         loss = jnp.sum(weights * (predicted - x) ** 2)
         if self.poison is not None:
-            loss = loss * self.poison(step)
-        hidden = jnp.sum(weights), jnp.float32(len(x) * WIDTH)
-        return loss, (jnp.sum(weights), {"hidden_share": hidden})
+            loss = loss * self.poison(context.step)
+        hidden = Mean(jnp.sum(weights), jnp.float32(len(x) * WIDTH))
+        return Sums(loss, jnp.sum(weights), {"hidden_share": hidden})
 
-    def features(self, params, inputs):
-        return inputs.reshape(-1, WIDTH) @ params["kernel"]
+    def outputs(self):
+        return {"features": self.features}
+
+    def features(self, params, batch, context):
+        return batch["inputs"].reshape(-1, WIDTH) @ params["kernel"]
 
 
 class Data:
@@ -143,6 +146,9 @@ def config(**overrides):
                 "clip_norm": 0.0,
                 "accumulate_steps": 1,
                 "ema_decay": 0.0,
+                "layer_decay": 1.0,
+                "frozen": (),
+                "no_decay": (),
             },
             "max_nonfinite_steps": 2,
             "init_from": {"path": "", "what": "params"},
@@ -185,8 +191,9 @@ def trajectory(config, task=None, *, global_arrays=None, on_step=None):
     batches = Data(config.batch_size).train_batches(0)
     metrics = []
     for _ in range(config.total_steps):
-        state, numbers = program(state, spread.split(next(batches)))
-        metrics.append(jax.device_get(numbers))
+        state, reported = program(state, spread.split(next(batches)))
+        reported = jax.device_get(reported)
+        metrics.append(reported | numbers(reported.pop("metrics")))
         if on_step is not None:
             on_step(state)
     return metrics, state

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from maskjax import masking
+from maskjax.tasks.task import Context
 from maskjax.training import loggers, loop, run, workdir
 
 OPTIMIZER = {
@@ -50,12 +51,14 @@ def test_parameters_move_as_the_config_s_adamw_says(toy, clip_norm):
     batches = toy.Data(config.batch_size).train_batches(0)
     params = jax.tree.map(np.float64, run.initial_state(task, config).params)
     m, v = (jax.tree.map(np.zeros_like, params) for _ in range(2))
-    gradient_of_sum = jax.jit(jax.grad(lambda *args: task.loss(*args), has_aux=True))
+    sums = lambda *args: (task.loss(*args).loss, task.loss(*args).weight)  # noqa: E731
+    gradient_of_sum = jax.jit(jax.grad(sums, has_aux=True))
     for step in range(config.total_steps):
         keys = masking.example_keys(jax.random.key(config.seed), step, jnp.arange(8))
         as_float32 = jax.tree.map(np.float32, params)
-        sums, (weight, _) = gradient_of_sum(as_float32, next(batches), keys, step)
-        gradient = {name: np.float64(g) / float(weight) for name, g in sums.items()}
+        context = Context(keys, step)
+        total, weight = gradient_of_sum(as_float32, next(batches), context)
+        gradient = {name: np.float64(g) / float(weight) for name, g in total.items()}
         norm = np.sqrt(sum((g**2).sum() for g in gradient.values()))
         assert norm > 0.1  # so that 0.05 does cut it
         for name, g in gradient.items():
@@ -76,9 +79,9 @@ def test_accumulation_sees_the_batch_in_parts(toy):
     class Recording(toy.Task):
         rows = ()
 
-        def loss(self, params, batch, keys, step, *, train=True):
+        def loss(self, params, batch, context):
             self.rows = {*self.rows, len(batch["inputs"])}
-            return super().loss(params, batch, keys, step, train=train)
+            return super().loss(params, batch, context)
 
     task = Recording()
     toy.trajectory(toy.config(total_steps=1, optimizer__accumulate_steps=4), task)
@@ -92,9 +95,9 @@ def evaluated(toy, tmp_path_factory):
     class Recording(toy.Task):
         modes = ()
 
-        def loss(self, params, batch, keys, step, *, train=True):
-            self.modes = [*self.modes, ("is_valid" in batch, train)]
-            return super().loss(params, batch, keys, step, train=train)
+        def loss(self, params, batch, context):
+            self.modes = [*self.modes, ("is_valid" in batch, context.train)]
+            return super().loss(params, batch, context)
 
     folder, task = tmp_path_factory.mktemp("evaluated"), Recording()
     config = toy.config(

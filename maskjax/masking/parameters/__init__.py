@@ -9,7 +9,7 @@
 Everywhere None stands for a leaf that is never pruned. Nothing here trains.
 """
 
-from maskjax.masking.parameters.paths import USUALLY_DENSE, eligible, leaf_paths
+from maskjax.masking.parameters.paths import USUALLY_DENSE, eligible, leaf_paths, matching
 from maskjax.masking.parameters.prune import (
     accumulate_movement,
     apply,
@@ -24,6 +24,6 @@ from maskjax.masking.parameters.sparsities import cubic, erk, num_masked_from_sp
 
 __all__ = [
     "USUALLY_DENSE", "accumulate_movement", "apply", "cubic", "cut_globally", "cut_leaves",
-    "cut_n_of_m", "eligible", "erk", "leaf_paths", "magnitude", "movement",
+    "cut_n_of_m", "eligible", "erk", "leaf_paths", "magnitude", "matching", "movement",
     "num_masked_from_sparsity", "saliency", "score_leaves", "sparsity", "uniform", "weight_blocks",
 ]  # fmt: skip

@@ -1,6 +1,8 @@
 """Which leaves of a parameter tree may be pruned: regular expressions on their paths."""
 
+import difflib
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -56,17 +58,45 @@ def eligible(
     """
     exclude, include = _patterns("exclude", exclude), _patterns("include", include)
     paths = leaf_paths(params)
-    for pattern in include:
-        if not any(re.search(pattern, path) for path in paths):
-            raise ValueError(f"include {pattern!r} is found in no path; the paths: {paths}")
+    included = matching("include", include, paths)
     flags = [
-        any(re.search(pattern, path) for pattern in include)
-        and not any(re.search(pattern, path) for pattern in exclude)
+        path in included and not any(re.search(pattern, path) for pattern in exclude)
         for path in paths
     ]
     if not any(flags):
         raise ValueError(f"exclude {exclude} leaves nothing to prune; the paths: {paths}")
     return jax.tree.unflatten(jax.tree.structure(params), flags)
+
+
+def matching(name: str, patterns: str | tuple[str, ...], paths: Sequence[str]) -> frozenset[str]:
+    """The paths in which one of some regular expressions is found (`re.search`).
+
+    Args:
+        name: of the patterns, for errors.
+        patterns: regular expressions, or one.
+        paths: from `leaf_paths`.
+
+    Returns:
+        Those of the paths.
+
+    Raises:
+        ValueError: what is no regular expression, or one that is found in no path.
+
+    Examples:
+        >>> sorted(matching("frozen", "^a/", ["a/kernel", "b/kernel"]))
+        ['a/kernel']
+    """
+    found: set[str] = set()
+    for pattern in _patterns(name, patterns):
+        here = [path for path in paths if re.search(pattern, path)]
+        if not here:
+            near = difflib.get_close_matches(pattern.strip("^$"), paths, n=3, cutoff=0.0)
+            raise ValueError(
+                f"{name} {pattern!r} is found in none of the {len(paths)} paths of the "
+                f"parameters; the nearest: {', '.join(near)}"
+            )
+        found.update(here)
+    return frozenset(found)
 
 
 def _patterns(name: str, given: Any) -> tuple[str, ...]:

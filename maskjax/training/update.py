@@ -1,0 +1,261 @@
+"""From gradients to parameters: the optimizer, its rate, and which parameters move how far."""
+
+import dataclasses
+import functools
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.tree_util import keystr
+
+from maskjax.masking.parameters import leaf_paths, matching
+from maskjax.typing import Array, Float, Int, Params, PyTree
+
+_BLOCK = re.compile(r"encoder/(?:.*/)?block(\d+)(?:/|$)")
+
+
+def peak_learning_rate(base_lr: float, batch_size: int) -> float:
+    """Scale a base learning rate to the batch: base_lr * batch_size / 256 (Goyal et al. 2017).
+
+    Args:
+        base_lr: rate for a batch of 256 examples.
+        batch_size: examples in one update, over all devices and accumulation steps.
+
+    Returns:
+        The rate that warm-up ends at.
+
+    Example:
+        >>> peak_learning_rate(1.5e-4, 4096)
+        0.0024
+    """
+    return base_lr * batch_size / 256
+
+
+def learning_rate(
+    step: Int[Array, ""] | int,
+    *,
+    peak: float,
+    total_steps: int,
+    warmup_steps: int = 0,
+    min_lr: float = 0.0,
+) -> Float[Array, ""]:
+    """Linear warm-up from 0, then half a cosine down to `min_lr` (He et al. 2022, appendix A.1).
+
+    A run shorter than its warm-up stays in the warm-up.
+
+    Args:
+        step: steps done so far; the first update has step 0, and with a warm-up a rate of 0.
+        peak: rate at the end of the warm-up.
+        total_steps: step at which the rate would reach `min_lr`.
+        warmup_steps: length of the warm-up.
+        min_lr: rate at the end.
+
+    Returns:
+        The rate of the update that follows `step` done ones, f32 scalar.
+    """
+    done = jnp.asarray(step, jnp.float32)
+    warmup = peak * done / max(warmup_steps, 1)
+    progress = jnp.clip((done - warmup_steps) / max(total_steps - warmup_steps, 1), 0.0, 1.0)
+    cosine = min_lr + (peak - min_lr) * 0.5 * (1.0 + jnp.cos(jnp.pi * progress))
+    return jnp.where(done < warmup_steps, warmup, cosine)
+
+
+def adamw(
+    *,
+    b1: float,
+    b2: float,
+    eps: float,
+    weight_decay: float,
+    clip_norm: float,
+    decay_mask: Callable[[Params], PyTree],
+) -> optax.GradientTransformation:
+    """AdamW (Loshchilov and Hutter 2019) up to the learning rate, which the step multiplies in.
+
+    The rate stays outside so that it follows the state's step, also past a skipped update.
+
+    Args:
+        b1: decay of the first moment.
+        b2: decay of the second moment.
+        eps: added to the root of the second moment.
+        weight_decay: decoupled decay, per unit of learning rate.
+        clip_norm: largest global norm of the gradient; 0 turns clipping off.
+        decay_mask: `params -> pytree of bool`, True where weight decay applies.
+
+    Returns:
+        A transformation from gradients to the direction d of `params - learning_rate * d`.
+    """
+    clip = optax.clip_by_global_norm(clip_norm) if clip_norm > 0 else optax.identity()
+    return optax.chain(
+        clip,
+        optax.scale_by_adam(b1=b1, b2=b2, eps=eps),
+        optax.add_decayed_weights(weight_decay, mask=decay_mask),
+    )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Update:
+    """From gradients to parameters.
+
+    Frozen leaves have no gradient and no moments: `trainable` puts None in their place.
+
+    Attributes:
+        optimizer: gradients to the direction that the learning rate multiplies.
+        schedule: learning rate of a step number.
+        frozen: paths of the leaves that keep their values.
+        rate_factors: of the learning rate, by path; 1 where there is none.
+        accumulate_steps: micro-batches whose gradients are added before an update.
+        ema_decay: of the moving average of the parameters; 0 keeps none.
+    """
+
+    optimizer: optax.GradientTransformation
+    schedule: Callable[[Any], Any]
+    frozen: frozenset[str] = frozenset()
+    rate_factors: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    accumulate_steps: int = 1
+    ema_decay: float = 0.0
+
+    def trainable(self, params: Params) -> PyTree:
+        """The parameters that move; None in place of those that do not."""
+        return _by_path(lambda path, leaf: None if path in self.frozen else leaf, params)
+
+    def whole(self, trainable: PyTree, params: Params) -> Params:
+        """Put the frozen leaves of all parameters between those that move."""
+        if not self.frozen:
+            return trainable
+        pick = lambda new, old: old if new is None else new  # noqa: E731
+        return jax.tree.map(pick, trainable, params, is_leaf=lambda x: x is None)
+
+    def init(self, params: Params) -> PyTree:
+        """Lay out the optimizer's state."""
+        return self.optimizer.init(self.trainable(params))
+
+    def __call__(
+        self,
+        gradient: PyTree,
+        opt_state: PyTree,
+        params: Params,
+        average: Params | None,
+        rate: Float[Array, ""],
+    ) -> tuple[Params, PyTree, Params | None]:
+        """Move parameters against a gradient.
+
+        Args:
+            gradient: like `trainable(params)`.
+            opt_state: from `init` or an earlier call.
+            params: all parameters.
+            average: their moving average, None without.
+            rate: the learning rate.
+
+        Returns:
+            Parameters, the optimizer's state and the average, all of them new.
+        """
+        before = self.trainable(params)
+        with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an int32
+            direction, opt_state = self.optimizer.update(gradient, opt_state, before)
+
+        def move(path: str, leaf: Array, towards: Array) -> Array:
+            factor = self.rate_factors.get(path)
+            step = rate if factor is None else rate * factor
+            return (leaf - step * towards).astype(leaf.dtype)
+
+        moved = _by_path(move, before, direction)
+        if average is not None:
+            decay = self.ema_decay
+            blend = lambda e, p: decay * e + (1.0 - decay) * p  # noqa: E731
+            average = self.whole(jax.tree.map(blend, self.trainable(average), moved), average)
+        return self.whole(moved, params), opt_state, average
+
+
+def make_update(config: Any, params: Params) -> Update:
+    """Make the update that a config asks for.
+
+    Args:
+        config: the whole config; "optimizer", "batch_size" and "total_steps" are read.
+            Weight decay spares biases and norms' scales, and what "optimizer.no_decay" finds.
+        params: the parameters, or their shapes.
+
+    Returns:
+        The update.
+
+    Raises:
+        ValueError: a path rule that finds nothing, or freezes everything; or a layer-wise rate
+            for a model without blocks.
+    """
+    options, paths = config.optimizer, leaf_paths(params)
+    frozen = matching("optimizer.frozen", tuple(options.frozen), paths)
+    if len(frozen) == len(paths):
+        raise ValueError(
+            f"optimizer.frozen {tuple(options.frozen)} freezes all {len(paths)} leaves of the "
+            "parameters: leave some to be trained"
+        )
+    spared = matching("optimizer.no_decay", tuple(options.no_decay), paths)
+
+    def decays(path: str, _: Any) -> bool:
+        return path not in spared and path.rpartition("/")[2] not in ("bias", "scale")
+
+    names = ("b1", "b2", "eps", "weight_decay", "clip_norm")
+    chosen = {name: options[name] for name in names}
+    return Update(
+        optimizer=adamw(**chosen, decay_mask=lambda tree: _by_path(decays, tree)),
+        schedule=functools.partial(
+            learning_rate,
+            peak=peak_learning_rate(options.base_lr, config.batch_size),
+            total_steps=config.total_steps,
+            warmup_steps=options.warmup_steps,
+            min_lr=options.min_lr,
+        ),
+        frozen=frozen,
+        rate_factors=layer_factors(options.layer_decay, paths),
+        accumulate_steps=options.accumulate_steps,
+        ema_decay=options.ema_decay,
+    )
+
+
+def layer_factors(decay: float, paths: Sequence[str]) -> dict[str, float]:
+    """Learning rates that fall from the last layer to the first (Bao et al. 2022, BEiT; He et al.).
+
+    Class token, positions and patch projection are layer 0, block i is layer i + 1, and all else
+    (the encoder's last norm, heads) is layer depth + 1, whose factor is 1.
+
+    Args:
+        decay: factor from one layer to the one below, in (0, 1]; 1 is none.
+        paths: of the parameters' leaves; those of the encoder begin with "encoder/".
+
+    Returns:
+        decay^(depth + 1 - layer) by path; nothing at decay 1.
+
+    Raises:
+        ValueError: no block in an encoder.
+
+    Example:
+        >>> layer_factors(0.5, ["encoder/class_token", "encoder/block00/kernel", "head/kernel"])
+        {'encoder/class_token': 0.25, 'encoder/block00/kernel': 0.5, 'head/kernel': 1.0}
+    """
+    if decay == 1:
+        return {}
+    blocks = {path: int(at[1]) for path in paths if (at := _BLOCK.match(path))}
+    if not blocks:
+        raise ValueError(
+            f"optimizer.layer_decay {decay} needs an encoder with blocks, and no path of the "
+            "parameters has encoder/.../blockNN: set it to 1"
+        )
+    depth = max(blocks.values()) + 1
+
+    def layer(path: str) -> int:
+        if path in blocks:
+            return blocks[path] + 1
+        is_last = not path.startswith("encoder/") or "/norm/" in path
+        return depth + 1 if is_last else 0
+
+    return {path: decay ** (depth + 1 - layer(path)) for path in paths}
+
+
+def _by_path(function: Callable[..., Any], tree: PyTree, *others: PyTree) -> PyTree:
+    """Map `function(path, leaf, *leaves)` over trees."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, *leaves: function(keystr(path, simple=True, separator="/"), *leaves),
+        tree, *others,
+    )  # fmt: skip

@@ -1,0 +1,147 @@
+"""AdamW and its learning rate, against loops written from the definitions."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from maskjax.masking.parameters import leaf_paths
+from maskjax.training import update
+
+
+def test_learning_rate_of_the_published_pretraining():
+    # Batch 4096 at a base rate of 1.5e-4.
+    assert update.peak_learning_rate(1.5e-4, 4096) == pytest.approx(2.4e-3)
+
+
+def test_warm_up_is_linear_and_the_cosine_is_half_way_down_in_its_middle():
+    options = {"peak": 1.0, "total_steps": 110, "warmup_steps": 10, "min_lr": 0.2}
+    expected = {0: 0.0, 5: 0.5, 9: 0.9, 10: 1.0, 60: 0.6, 110: 0.2}
+    expected[35] = 0.2 + 0.8 * 0.5 * (1 + math.cos(math.pi / 4))
+    for step, rate in expected.items():
+        assert float(update.learning_rate(step, **options)) == pytest.approx(rate, abs=1e-6)
+
+
+def test_without_warm_up_the_first_step_has_the_peak():
+    assert float(update.learning_rate(0, peak=0.3, total_steps=5)) == pytest.approx(0.3)
+
+
+def test_a_run_shorter_than_its_warm_up_stays_in_it():
+    rates = [
+        float(update.learning_rate(step, peak=1.0, total_steps=4, warmup_steps=40))
+        for step in range(4)
+    ]
+    np.testing.assert_allclose(rates, [0.0, 0.025, 0.05, 0.075], rtol=1e-6)
+
+
+@pytest.mark.parametrize("clip_norm", [0.0, 1.5])
+def test_adamw_equals_a_loop_from_the_paper(clip_norm):
+    b1, b2, eps, decay, rate = 0.9, 0.95, 1e-8, 0.1, 0.02
+    rng = np.random.default_rng(0)
+    params = {"kernel": rng.normal(size=(3, 2)), "bias": rng.normal(size=2)}
+    gradients = [{k: rng.normal(size=v.shape) for k, v in params.items()} for _ in range(5)]
+
+    expected = {k: v.copy() for k, v in params.items()}
+    m = {k: np.zeros_like(v) for k, v in params.items()}
+    v = {k: np.zeros_like(x) for k, x in params.items()}
+    for t, raw in enumerate(gradients, 1):
+        norm = np.sqrt(sum((g**2).sum() for g in raw.values()))
+        scale = min(1.0, clip_norm / norm) if clip_norm else 1.0
+        for k in expected:
+            g = raw[k] * scale
+            m[k] = b1 * m[k] + (1 - b1) * g
+            v[k] = b2 * v[k] + (1 - b2) * g**2
+            direction = (m[k] / (1 - b1**t)) / (np.sqrt(v[k] / (1 - b2**t)) + eps)
+            is_decayed = k == "kernel"
+            expected[k] = expected[k] - rate * (direction + is_decayed * decay * expected[k])
+
+    tx = update.adamw(
+        b1=b1,
+        b2=b2,
+        eps=eps,
+        weight_decay=decay,
+        clip_norm=clip_norm,
+        decay_mask=lambda tree: jax.tree.map(lambda x: x.ndim > 1, tree),
+    )
+    ours = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), params)
+    opt_state = tx.init(ours)
+    for raw in gradients:
+        raw = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), raw)
+        direction, opt_state = tx.update(raw, opt_state, ours)
+        ours = jax.tree.map(lambda p, d: p - rate * d, ours, direction)
+    for k in expected:
+        np.testing.assert_allclose(ours[k], expected[k], rtol=2e-5, atol=1e-6)
+
+
+PARAMS = {
+    "encoder": {
+        "class_token": np.ones((1, 1, 4)),
+        "patch_embed": {"kernel": np.ones((2, 4)), "bias": np.ones(4)},
+        "transformer": {
+            "block00": {"norm1": {"scale": np.ones(4)}, "kernel": np.ones((4, 4))},
+            "block01": {"norm1": {"scale": np.ones(4)}, "kernel": np.ones((4, 4))},
+            "norm": {"scale": np.ones(4), "bias": np.ones(4)},
+        },
+    },
+    "head": {"kernel": np.ones((4, 2)), "bias": np.ones(2)},
+}
+
+
+def make(load_config, **overrides):
+    config = load_config("mae", **{f"optimizer.{name}": x for name, x in overrides.items()})
+    return update.make_update(config, PARAMS)
+
+
+def moved(made, rate=0.5, gradient=1.0):
+    """How far each leaf moves in one step, and where its average goes."""
+    params = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), PARAMS)
+    direction = jax.tree.map(lambda x: jnp.full(x.shape, gradient), made.trainable(params))
+    new, _, average = jax.jit(made)(direction, made.init(params), params, params, jnp.float32(rate))
+    return dict(zip(leaf_paths(params), zip(jax.tree.leaves(new), jax.tree.leaves(average))))
+
+
+def test_frozen_leaves_stay_have_no_moments_and_stay_in_the_average(load_config):
+    made = make(load_config, frozen=("^encoder/",), ema_decay=0.9)
+    held = [x.shape for x in jax.tree.leaves(made.init(PARAMS)) if x.ndim]
+    assert sorted(held) == [(2,), (2,), (4, 2), (4, 2)]  # both moments of the head alone
+    for path, (new, average) in moved(made).items():
+        is_frozen = path.startswith("encoder/")
+        assert bool((new == 1).all()) == bool((average == 1).all()) == is_frozen, path
+
+
+def test_weight_decay_spares_biases_scales_and_what_is_said(load_config):
+    made = make(load_config, no_decay=("token",), weight_decay=0.5)
+    for path, (new, _) in moved(made, gradient=0.0).items():
+        expected = 1 - 0.5 * 0.5 * path.endswith("kernel")
+        np.testing.assert_allclose(new, expected, err_msg=path)
+
+
+def test_rates_fall_from_layer_to_layer(load_config):
+    """Bao et al. 2022: 0.5 a layer; two blocks, so that the embeddings are 3 below the head."""
+    made = make(load_config, layer_decay=0.5, weight_decay=0.0)
+    factors = {"block00": 0.25, "block01": 0.5, "norm/": 1, "head/": 1, "": 0.125}
+    for path, (new, _) in moved(made).items():
+        factor = next(x for part, x in factors.items() if part in path.replace("norm1/", ""))
+        # Adam's first direction is the gradient's sign.
+        np.testing.assert_allclose(1 - new, 0.5 * factor, rtol=1e-5, err_msg=path)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"frozen": ("^encodr/",)}, "optimizer.frozen '.encodr/' is found in none of the 11 .*enc"),
+        ({"no_decay": ("tokens",)}, "optimizer.no_decay 'tokens' is found in none"),
+        ({"frozen": ("(",)}, "optimizer.frozen .* give regular expressions"),
+        ({"frozen": ("",)}, "freezes all 11 leaves"),
+    ],
+)
+def test_rules_that_do_not_fit_are_refused(load_config, overrides, message):
+    with pytest.raises(ValueError, match=message):
+        make(load_config, **overrides)
+
+
+def test_a_layer_wise_rate_needs_layers():
+    with pytest.raises(ValueError, match=r"layer_decay 0.5 needs an encoder with blocks"):
+        update.layer_factors(0.5, ["encoder/kernel", "head/block00/kernel"])

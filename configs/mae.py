@@ -130,6 +130,8 @@ def base() -> ConfigDict:
 
     config.eval = ConfigDict()
     config.eval.batch_size = 256
+    # On frozen features; "raw" repeats them on the inputs:
+    config.eval.probes = ("knn", "linear", "raw", "largest_class")
     config.eval.knn_k = 20
     config.eval.max_train_examples = 0  # 0 = all
 

@@ -51,12 +51,6 @@ class Data(Normaliser):
     _process_count: int
 
     @property
-    def can_probe(self) -> bool:
-        """Whether both splits have labels, of two classes or more."""
-        is_labelled = self._eval is not None and self._eval.source.num_classes is not None
-        return is_labelled and (self.num_classes or 0) > 1
-
-    @property
     def in_words(self) -> str:
         """How many examples there are, of which shape and how many classes."""
         kind = "images" if len(self.shape) == 3 else "examples"

@@ -58,6 +58,20 @@ def eval_keys(seed: int, index: Int[Array, "B"]) -> Key[Array, "B"]:
     return masking.example_keys(jax.random.fold_in(_root(seed), _EVAL), 0, index)
 
 
+def eval_context(config: Any, batch: Batch, memory: PyTree) -> Context:
+    """What is known beside parameters and batch where a state is judged or shown.
+
+    Args:
+        config: the run's; "seed" and "total_steps" are read: what is hidden is the same at every
+            step of a run, as at its last.
+        batch: "index" [B], the place of each example in its split, and its "id" where there are.
+        memory: the state's.
+    """
+    keys, step = eval_keys(config.seed, batch["index"]), jnp.int32(config.total_steps)
+    documents = document_keys(config.seed, batch["id"]) if "id" in batch else None
+    return Context(keys, step, documents, memory, train=False)
+
+
 def _micro_batches(tree: PyTree, count: int) -> PyTree:
     """Split rows [B, ...] to [count, B / count, ...], taking every `count`-th row.
 

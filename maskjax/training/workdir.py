@@ -44,6 +44,7 @@ LATER_KEYS = {
     "optimizer.layer_decay": 1.0,
     "optimizer.frozen": [],
     "optimizer.no_decay": [],
+    "eval.probes": ["knn", "linear", "raw", "largest_class"],
 }
 # What a description of data says of the data itself.
 _DATA_KEYS = ("num_train", "num_eval", "shape", "num_classes", "class_names", "fingerprints")

@@ -219,7 +219,8 @@ def test_a_split_of_secret_labels_has_none_and_a_single_one_is_named(data_dir, c
     secret = [example | {"label": -1} for example in examples]
     _write(data_dir / "secret" / "1.0.0", features, {"train": examples, "test": secret})
     built = _build("secret")
-    assert (built.num_classes, built.can_probe) == (2, False)
+    assert built.num_classes == 2
+    assert "label" not in next(built.eval_batches("eval", 4))
     assert "no probes, as the evaluation examples have no classes" in caplog.text
     _write(data_dir / "mixed" / "1.0.0", features, {"train": [*examples, secret[0]]})
     with pytest.raises(ValueError, match="example 4 has the label -1, others have a class; leave"):

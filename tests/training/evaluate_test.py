@@ -51,9 +51,9 @@ def test_evaluating_again_gives_the_same_and_computes_the_baseline_once(toy, mon
     evaluator, state, *_ = _evaluator(toy)
     first = evaluator(state)
     calls = []
-    real = evaluation.knn_accuracy
+    real = evaluation.probes.knn_accuracy
     monkeypatch.setattr(
-        evaluation, "knn_accuracy", lambda *a, **k: calls.append(1) or real(*a, **k)
+        evaluation.probes, "knn_accuracy", lambda *a, **k: calls.append(1) or real(*a, **k)
     )
     # Later steps of the same run see the same masks.
     assert evaluator(state.replace(step=state.step + 5)) == first
@@ -91,17 +91,31 @@ def test_without_an_evaluation_split_there_is_nothing(toy, monkeypatch):
     assert evaluator(state) == {}
 
 
-def test_a_baseline_too_large_for_memory_is_left_out(toy, monkeypatch):
-    monkeypatch.setattr(evaluate, "MAX_BASELINE_BYTES", 100)
+def test_raw_inputs_too_large_for_memory_are_left_out(toy, monkeypatch):
+    monkeypatch.setattr(evaluation.probes, "MAX_RAW_BYTES", 100)
     evaluator, state, *_ = _evaluator(toy)
     report = evaluator(state)
     assert "knn_accuracy" in report
     assert "knn_accuracy_pixels" not in report
 
 
-def test_memory_of_a_baseline_of_few_wide_inputs_is_not_underestimated():
-    assert 1.78e9 < evaluate.baseline_bytes(60_000, 1200) < 2.2e9  # 1.78 GB were measured
-    assert evaluate.baseline_bytes(100, 1000) == 12 * 100_000 + 24 * 10_000
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        (("knn", "raw"), {"knn_accuracy", "knn_accuracy_pixels"}),
+        (("largest_class",), {"largest_class_accuracy"}),
+        ((), set()),
+    ],
+)
+def test_only_the_probes_that_a_config_names_are_computed(toy, chosen, expected):
+    evaluator, state, *_ = _evaluator(toy, eval__probes=chosen)
+    assert evaluator(state).keys() == {"loss", "hidden_share"} | expected
+
+
+def test_an_unknown_probe_is_an_error_before_the_first_step(toy, tmp_path):
+    with pytest.raises(ValueError, match=r"unknown probe 'kn' \(did you mean 'knn'\?\)"):
+        toy.fit(tmp_path, toy.config(eval__probes=("kn",)))
+    assert not list(tmp_path.glob("checkpoints/*"))
 
 
 def test_the_moving_average_is_what_is_judged(toy):

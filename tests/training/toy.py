@@ -93,7 +93,6 @@ class Data:
         }
         self.num_train, self.num_eval = 64, 21
         self.num_classes = num_classes
-        self.can_probe = num_classes is not None
         self._batch_size, self._seed = batch_size, seed
         self._process_index, self._process_count = process_index, process_count
 
@@ -157,7 +156,12 @@ def config(**overrides):
             "eval_every_steps": 0,
             "num_devices": 1,
             "keep_checkpoints": 2,
-            "eval": {"knn_k": 3, "max_train_examples": 0, "batch_size": 8},
+            "eval": {
+                "probes": ("knn", "linear", "raw", "largest_class"),
+                "knn_k": 3,
+                "max_train_examples": 0,
+                "batch_size": 8,
+            },
             "figures": {"num_examples": 0, "every_steps": 0},
             "data": {"source": "toy", "num_workers": 0},
             "mask": {"rule": "random", "ratio": 0.5},

@@ -1,0 +1,162 @@
+"""What frozen features are worth: classifiers on them, chosen by name in `config.eval.probes`.
+
+A new probe is a function of `Examples` and the options, and a line in `PROBES`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from absl import logging
+
+from maskjax.evaluation.checks import TooFewLabelsError
+from maskjax.evaluation.knn import knn_accuracy
+from maskjax.evaluation.linear_probe import linear_accuracy
+from maskjax.spelling import did_you_mean
+from maskjax.typing import Float, Int
+
+# Raw inputs are not probed where their training split would not fit in memory beside the run.
+MAX_RAW_BYTES = 4 * 2**30
+# Nor where the eigenvectors that the linear probe needs would take longer than minutes.
+MAX_RAW_SIDE = 4096
+# Repeats the probes that read features, on raw inputs; alone it says nothing.
+RAW = "raw"
+
+
+class Examples(NamedTuple):
+    """What a probe learns from, and what it is judged on.
+
+    Attributes:
+        train_rows: features, or raw inputs, of training examples [N, D].
+        train_labels: their classes [N].
+        rows: of the examples to judge [M, D].
+        labels: their classes [M].
+    """
+
+    train_rows: Float[np.ndarray, "N D"]
+    train_labels: Int[np.ndarray, "N"]
+    rows: Float[np.ndarray, "M D"]
+    labels: Int[np.ndarray, "M"]
+
+
+def _knn(examples: Examples, options: Any) -> float:
+    k = min(options["knn_k"], len(examples.train_rows))
+    return knn_accuracy(*examples, k=k)
+
+
+def _linear(examples: Examples, options: Any) -> float:
+    del options
+    return linear_accuracy(*examples)
+
+
+def _largest_class(examples: Examples, options: Any) -> float:
+    del options
+    return largest_class_accuracy(examples.train_labels, examples.labels)
+
+
+# (examples, `config.eval`) -> accuracy.
+Probe = Callable[[Examples, Any], float]
+PROBES: dict[str, Probe] = {"knn": _knn, "linear": _linear, "largest_class": _largest_class}
+_OF_LABELS = ("largest_class",)  # the same whatever the rows
+
+
+def largest_class_accuracy(
+    train_labels: Int[np.ndarray, "N"], labels: Int[np.ndarray, "M"]
+) -> float:
+    """Compute the accuracy of always answering the largest class (the smallest label of equals).
+
+    Args:
+        train_labels: of the training examples, at least 0; they tell which class is the largest.
+        labels: of the examples to judge.
+
+    Returns:
+        The accuracy, in [0, 1].
+
+    >>> largest_class_accuracy(np.array([2, 0, 2]), np.array([0, 0, 0, 2]))
+    0.25
+    """
+    return float((labels == np.bincount(train_labels).argmax()).mean())
+
+
+def chosen(names: Sequence[str]) -> tuple[str, ...]:
+    """Read `config.eval.probes`.
+
+    Args:
+        names: of `PROBES`, and "raw"; as flags give them, several in one word with commas between.
+
+    Raises:
+        ValueError: one is unknown, or "raw" has nothing to repeat.
+
+    >>> chosen(["knn,linear"]), chosen([""])
+    (('knn', 'linear'), ())
+    """
+    words = tuple(filter(None, (word.strip() for name in names for word in name.split(","))))
+    known = (*PROBES, RAW)
+    for word in words:
+        if word not in known:
+            raise ValueError(
+                f"eval.probes: unknown probe {word!r}{did_you_mean(word, known)}: "
+                f"use some of {','.join(known)}"
+            )
+    if RAW in words and not set(words) - {RAW, *_OF_LABELS}:
+        raise ValueError("eval.probes: 'raw' repeats other probes on raw inputs: use knn,raw")
+    return words
+
+
+def accuracies(names: Sequence[str], examples: Examples, options: Any) -> dict[str, float]:
+    """Judge features.
+
+    Args:
+        names: as `chosen` gives them; "raw" is passed over.
+        examples: features and labels.
+        options: `config.eval`; "knn_k" is read.
+
+    Returns:
+        "NAME_accuracy" of each in [0, 1]; nothing, and a warning, where the training labels are too
+        few, or too much alike, to learn from.
+
+    Raises:
+        ValueError: features that are not finite.
+    """
+    try:
+        return {
+            f"{name}_accuracy": PROBES[name](examples, options) for name in names if name != RAW
+        }
+    except TooFewLabelsError as error:  # no reason to lose a trained model
+        logging.warning("No probes: %s", error)
+        return {}
+
+
+def raw_accuracies(names: Sequence[str], examples: Examples, options: Any) -> dict[str, float]:
+    """Judge raw inputs as features are judged: `accuracies`, as "NAME_accuracy_pixels"."""
+    scores = accuracies([name for name in names if name not in _OF_LABELS], examples, options)
+    return {f"{name}_pixels": value for name, value in scores.items()}
+
+
+def can_probe_raw(width: int, examples: int) -> bool:
+    """Whether probes of raw inputs take no more than a share of time and memory; warn if not.
+
+    Args:
+        width: numbers in an input.
+        examples: training inputs.
+    """
+    side = min(width, examples)
+    if side <= MAX_RAW_SIDE and raw_bytes(width, examples) <= MAX_RAW_BYTES:
+        return True
+    logging.warning("No probes of raw inputs: they would need too much time or memory.")
+    return False
+
+
+def raw_bytes(width: int, examples: int) -> int:
+    """Estimate the peak memory of the probes of raw inputs.
+
+    Args:
+        width: numbers in an input.
+        examples: training inputs.
+
+    Returns:
+        Bytes for the inputs, three copies of float32 and, where there are fewer examples than
+        numbers, two of float64, and for the products whose eigenvectors are taken.
+    """
+    bytes_a_number = 28 if width > examples else 12
+    return bytes_a_number * width * examples + 24 * min(width, examples) ** 2

@@ -1,6 +1,6 @@
 """Data: sources with random access, transforms, and batches that are functions of (seed, step)."""
 
-from maskjax.data import arrays, folder, generated, tfds
+from maskjax.data import arrays, folder, generated, tfds, vectors
 from maskjax.data.arrays import ArraySource
 from maskjax.data.build import Data, build
 from maskjax.data.images import EncodedImage, UndecodableError
@@ -9,7 +9,7 @@ from maskjax.data.settings import Settings
 from maskjax.data.sources import SOURCES, Record, Source, Splits, register
 
 # Imported because importing them registers their sources.
-_MODULES = (arrays, folder, generated, tfds)
+_MODULES = (arrays, folder, generated, tfds, vectors)
 
 __all__ = [
     "SOURCES", "ArraySource", "Data", "EncodedImage", "Normaliser",

@@ -19,7 +19,7 @@ from maskjax.training import limits
 
 RUNS = "runs"  # folder within the study's, one folder a run in it
 DIRECTIONS = ("max", "min")
-_KEYS = ("base", "overrides", "axes", "settings", "seeds", "metrics", "baseline")
+_KEYS = ("base", "overrides", "axes", "settings", "seeds", "metrics", "beside", "baseline")
 
 
 class Setting(NamedTuple):
@@ -69,6 +69,7 @@ class Study(NamedTuple):
         settings: what is compared.
         seeds: each setting is trained with each.
         metrics: "max" or "min" is better, by name; the first one decides which is best.
+        beside: for metrics, others whose means are told beside them, such as a bound.
         baselines: for each setting with a baseline, the name of that.
     """
 
@@ -78,6 +79,7 @@ class Study(NamedTuple):
     settings: tuple[Setting, ...]
     seeds: tuple[int, ...]
     metrics: dict[str, str]
+    beside: dict[str, tuple[str, ...]]
     baselines: dict[str, str]
 
     def runs(self) -> list[StudyRun]:
@@ -129,6 +131,9 @@ def load(path: str) -> Study:
     for metric, direction in said["metrics"].items():
         if direction not in DIRECTIONS:
             raise ValueError(f"{file}: metric {metric!r} is {direction!r}: give 'max' or 'min'")
+    for metric in said.get("beside", {}):
+        if metric not in said["metrics"]:
+            raise ValueError(f"{file}: {unknown_name('metric in beside', metric, said['metrics'])}")
     settings = (*_product(said.get("axes", {})), *_listed(said.get("settings", {})))
     if not settings:
         raise ValueError(f"{file}: a study needs 'axes' or 'settings' to compare")
@@ -143,6 +148,7 @@ def load(path: str) -> Study:
         settings=settings,
         seeds=tuple(dict.fromkeys(int(seed) for seed in said["seeds"])),
         metrics=dict(said["metrics"]),
+        beside={metric: tuple(others) for metric, others in said.get("beside", {}).items()},
         baselines=_baselines(file, settings, said.get("baseline", "")),
     )
 

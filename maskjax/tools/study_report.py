@@ -63,14 +63,16 @@ def write(study: Study, folder: Path, failed: Mapping[str, str]) -> str:
     done = {name: summary for name, summary in found.items() if summary is not None}
     _check_metrics(study, done)
     rows = list(table(study, runs, done))
-    text = "\n".join([*_markdown(study, rows), *_absent(runs, done, failed)]) + "\n"
+    beside = _beside(study, runs, done)
+    text = "\n".join([*_markdown(study, rows, beside), *_absent(runs, done, failed)]) + "\n"
     _write(folder / MARKDOWN, text)
     _write(folder / TABLE, _csv(rows))
     _write(folder / COMMANDS, "".join(run.command(folder) + "\n" for run in runs))
     if done:
         _write(folder / BEST, json.dumps(best(study, runs, done, folder), indent=2) + "\n")
         values = {name: _values(runs, done, "validation", name) for name in study.metrics}
-        save_figure(comparison_panel(values, title=study.name), folder / PLOT)
+        marks = {name: found for name, found in beside.items() if found}
+        save_figure(comparison_panel(values, marks=marks, title=study.name), folder / PLOT)
     return text
 
 
@@ -100,6 +102,20 @@ def _values(
         if value is not None:
             values[run.setting.name][run.seed] = value
     return values
+
+
+def _beside(
+    study: Study, runs: list[StudyRun], done: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Average what stands beside a metric: {metric: {other: {setting: mean}}}."""
+    found = {}
+    for metric, others in study.beside.items():
+        values = {other: _values(runs, done, "validation", other) for other in others}
+        found[metric] = {
+            other: {name: average(list(of.values())).mean for name, of in settings.items()}
+            for other, settings in values.items()
+        }
+    return found
 
 
 def table(
@@ -167,8 +183,10 @@ def best(
     }
 
 
-def _markdown(study: Study, rows: list[Row]) -> Iterator[str]:
-    """One table a metric: mean and deviation, and the difference to the baseline."""
+def _markdown(
+    study: Study, rows: list[Row], beside: Mapping[str, Mapping[str, Mapping[str, float]]]
+) -> Iterator[str]:
+    """One table a metric: mean and deviation, what stands beside, difference to the baseline."""
     yield f"# {study.name}"
     yield ""
     yield (
@@ -181,13 +199,15 @@ def _markdown(study: Study, rows: list[Row]) -> Iterator[str]:
         yield ""
         mine = [row for row in rows if row.metric == metric]
         tested = {row.setting: row for row in mine if row.split == "test"}
-        heads = ["setting", "runs", "validation", "difference", "to"]
+        others = beside.get(metric, {})
+        heads = ["setting", "runs", "validation", *others, "difference", "to"]
         heads += ["test", "difference on test"] if tested else []
         yield f"| {' | '.join(heads)} |"
         yield f"|{'---|' * len(heads)}"
         for row in mine:
             if row.split == "validation":
                 cells = [row.setting, str(row.average.count), _spread(row.average)]
+                cells += [_plain(means[row.setting]) for means in others.values()]
                 cells += [_interval(row.difference), row.baseline]
                 if tested:
                     other = tested[row.setting]
@@ -199,6 +219,10 @@ def _spread(of: Average) -> str:
     if not of.count:
         return "missing"
     return f"{of.mean:.4g} ± {of.std:.2g}" if of.count > 1 else f"{of.mean:.4g}"
+
+
+def _plain(mean: float) -> str:
+    return f"{mean:.4g}" if math.isfinite(mean) else ""
 
 
 def _interval(of: Difference | None) -> str:

@@ -19,7 +19,7 @@ ACCURACY = {"a": (0.5, 0.6, 0.7), "b": (0.6, 0.8, 0.7), "c": (0.9, 0.1, 0.2)}
 def _study(seeds=(0, 1, 2)):
     settings = tuple(study.Setting(name, {}, {"name": name}) for name in ACCURACY)
     baselines = {"b": "a", "c": "a"}
-    return study.Study("toy", "x.py", {}, settings, seeds, {"accuracy": "max"}, baselines)
+    return study.Study("toy", "x.py", {}, settings, seeds, {"accuracy": "max"}, {}, baselines)
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def trained(monkeypatch):
             raise ValueError("it\n broke")
         folder.mkdir(parents=True)
         accuracy = ACCURACY[config.name][config.seed]
-        summary = {"accuracy": accuracy, "test_accuracy": accuracy - 0.1}
+        summary = {"accuracy": accuracy, "test_accuracy": accuracy - 0.1, "bound": 0.95}
         plain = json.dumps({"config": config.to_dict()})
         (folder / workdir.CONFIG).write_text(plain)
         workdir.write_summary(folder, summary)
@@ -93,6 +93,14 @@ def test_the_best_setting_is_of_the_mean_and_the_best_run_by_validation(tmp_path
     study_report.write(lower, tmp_path, {})
     best = json.loads((tmp_path / study_report.BEST).read_text())
     assert (best["setting"], best["run"]) == ("c", "c,seed=1")
+
+
+def test_what_stands_beside_a_metric_has_its_column(tmp_path):
+    told = _study()._replace(beside={"accuracy": ("bound", "nothing")})
+    study_run.run(told, tmp_path)
+    printed = study_report.write(told, tmp_path, {})
+    assert "| setting | runs | validation | bound | nothing | difference |" in printed
+    assert "| a | 3 | 0.6 ± 0.1 | 0.95 |  |  |  | 0.5 ± 0.1 |" in printed
 
 
 def test_parts_share_the_runs_and_the_last_one_tells_it_all(tmp_path, trained):

@@ -83,6 +83,7 @@ def test_a_baseline_is_one_setting_or_a_place_on_some_axes(write):
         ({"seed": 1}, "unknown key of a study 'seed'; did you mean 'seeds'?"),
         ({"seeds": ()}, "a study needs 'seeds'"),
         ({"metrics": {"accuracy": "up"}}, "metric 'accuracy' is 'up': give 'max' or 'min'"),
+        ({"beside": {"loss": ("bound",)}}, "unknown metric in beside 'loss'"),
         ({"axes": None, "settings": None}, "needs 'axes' or 'settings'"),
         ({"settings": {"ratio=0.5,rule=box": {}}}, "two settings are named 'ratio=0.5,rule=box'"),
         ({"baseline": "non"}, "unknown baseline 'non'; did you mean 'none'?"),

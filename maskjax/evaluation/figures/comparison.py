@@ -23,13 +23,17 @@ _FONT = 8
 
 
 def comparison_panel(
-    values: Mapping[str, Mapping[str, Mapping[int, float]]], *, title: str = ""
+    values: Mapping[str, Mapping[str, Mapping[int, float]]],
+    *,
+    marks: Mapping[str, Mapping[str, Mapping[str, float]]] | None = None,
+    title: str = "",
 ) -> Figure:
     """Draw one panel a metric, with a row for each setting: its runs and their mean.
 
     Args:
         values: {metric: {setting: {seed: number}}}, the same settings in each; a setting without
             numbers leaves its row empty, and numbers that are not finite are left out.
+        marks: {metric: {name: {setting: number}}}, further numbers in the rows, such as bounds.
         title: above all.
 
     Returns:
@@ -44,11 +48,13 @@ def comparison_panel(
     names = [one_line(setting, _MOST_LETTERS) for setting in settings]
     left = 0.3 + max(width_of(name, _FONT) for name in names)
     height = _ROW * len(settings)
-    figure = new_figure(left + (_PANEL + _GAP) * len(values), height + 1.15)
+    is_marked = any((marks or {}).values())
+    figure = new_figure(left + (_PANEL + _GAP) * len(values), height + 1.15 + 0.3 * is_marked)
     add_text(figure, 0.15, 0.12, one_line(title, 100), fontsize=10)
     for number, (metric, of_settings) in enumerate(values.items()):
         axes = add_axes(figure, left + (_PANEL + _GAP) * number, 0.6, _PANEL, height)
         _draw(axes, [of_settings[setting] for setting in settings], LINES[number % len(LINES)])
+        _mark(axes, settings, (marks or {}).get(metric, {}))
         axes.set_title(metric, fontsize=9, color=INK, loc="left", parse_math=False)
         axes.set_yticks(range(len(settings)), names if number == 0 else [""] * len(settings))
         for label in axes.get_yticklabels():
@@ -73,3 +79,16 @@ def _draw(axes: Axes, rows: list[Mapping[int, float]], colour: str) -> None:
         spine.set_visible(side in ("left", "bottom"))
         spine.set_linewidth(0.6)
         spine.set_color(FAINT)
+
+
+def _mark(axes: Axes, settings: list[str], marks: Mapping[str, Mapping[str, float]]) -> None:
+    """Add further numbers to the rows of a panel, with a legend below."""
+    for symbol, (name, numbers) in zip("^vDsP*", marks.items(), strict=False):
+        places = [place for place, setting in enumerate(settings) if setting in numbers]
+        x = [numbers[settings[place]] for place in places]
+        axes.plot(x, places, symbol, color=FAINT, markersize=4, label=name)
+    if marks:
+        axes.legend(
+            fontsize=_FONT, frameon=False, labelcolor=INK, ncols=len(marks),
+            loc="upper left", bbox_to_anchor=(0, -0.3 / (_ROW * len(settings))),
+        )  # fmt: skip

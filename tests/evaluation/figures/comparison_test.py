@@ -29,3 +29,12 @@ def test_every_run_is_a_dot_in_its_setting_s_row_and_the_mean_a_line():
 def test_nothing_to_compare_is_refused():
     with pytest.raises(ValueError, match="at least one metric with one setting"):
         comparison_panel({"loss": {}})
+
+
+def test_marks_stand_in_the_rows_with_a_legend():
+    values = {"loss": {"a": {0: 1.0}, "b": {0: 2.0}}, "other": {"a": {0: 1.0}, "b": {}}}
+    figure = comparison_panel(values, marks={"loss": {"bound": {"b": 0.5}}})
+    loss, other = figure.axes
+    assert loss.lines[-1].get_xydata().tolist() == [[0.5, 1]]
+    assert [text.get_text() for text in loss.get_legend().get_texts()] == ["bound"]
+    assert other.get_legend() is None

@@ -18,63 +18,22 @@ Variants, with the data they need, and on two CPU cores the time and the linear 
     VARIANT_smoke       any of them for a few small steps, such as signal_smoke
 """
 
-import difflib
-
 from ml_collections import ConfigDict
+
+from maskjax.config import base, variant_of
 
 FASHION_MNIST = "idx:/usr/share/datasets/fashion-mnist"  # where Debian's package puts it
 
 
 def get_config(variant: str = "") -> ConfigDict:
     """Builds the config of a variant."""
-    name, is_smoke = _split_smoke(variant)
-    if name not in VARIANTS:
-        known = [*VARIANTS, "smoke", *(f"{known}_smoke" for known in VARIANTS)]
-        near = difflib.get_close_matches(variant, known, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise ValueError(
-            f"unknown variant {variant!r}{hint}: use one of {sorted(VARIANTS)}, smoke or X_smoke"
-        )
-    config = base()
-    VARIANTS[name](config)
-    if is_smoke:
-        _smoke(config)
-    return config.lock()
+    config = base(task="mae")  # the trainer's keys: maskjax/keys.py
+    _add_task(config)
+    return variant_of(config, variant, VARIANTS, _smoke)
 
 
-def base() -> ConfigDict:
-    """Every key that the mae task and the trainer read; the values of the digits run."""
-    config = ConfigDict()
-    config.task = "mae"
-    config.seed = 0
-    config.batch_size = 256
-    config.total_steps = 1000
-    config.num_devices = 0  # 0 = all local devices
-    config.log_every_steps = 50
-    config.eval_every_steps = 0  # 0 = at the end alone
-    config.save_every_steps = 250
-    config.keep_checkpoints = 2
-    config.max_nonfinite_steps = 10
-
-    config.init_from = ConfigDict()
-    config.init_from.path = ""  # the --workdir of a run to start from; "" = from scratch
-    config.init_from.what = "params"  # or "all": step, moments and averages too
-
-    config.data = ConfigDict()
-    config.data.source = "digits"
-    config.data.eval_source = ""  # "" = held out by the source itself
-    config.data.size = ()  # one number a spatial axis; () = as stored
-    config.data.channels = 0  # 0 = as stored, 1 = grey, 3 = RGB
-    config.data.crop_scale = (1.0, 1.0)  # share of the area a random crop keeps; (1, 1) = no crop
-    config.data.flip = False
-    config.data.mean = ()  # () = measured on the training split
-    config.data.std = ()
-    config.data.num_workers = 0
-    config.data.eval_fraction = 0.2
-    config.data.bad_files = "error"  # or "skip"
-    config.data.limit = 0  # 0 = every training example
-    config.data.missing = ""  # stored number that stands for no data, as "-9999", "nan"; "" = none
-
+def _add_task(config: ConfigDict) -> None:
+    """Adds the keys that the mae task reads, with the values of the digits run."""
     config.mask = ConfigDict()
     config.mask.rule = "random"
     config.mask.ratio = 0.75
@@ -111,40 +70,6 @@ def base() -> ConfigDict:
     config.loss.target = "norm_pix"  # or "pixels"
     config.loss.on = "masked"  # or "all"
     config.loss.kind = "l2"  # or "l1"
-
-    config.optimizer = ConfigDict()
-    config.optimizer.base_lr = 1.5e-3  # lr = base_lr * batch_size / 256
-    config.optimizer.min_lr = 0.0
-    config.optimizer.b1 = 0.9
-    config.optimizer.b2 = 0.95
-    config.optimizer.eps = 1e-8
-    config.optimizer.weight_decay = 0.05
-    config.optimizer.warmup_steps = 100
-    config.optimizer.clip_norm = 0.0  # 0 = off
-    config.optimizer.accumulate_steps = 1
-    config.optimizer.ema_decay = 0.0  # 0 = off
-    config.optimizer.layer_decay = 1.0  # of the rate, from a layer to the one below; 1 = off
-    # Regular expressions on paths such as encoder/transformer/block00/attn/key/kernel:
-    config.optimizer.frozen = ()  # what keeps its values
-    config.optimizer.no_decay = ()  # spared by weight decay, beside biases and norms' scales
-
-    config.eval = ConfigDict()
-    config.eval.batch_size = 256
-    # On frozen features; "raw" repeats them on the inputs:
-    config.eval.probes = ("knn", "linear", "raw", "largest_class")
-    config.eval.knn_k = 20
-    config.eval.max_train_examples = 0  # 0 = all
-
-    config.figures = ConfigDict()
-    config.figures.num_examples = 8
-    config.figures.every_steps = 0  # 0 = at the end alone
-    return config
-
-
-def _split_smoke(variant: str) -> tuple[str, bool]:
-    """`signal_smoke` -> ("signal", True); `smoke` -> ("default", True)."""
-    name = variant.removesuffix("smoke")
-    return name.removesuffix("_") or "default", name != variant
 
 
 def _smoke(config: ConfigDict) -> None:

@@ -9,18 +9,14 @@ that is `--config.mask.rule=hierarchical --config.mask.ratio=0.61`, whose cells 
 side; the ratio 0.6 would hide 118 patches and so split a cell.
 """
 
-import importlib.util
-from pathlib import Path
-
 from ml_collections import ConfigDict
+
+from maskjax.config import load
 
 
 def get_config(variant: str = "") -> ConfigDict:
     """Builds the config of a variant: configs/mae.py's with SimMIM's model, target and loss."""
-    spec = importlib.util.spec_from_file_location("mae", Path(__file__).with_name("mae.py"))
-    mae = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(mae)
-    config = mae.get_config(variant)
+    config = load("mae.py", variant, beside=__file__)
     config.model.name = "simmim"
     config.mask.fill = "token"  # or "noise", "zero"
     config.mask.ratio = 0.6

@@ -14,6 +14,7 @@ signals.leave_when_told()  # the other imports take seconds
 from absl import flags
 from ml_collections import config_flags
 
+from maskjax.config import complete
 from maskjax.tools import benchmark, mask_benchmark, startup
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Config file[:variant].")
@@ -26,7 +27,7 @@ _MASKS = flags.DEFINE_bool("masks", False, "Time every masking rule beside a tra
 def main() -> None:
     """Time each batch size and print its row."""
     startup.prepare()
-    config = _CONFIG.value
+    config = complete(_CONFIG.value)
     sizes = startup.whole_numbers("batch_sizes", _BATCH_SIZES.value or [str(config.batch_size)])
     shape = tuple(startup.whole_numbers("shape", _SHAPE.value or []))
     shape = shape or benchmark.example_shape(config)

@@ -22,23 +22,30 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
-def nearest_path(path: str, known: Iterable[str]) -> str:
-    """Find the dotted or slashed path that is most like an unknown one, in its last part above all.
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
+    """Return the message for an unknown name: the nearest known one, then all of them."""
+    known = sorted(known)
+    return f"unknown {kind} {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}"
+
+
+def nearest_paths(path: str, known: Iterable[str], count: int = 1) -> list[str]:
+    """Find dotted or slashed paths that are most like an unknown one, in its last part above all.
 
     Args:
         path: the unknown one, such as "optimizer.learning_rate".
-        known: the known ones, at least one.
+        known: the known ones.
+        count: how many to return at most.
 
     Example:
-        >>> nearest_path("ratio", ["mask.ratio", "radio"])
-        'mask.ratio'
+        >>> nearest_paths("ratio", ["radio", "mask.ratio", "seed"], 2)
+        ['mask.ratio', 'radio']
     """
 
     def similarity(other: str) -> float:
         whole = difflib.SequenceMatcher(None, path, other).ratio()
         return whole + difflib.SequenceMatcher(None, _last(path), _last(other)).ratio()
 
-    return max(known, key=similarity)
+    return sorted(known, key=similarity, reverse=True)[:count]
 
 
 def _last(path: str) -> str:

@@ -25,10 +25,11 @@ import jax  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-import importlib.util  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
+
+import maskjax.config  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 collect_ignore = ["golden", "benchmarks"]  # they need PyTorch
@@ -39,10 +40,7 @@ def load_config():
     """`load_config("mae", "smoke", **{"mask.ratio": 0.5})`: a config with overrides."""
 
     def load(name, variant="", **overrides):
-        spec = importlib.util.spec_from_file_location(name, ROOT / "configs" / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        config = module.get_config(variant)
+        config = maskjax.config.load(ROOT / "configs" / f"{name}.py", variant)
         config.update_from_flattened_dict(overrides)
         return config
 

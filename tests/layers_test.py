@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 # Above all layers.
-ABOVE_ALL = {"typing", "config", "paths", "signals", "spelling", "terminal"}
+ABOVE_ALL = {"typing", "keys", "config", "spelling", "paths", "signals", "terminal"}
 # In the order of the design; the first three know nothing of each other but what is said here.
 LAYERS = ("masking", "models", "data", "evaluation", "tasks", "interop", "training", "tools")
 ALLOWED = {layer: set(LAYERS[:place]) for place, layer in enumerate(LAYERS)} | {"data": set()}
@@ -46,18 +46,35 @@ def test_every_folder_of_the_package_is_a_known_layer():
 
 def test_masking_imports_jax_and_numpy_alone():
     standard = {
-        "bisect", "collections", "dataclasses", "difflib", "functools", "inspect", "math",
-        "operator", "re",
+        "bisect", "collections", "dataclasses", "functools", "inspect", "math", "operator", "re",
     }  # fmt: skip
     for path in (ROOT / "maskjax" / "masking").rglob("*.py"):
         tops = {module.split(".")[0] for module in imported_modules(path)}
         assert tops <= standard | {"typing", "jax", "numpy", "maskjax"}, path
 
 
-def test_configs_import_no_code_but_ml_collections():
-    for path in (ROOT / "configs").glob("*.py"):
-        tops = {module.split(".")[0] for module in imported_modules(path)}
-        assert tops <= {"ml_collections", "difflib", "importlib", "pathlib"}, path
+def test_what_is_above_all_imports_none_of_the_layers():
+    for name in ABOVE_ALL:
+        wrong = set(layers_imported(ROOT / "maskjax" / f"{name}.py")) - ABOVE_ALL
+        assert not wrong, f"{name} imports {wrong}"
+
+
+def test_masking_imports_nothing_of_ours_but_shapes_and_spelling():
+    for path in (ROOT / "maskjax" / "masking").rglob("*.py"):
+        assert set(layers_imported(path)) <= {"masking", "typing", "spelling"}, path
+
+
+def test_configs_import_no_code_but_ml_collections_and_our_keys():
+    for path in (ROOT / "configs").rglob("*.py"):
+        for module in imported_modules(path):
+            assert module.startswith(("ml_collections.", "maskjax.config.")), f"{path}: {module}"
+
+
+def test_spelling_stands_in_one_file():
+    for folder in ("maskjax", "configs", "launch"):
+        for path in (ROOT / folder).rglob("*.py"):
+            tops = {module.split(".")[0] for module in imported_modules(path)}
+            assert "difflib" not in tops or path.name == "spelling.py", path
 
 
 def test_launchers_are_under_80_lines():

@@ -2,26 +2,20 @@
 
 import contextlib
 import dataclasses
-import difflib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
 
+from maskjax.keys import KEYS
+from maskjax.spelling import unknown_name
+
 MAX_WORKERS = 512  # each is a process of some 100 MB
 MAX_POSITIONS = 2**31  # of one example; they are counted in int32
 
 Config = ConfigDict | Mapping[str, Any]
-
-
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
-    """Return the message for an unknown name: the nearest known one, then all of them."""
-    known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ";"
-    return f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}"
 
 
 def _numbers(name: str, values: Any) -> tuple[int, ...] | tuple[float, ...]:
@@ -34,6 +28,10 @@ def _numbers(name: str, values: Any) -> tuple[int, ...] | tuple[float, ...]:
         if not is_number or (name == "size" and value != int(value)):
             raise ValueError(f"data.{name}={tuple(values)} must hold {kind} numbers, or be ()")
     return tuple(int(value) if name == "size" else float(value) for value in values)
+
+
+def _default(name: str) -> Any:
+    return KEYS[f"data.{name}"].default
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,19 +65,19 @@ class Settings:
         ValueError: where a value is outside what is stated here.
     """
 
-    source: str = "digits"
-    eval_source: str = ""
-    size: tuple[int, ...] = ()
-    crop_scale: tuple[float, ...] = (1.0, 1.0)
-    flip: bool = False
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    channels: int = 0
-    num_workers: int = 0
+    source: str = _default("source")
+    eval_source: str = _default("eval_source")
+    size: tuple[int, ...] = _default("size")
+    crop_scale: tuple[float, ...] = _default("crop_scale")
+    flip: bool = _default("flip")
+    mean: tuple[float, ...] = _default("mean")
+    std: tuple[float, ...] = _default("std")
+    channels: int = _default("channels")
+    num_workers: int = _default("num_workers")
     eval_fraction: float = 0.1
-    bad_files: str = "error"
-    limit: int = 0
-    missing: str = ""
+    bad_files: str = _default("bad_files")
+    limit: int = _default("limit")
+    missing: str = _default("missing")
 
     @classmethod
     def from_config(cls, config: Config) -> "Settings":

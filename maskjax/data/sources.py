@@ -9,7 +9,8 @@ import numpy as np
 
 from maskjax.data.images import EncodedImage
 from maskjax.data.ranges import ValueRange
-from maskjax.data.settings import Settings, unknown_name
+from maskjax.data.settings import Settings
+from maskjax.spelling import unknown_name
 from maskjax.typing import Int
 
 # Subsets are the same for every training seed, so that runs of different seeds are comparable.

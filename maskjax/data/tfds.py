@@ -8,8 +8,9 @@ from etils import epath
 
 from maskjax.data.images import EncodedImage
 from maskjax.data.ranges import Number, check_missing, has_own_range, measure_range
-from maskjax.data.settings import Settings, unknown_name
+from maskjax.data.settings import Settings
 from maskjax.data.sources import Record, Source, Splits, digest, register
+from maskjax.spelling import unknown_name
 
 # What tfds itself writes beside data sets, and beside their versions while it prepares them.
 _NO_DATA = ("downloads", "incomplete")

@@ -1,6 +1,5 @@
 """The registry of masking rules: by name, with what they score and whether they choose."""
 
-import difflib
 import functools
 import inspect
 import math
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from maskjax.masking.checks import as_counts, as_flags, as_grid, check_key
+from maskjax.spelling import did_you_mean
 from maskjax.typing import Array
 
 # (key, grid, num_masked, *, options) -> scores [L], for one example.
@@ -184,21 +184,17 @@ def bind(
         kind_of_name = type(name).__name__
         raise ValueError(f"{kind} of type {kind_of_name}: give its name, one of {sorted(table)}")
     if name not in table:
-        raise ValueError(f"unknown {kind} {name!r}{_nearest(name, table)}; known: {sorted(table)}")
+        raise ValueError(
+            f"unknown {kind} {name!r}{did_you_mean(name, table)}; known: {sorted(table)}"
+        )
     known = options_of(table[name])
     for option in options:
         if option not in known:
             raise ValueError(
-                f"{kind} {name!r} has no option {option!r}{_nearest(option, known)}; "
+                f"{kind} {name!r} has no option {option!r}{did_you_mean(option, known)}; "
                 f"its options: {sorted(known)}"
             )
     return functools.partial(table[name], **options)
-
-
-def _nearest(word: str, known: Mapping[str, Any]) -> str:
-    """The known word that resembles this one, as a question."""
-    near = difflib.get_close_matches(word, known, n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def options_of(function: Callable) -> dict[str, inspect.Parameter]:

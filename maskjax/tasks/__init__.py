@@ -1,32 +1,57 @@
-"""Tasks: the only place where a config becomes arguments.
+"""Tasks: what is predicted from what; the only place where a config becomes arguments.
 
-A task has `init(key)`, `loss(params, batch, keys, step)`, `decay_mask(params)`,
-`features(params, inputs)`, `reconstruct(params, batch, keys, step)` and `flops_per_example`.
+A task is a module with `build(config, data)`: one of this folder, or of anybody's own.
 """
 
-import difflib
+import importlib
+import pkgutil
+from types import ModuleType
 from typing import Any
 
-from maskjax.tasks import mae
-
-TASKS = {"mae": mae.build}
+from maskjax.spelling import did_you_mean
 
 
 def build(config: Any, data: Any) -> Any:
-    """Makes the task named `config.task`.
+    """Makes the task that `config.task` names.
 
     Args:
-        config: The whole config.
+        config: The whole config; `config.task` is the name of a module of this folder, or the
+            dotted path of another one.
         data: From `maskjax.data.build`.
 
     Returns:
         The task.
 
     Raises:
-        ValueError: an unknown task, or a config that does not fit it.
+        ValueError: no such module, or it has no `build`, or a config that does not fit the task.
     """
-    if config.task not in TASKS:
-        near = difflib.get_close_matches(config.task, TASKS, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise ValueError(f"unknown task {config.task!r}{hint}: use one of {sorted(TASKS)}")
-    return TASKS[config.task](config, data)
+    module = _find(config.task)
+    if not callable(getattr(module, "build", None)):
+        raise ValueError(
+            f"task {config.task!r}: {module.__name__} has no function build(config, data) that "
+            "makes a task"
+        )
+    return module.build(config, data)
+
+
+def _find(name: str) -> ModuleType:
+    """Imports the module of a task."""
+    is_name = all(part.isidentifier() for part in name.split("."))
+    for path in (f"{__name__}.{name}", name) if is_name else ():
+        try:
+            return importlib.import_module(path)
+        except ModuleNotFoundError as error:
+            if not f"{path}.".startswith(f"{error.name}."):
+                raise  # what the module itself imports is not there
+    known = _names()
+    raise ValueError(
+        f"unknown task {name!r}{did_you_mean(name, known)}: use one of {known}, or the dotted path "
+        "of a module in the working directory, beside the config file or on PYTHONPATH"
+    )
+
+
+def _names() -> list[str]:
+    """Names the modules of this folder that make a task."""
+    found = [each.name for each in pkgutil.iter_modules(__path__)]
+    modules = {name: importlib.import_module(f"{__name__}.{name}") for name in found}
+    return [name for name, module in modules.items() if hasattr(module, "build")]

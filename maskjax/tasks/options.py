@@ -1,6 +1,5 @@
 """From a config to its masking rule and schedule; errors name the key of the config to mend."""
 
-import difflib
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from absl import logging
 
 from maskjax import masking
 from maskjax.models.patches import grid_shape
+from maskjax.spelling import did_you_mean
 
 MANY_PATCHES = 2048  # more than images have in published models, or 16 frames of video
 
@@ -18,8 +18,7 @@ MANY_PATCHES = 2048  # more than images have in published models, or 16 frames o
 def check_choice(name: str, value: str, known: Sequence[str]) -> None:
     """Raises a ValueError that lists the known values where `value` is none of them."""
     if value not in known:
-        near = difflib.get_close_matches(value, known, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        hint = did_you_mean(value, known)
         raise ValueError(f"unknown {name} {value!r}{hint}: use one of {tuple(known)}")
 
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from maskjax import data as data_layer
 from maskjax import tasks
-from maskjax.training import limits, parallel, run
+from maskjax.config import check_ranges
+from maskjax.training import parallel, run
 from maskjax.training.throughput import peak_host_memory
 from maskjax.typing import Array
 
@@ -97,7 +98,7 @@ def check(config: Any, shape: tuple[int, ...], batch_sizes: Sequence[int]) -> No
     sized = copy.deepcopy(config)
     for batch_size in batch_sizes:
         sized.batch_size = batch_size
-        limits.check_ranges(sized)
+        check_ranges(sized)
         spread = parallel.Spread(config.num_devices)
         spread.check_batch(batch_size, config.optimizer.accumulate_steps)
     tasks.build(config, type("Shape", (), {"shape": shape})())
@@ -118,7 +119,7 @@ def time_step(config: Any, shape: tuple[int, ...], *, repeats: int, peak: float)
     Raises:
         ValueError: the config does not fit itself, the shape or the devices.
     """
-    limits.check_ranges(config)
+    check_ranges(config)
     task = tasks.build(config, type("Shape", (), {"shape": shape})())
     spread = parallel.Spread(config.num_devices)
     spread.check_batch(config.batch_size, config.optimizer.accumulate_steps)

@@ -1,6 +1,5 @@
 """What every launcher does first and last: flags, the compilation cache, errors in one line."""
 
-import difflib
 import errno
 import importlib.util
 import os
@@ -10,13 +9,15 @@ import tempfile
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import jax
 from absl import app, flags, logging
 from ml_collections import ConfigDict
-from ml_collections.config_flags import config_flags
 
+from maskjax.config import flatten, load
+from maskjax.keys import KEYS
+from maskjax.spelling import did_you_mean, nearest_paths
 from maskjax.terminal import say
 from maskjax.tools import allocator
 from maskjax.tools.cluster import Cluster, join
@@ -221,63 +222,47 @@ def check_config(argv: list[str]) -> None:
         _fail("give a config: --config=configs/mae.py or --config=configs/mae.py:smoke")
     path = Path(config_path.partition(":")[0])
     if not path.is_file():
-        _fail(f"config file {path} does not exist; {_known_configs(path)}")
-    keys = _dotted_keys(_load(config_path, path))
+        _fail(f"config file {path} does not exist{_known_configs(path)}")
+    make_importable(path.parent)
+    keys = flatten(_load(config_path, path))
     for argument in argv:
         override = re.match(r"--?(?:no)?config\.([^=]+)", argument)
         if not override:
             continue
-        if override[1] not in keys:
-            _fail(f"unknown config key {override[1]!r}: {_nearest(override[1], keys)}")
-        inner = [key for key in keys if key.startswith(f"{override[1]}.")]
-        if inner:
-            _fail(f"{override[1]!r} is a section: set its keys one by one, --config.{inner[0]}=...")
+        name = override[1]
+        if inner := [key for key in keys if key.startswith(f"{name}.")]:
+            _fail(f"{name!r} is a section: set its keys one by one, --config.{inner[0]}=...")
+        if name not in keys and name in KEYS:
+            _fail(
+                f"config file {path} has no key {name!r}: let it begin with maskjax.config.base(), "
+                f"which has every key, or add config.{name} = {KEYS[name].default!r} to it"
+            )
+        if name not in keys:
+            _fail(f"unknown config key {name!r}: did you mean {nearest_paths(name, keys)[0]!r}?")
+
+
+def make_importable(folder: Path) -> None:
+    """Let `config.task` name modules of a folder and of the working directory."""
+    for place in (str(folder.resolve()), os.getcwd()):
+        if place not in sys.path:
+            sys.path.append(place)
 
 
 def _known_configs(path: Path) -> str:
     """Name the config files beside a path that is none, the most similar one first."""
     folder = next((it for it in (path, path.parent) if it.is_dir()), Path("configs"))
-    known = sorted(str(file) for file in folder.glob("*.py")) or ["none"]
-    near = difflib.get_close_matches(str(path), known, n=1)
-    return "".join(f"did you mean {name}? " for name in near) + f"known: {', '.join(known)}"
+    known = sorted(str(file) for file in folder.glob("*.py"))
+    return f"{did_you_mean(str(path), known)}; known: {', '.join(known) or 'none'}"
 
 
-def _load(config_path: str, path: Path) -> dict[str, Any]:
+def _load(config_path: str, path: Path) -> ConfigDict:
     """Load a config as flags do, `path` without its variant; what it raises becomes one line."""
     try:
-        config = config_flags.ConfigFileFlagParser("config").parse(config_path)
-        if not isinstance(config, ConfigDict):
-            _fail(f"{path}: get_config returns no ConfigDict but {type(config).__name__}")
-        return config.to_dict()
+        config = load(config_path)
     except ValueError as error:  # a variant that get_config refuses
-        _fail(_last_error_line(str(error)))
+        _fail(str(error))
     except Exception as error:  # whatever somebody's own file raises
-        kind = type(error).__name__
-        _fail(f"config file {path} cannot be loaded: {kind}: {_last_error_line(str(error))}")
-
-
-def _last_error_line(text: str) -> str:
-    """Find the message of the exception that a traceback within a message ends with."""
-    found = re.findall(r"^\s*[\w.]*Error: (.*)$", text, flags=re.MULTILINE)
-    return found[-1] if found else text
-
-
-def _dotted_keys(tree: dict, prefix: str = "") -> list[str]:
-    keys = []
-    for key, value in tree.items():
-        keys.append(prefix + key)
-        if isinstance(value, dict):
-            keys += _dotted_keys(value, f"{prefix}{key}.")
-    return keys
-
-
-def _nearest(unknown: str, keys: list[str]) -> str:
-    """Hint at the key that is most similar, as a whole and in its last part."""
-    last = {key: key.rpartition(".")[2] for key in keys}
-    wanted = unknown.rpartition(".")[2]
-
-    def similarity(key: str) -> float:
-        whole = difflib.SequenceMatcher(None, unknown, key).ratio()
-        return whole + difflib.SequenceMatcher(None, wanted, last[key]).ratio()
-
-    return f"did you mean {max(keys, key=similarity)!r}?"
+        _fail(f"config file {path} cannot be loaded: {type(error).__name__}: {error}")
+    if not isinstance(config, ConfigDict):
+        _fail(f"{path}: get_config returns no ConfigDict but {type(config).__name__}")
+    return config

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from maskjax.data.settings import unknown_name
-from maskjax.training import limits
+from maskjax.config import check_ranges, complete
+from maskjax.spelling import unknown_name
 
 RUNS = "runs"  # folder within the study's, one folder a run in it
 DIRECTIONS = ("max", "min")
@@ -102,7 +102,7 @@ class Study(NamedTuple):
                 config.update_from_flattened_dict({key: value})
             except (TypeError, ValueError) as error:
                 raise ValueError(f"{where}: {key}={value!r} does not fit: {error}") from None
-        limits.check(config)
+        check_ranges(complete(config))
         flags = [f"--config={self.base}"]
         flags += [f"--config.{key}={value}" for key, value in changes.items()]
         return StudyRun(setting, seed, f"{setting.name},seed={seed}", config, tuple(flags))

@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 
 from maskjax import data as data_layer
 from maskjax import evaluation, tasks
+from maskjax.config import complete
 from maskjax.data.folder import SUFFIXES, image_files
 from maskjax.terminal import say
 from maskjax.training import draw
@@ -178,7 +179,7 @@ def _read_config(workdir: Path) -> tuple[Any, dict[str, Any] | None]:
         raise FileNotFoundError(f"{workdir} holds no run: give the --workdir of a training run")
     try:
         record = json.loads(path.read_text())
-        return ConfigDict(record["config"]), record.get("data")
+        return complete(ConfigDict(record["config"])), record.get("data")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} cannot be read ({error}): is this a training run?") from None
 

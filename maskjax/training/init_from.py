@@ -16,7 +16,6 @@ from maskjax.training.checkpoint import Checkpoints
 from maskjax.training.state import TrainState, named_leaves, params_sha256, with_leaves
 from maskjax.typing import PyTree
 
-WHAT = ("params", "all")
 _NAMED = 5  # leaves that an error lists by name
 
 

@@ -7,7 +7,8 @@ import jax
 
 from maskjax import data as data_layer
 from maskjax import tasks
-from maskjax.training import hooks, limits, workdir
+from maskjax.config import check_ranges, complete
+from maskjax.training import hooks, update, workdir
 from maskjax.training.prefetch import Prefetcher
 from maskjax.training.run import Run, open_run
 from maskjax.training.state import TrainState, params_sha256
@@ -30,7 +31,9 @@ def train(config: Any, directory: str | Path) -> dict[str, Any]:
         FloatingPointError: too many steps in a row were not finite.
         Preempted: the run was told to stop; its state is saved.
     """
-    limits.check(config)
+    config = complete(config)
+    check_ranges(config)
+    update.check_rates(config)
     folder = workdir.check(config, directory)
     finished = workdir.read_summary(folder)
     if finished is not None and not workdir.names_other_places(config, folder):

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from absl import logging
 from jax.tree_util import keystr
 
 from maskjax.masking.parameters import leaf_paths, matching
@@ -259,3 +260,27 @@ def _by_path(function: Callable[..., Any], tree: PyTree, *others: PyTree) -> PyT
         lambda path, *leaves: function(keystr(path, simple=True, separator="/"), *leaves),
         tree, *others,
     )  # fmt: skip
+
+
+def check_rates(config: Any) -> None:
+    """Refuse a least learning rate above the peak; warn where the rate never gets to its peak.
+
+    Args:
+        config: the whole config.
+
+    Raises:
+        ValueError: names the key, its value and its limit.
+    """
+    options = config.optimizer
+    peak = peak_learning_rate(options.base_lr, config.batch_size)
+    if peak and options.min_lr > peak:
+        raise ValueError(
+            f"optimizer.min_lr is {options.min_lr}: it must be at most the peak {peak}, which is "
+            "optimizer.base_lr * batch_size / 256"
+        )
+    if peak and options.warmup_steps >= config.total_steps:
+        logging.warning(
+            "optimizer.warmup_steps is %d of total_steps %d: the run ends within its warm-up; "
+            "lower the one or raise the other.",
+            options.warmup_steps, config.total_steps,
+        )  # fmt: skip

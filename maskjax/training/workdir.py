@@ -16,36 +16,13 @@ from typing import Any
 import jax
 from absl import logging
 
+from maskjax.config import flatten
+from maskjax.keys import BEFORE, FREE, PLACES
 from maskjax.paths import atomic_file
 
 CONFIG, METRICS, SUMMARY = "config.json", "metrics.jsonl", "summary.json"
 CHECKPOINTS, FIGURES, LOCK = "checkpoints", "figures", ".lock"
 
-# Keys that a resumed run may change, for they do not change its result; a name covers its section.
-FREE_KEYS = (
-    "data.num_workers",
-    "eval.batch_size",
-    "eval_every_steps",
-    "figures",
-    "keep_checkpoints",
-    "log_every_steps",
-    "max_nonfinite_steps",
-    "model.remat",
-    "num_devices",
-    "save_every_steps",
-)
-# Keys that say where the data is; what it is, is compared by its description.
-PLACES = ("data.source", "data.eval_source")
-# Keys that config files had not from the first, with the values that change nothing.
-LATER_KEYS = {
-    "init_from.path": "",
-    "init_from.what": "params",
-    "data.missing": "",
-    "optimizer.layer_decay": 1.0,
-    "optimizer.frozen": [],
-    "optimizer.no_decay": [],
-    "eval.probes": ["knn", "linear", "raw", "largest_class"],
-}
 # What a description of data says of the data itself.
 _DATA_KEYS = ("num_train", "num_eval", "shape", "num_classes", "class_names", "fingerprints")
 
@@ -54,17 +31,6 @@ def write_atomically(path: str | Path, content: str) -> None:
     """Write a text file so that a reader, or a kill, sees the old or the new one, never a part."""
     with atomic_file(path) as file:
         file.write(content)
-
-
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings to `a.b.c -> value`, through JSON so that tuples equal lists."""
-    flat = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            flat |= _flatten(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat
 
 
 def _plain(config: Any) -> dict[str, Any]:
@@ -83,12 +49,12 @@ def differing_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, 
         >>> differing_keys({"mask": {"ratio": 0.5}, "num_devices": 1}, {"mask": {"ratio": 0.75}})
         {'mask.ratio': (0.5, 0.75)}
     """
-    old, new = LATER_KEYS | _flatten(old), LATER_KEYS | _flatten(new)
-    is_free = lambda key: any(key == free or key.startswith(f"{free}.") for free in FREE_KEYS)  # noqa: E731
+    before = _plain(BEFORE)
+    old, new = before | flatten(old), before | flatten(new)
     return {
         key: (old.get(key), new.get(key))
         for key in sorted(old.keys() | new.keys())
-        if not is_free(key) and (key not in old or key not in new or old[key] != new[key])
+        if key not in FREE and (key not in old or key not in new or old[key] != new[key])
     }
 
 
@@ -208,8 +174,8 @@ def _pairs(differing: Mapping[str, tuple[Any, Any]]) -> str:
 
 def names_other_places(config: Any, workdir: Path) -> bool:
     """Whether a run's config, checked, looks for the data at another place than before."""
-    earlier = _flatten(json.loads((workdir / CONFIG).read_text())["config"])
-    now = _flatten(_plain(config))
+    earlier = flatten(json.loads((workdir / CONFIG).read_text())["config"])
+    now = flatten(_plain(config))
     return any(earlier.get(key) != now.get(key) for key in PLACES)
 
 
@@ -283,7 +249,7 @@ def note(workdir: Path, facts: Mapping[str, Any]) -> None:
 
 def _warn_of_changes(workdir: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Say in one line what a resumed run depends on that is not as it was at the last start."""
-    old, new = _flatten(before), _flatten(now)
+    old, new = flatten(before), flatten(now)
     changed = [name for name in new if name != "command" and old.get(name) != new[name]]
     if changed:
         pairs = ", ".join(f"{name} ({old.get(name)} then, {new[name]} now)" for name in changed)

@@ -71,7 +71,7 @@ def test_grey_and_colour_are_converted():
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"source": "dgits"}, "'dgits'; did you mean 'digits'"),
+        ({"source": "dgits"}, "'dgits' .did you mean 'digits'"),
         ({"source": "digits:8"}, "'digits:8': nothing follows the name; set it to 'digits'"),
         ({"source": "photos:x", "size": (8, 8)}, "'photos:x': nothing follows the name"),
         ({"source": "digits", "eval_source": "mnist"}, "unknown data source 'mnist'"),
@@ -85,7 +85,7 @@ def test_grey_and_colour_are_converted():
         ({"source": "digits", "mean": (0.1, 0.2)}, "data.mean has 2 numbers for 1 channels"),
         ({"source": "volumes", "channels": 3, "size": (4, 4)}, "must have 3 lengths"),
         ({"source": "digits", "eval_source": "photos"}, "set data.size"),
-        ({"source": "digits", "flop": True}, "'flop'; did you mean 'flip'"),
+        ({"source": "digits", "flop": True}, "'flop' .did you mean 'flip'"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused_in_one_line(config, message):

@@ -19,7 +19,7 @@ def test_a_config_dict_is_read_and_lists_become_tuples():
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"sise": (8, 8)}, "'sise'; did you mean 'size'"),
+        ({"sise": (8, 8)}, "'sise' .did you mean 'size'"),
         ({"size": (0, 8)}, r"data.size=\(0, 8\)"),
         ({"size": 8}, "data.size=8 must be a tuple"),
         ({"size": (16.7, 16)}, r"data.size=\(16.7, 16\) must hold whole numbers"),

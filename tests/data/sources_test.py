@@ -20,7 +20,7 @@ def _indices(source):
 
 
 def test_unknown_source_lists_known_ones_and_the_nearest():
-    with pytest.raises(ValueError, match="'digit'; did you mean 'digits'") as caught:
+    with pytest.raises(ValueError, match=r"'digit' \(did you mean 'digits'\?\)") as caught:
         open_splits("digit", Settings())
     for name in ("array", "digits", "folder", "idx", "photos", "signals", "tfds", "volumes"):
         assert name in str(caught.value)

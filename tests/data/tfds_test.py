@@ -152,7 +152,7 @@ def test_tensorflow_is_never_imported(tiny):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("tny", r"unknown dataset 'tny'; did you mean 'tiny'\?.*builder\('tny', file_"),
+        ("tny", r"unknown dataset 'tny' \(did you mean 'tiny'\?\).*builder\('tny', file_"),
         ("tiny:3.0.0", "no version 3.0.0; prepared: 1.0.0, 1.10.0, 1.9.0"),
         ("tiny/cfg", "no prepared version in .*tiny/cfg"),
         ("", "set TFDS_DATA_DIR"),
@@ -181,7 +181,7 @@ def test_format_without_random_access_is_refused(tiny):
 def test_what_tfds_leaves_behind_is_no_dataset(tiny):
     (tiny / "downloads" / "extracted").mkdir(parents=True)
     (tiny / "half" / "incomplete.X_1.0.0").mkdir(parents=True)
-    with pytest.raises(FileNotFoundError, match="unknown dataset 'downloads'; Known: half, tiny; "):
+    with pytest.raises(FileNotFoundError, match="unknown dataset 'downloads'; known: half, tiny; "):
         _build("downloads")
     with pytest.raises(FileNotFoundError, match=r"nothing was prepared .*half; prepare it with"):
         _build("half")

@@ -53,7 +53,7 @@ def smoke(tmp_path_factory):
         "atexit.register(lambda: note.write_text(' '.join(sys.modules)))\n"
     )
     arguments = (SMOKE, f"--workdir={folder}", "--config.figures.num_examples=0")
-    done = _train(*arguments, PYTHONPATH=str(place))
+    done = _train(*arguments, PYTHONPATH=os.pathsep.join([str(place), str(ROOT)]))
     assert done.returncode == 0, done.stderr
     return folder, done.stdout
 
@@ -149,7 +149,7 @@ def config_file(tmp_path):
         ),
         (["--config={}", "--config.mask={}"], "'mask' is a section: set its keys one by one"),
         (["--config={}:nope"], "unknown variant 'nope': known are default, smoke"),
-        (["--config", "{}.txt"], "does not exist; did you mean "),
+        (["--config", "{}.txt"], "does not exist (did you mean "),
         ([], "give a config"),
         (["--config"], "give a config"),
     ],

@@ -29,7 +29,7 @@ SAID = {
 @pytest.fixture
 def write(tmp_path, monkeypatch):
     """`write(**changes)`: the path of a study file that says SAID with these changes."""
-    monkeypatch.setattr(study.limits, "check", lambda config: None)
+    monkeypatch.setattr(study, "check_ranges", lambda config: None)
     monkeypatch.chdir(tmp_path)
 
     def written(**changes):
@@ -80,15 +80,15 @@ def test_a_baseline_is_one_setting_or_a_place_on_some_axes(write):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"seed": 1}, "unknown key of a study 'seed'; did you mean 'seeds'?"),
+        ({"seed": 1}, "unknown key of a study 'seed' (did you mean 'seeds'?)"),
         ({"seeds": ()}, "a study needs 'seeds'"),
         ({"metrics": {"accuracy": "up"}}, "metric 'accuracy' is 'up': give 'max' or 'min'"),
         ({"beside": {"loss": ("bound",)}}, "unknown metric in beside 'loss'"),
         ({"axes": None, "settings": None}, "needs 'axes' or 'settings'"),
         ({"settings": {"ratio=0.5,rule=box": {}}}, "two settings are named 'ratio=0.5,rule=box'"),
-        ({"baseline": "non"}, "unknown baseline 'non'; did you mean 'none'?"),
+        ({"baseline": "non"}, "unknown baseline 'non' (did you mean 'none'?)"),
         ({"baseline": {"mask.ratio": 0.3}}, "unknown baseline"),
-        ({"overrides": {"mask.ration": 1}}, "key 'mask.ration'; did you mean 'mask.ratio'?"),
+        ({"overrides": {"mask.ration": 1}}, "key 'mask.ration' (did you mean 'mask.ratio'?)"),
         ({"overrides": {"flip": "perhaps"}}, "flip='perhaps' does not fit"),
         ({"overrides": {"mask": 1}}, "unknown config key 'mask'"),
     ],

@@ -25,6 +25,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
+import maskjax.config
 from maskjax import data as data_layer
 from maskjax.evaluation.metrics import Mean, numbers
 from maskjax.tasks.task import Sums
@@ -32,6 +33,23 @@ from maskjax.tasks.task import Task as Base
 from maskjax.training import loggers, loop, parallel, preemption, run
 
 WIDTH = 6
+DEFAULTS = {
+    "task": "toy",
+    "seed": 3,
+    "total_steps": 12,
+    "batch_size": 8,
+    "num_devices": 1,
+    "max_nonfinite_steps": 2,
+    "log_every_steps": 2,
+    "save_every_steps": 4,
+    "data.source": "toy",
+    "optimizer.base_lr": 0.5,
+    "optimizer.warmup_steps": 3,
+    "optimizer.min_lr": 0.001,
+    "eval.knn_k": 3,
+    "eval.batch_size": 8,
+    "figures.num_examples": 0,
+}
 # Numbers of a line of metrics.jsonl that a clock decides.
 MEASURED = ("seconds", "step_seconds", "images_per_second", "data_wait_share", "flops_per_second")
 
@@ -129,44 +147,8 @@ class Data:
 
 def config(**overrides):
     """Make a complete config; overrides are named with "__" for the dot."""
-    config = ml_collections.ConfigDict(
-        {
-            "seed": 3,
-            "total_steps": 12,
-            "batch_size": 8,
-            "optimizer": {
-                "base_lr": 0.5,
-                "b1": 0.9,
-                "b2": 0.95,
-                "eps": 1e-8,
-                "weight_decay": 0.05,
-                "warmup_steps": 3,
-                "min_lr": 0.001,
-                "clip_norm": 0.0,
-                "accumulate_steps": 1,
-                "ema_decay": 0.0,
-                "layer_decay": 1.0,
-                "frozen": (),
-                "no_decay": (),
-            },
-            "max_nonfinite_steps": 2,
-            "init_from": {"path": "", "what": "params"},
-            "log_every_steps": 2,
-            "save_every_steps": 4,
-            "eval_every_steps": 0,
-            "num_devices": 1,
-            "keep_checkpoints": 2,
-            "eval": {
-                "probes": ("knn", "linear", "raw", "largest_class"),
-                "knn_k": 3,
-                "max_train_examples": 0,
-                "batch_size": 8,
-            },
-            "figures": {"num_examples": 0, "every_steps": 0},
-            "data": {"source": "toy", "num_workers": 0},
-            "mask": {"rule": "random", "ratio": 0.5},
-        }
-    )
+    config = maskjax.config.base(**DEFAULTS)
+    config.mask = ml_collections.ConfigDict({"rule": "random", "ratio": 0.5})
     config.update_from_flattened_dict({k.replace("__", "."): v for k, v in overrides.items()})
     return config
 

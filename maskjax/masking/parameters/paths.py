@@ -1,12 +1,12 @@
 """Which leaves of a parameter tree may be pruned: regular expressions on their paths."""
 
-import difflib
 import re
 from collections.abc import Sequence
 from typing import Any
 
 import jax
 
+from maskjax.spelling import nearest_paths
 from maskjax.typing import PyTree
 
 # What is commonly left dense, to be given as `exclude`: biases, norms' scales, embeddings (of
@@ -90,7 +90,7 @@ def matching(name: str, patterns: str | tuple[str, ...], paths: Sequence[str]) -
     for pattern in _patterns(name, patterns):
         here = [path for path in paths if re.search(pattern, path)]
         if not here:
-            near = difflib.get_close_matches(pattern.strip("^$"), paths, n=3, cutoff=0.0)
+            near = nearest_paths(pattern.strip("^$"), paths, 3)
             raise ValueError(
                 f"{name} {pattern!r} is found in none of the {len(paths)} paths of the "
                 f"parameters; the nearest: {', '.join(near)}"

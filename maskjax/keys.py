@@ -1,0 +1,140 @@
+"""Every key of a config that the trainer reads, once: default, meaning, range and history.
+
+A new key is one more line. Keys of a task ("model", "mask", "loss") are its own: a config file adds
+them to `maskjax.config.base()`.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+_COUNT = 2**31  # steps and examples are counted in int32
+ALWAYS = object()
+_PROBES = ("knn", "linear", "raw", "largest_class")
+
+
+class Key(NamedTuple):
+    """What is known of one key.
+
+    Attributes:
+        default: its value in `base()`.
+        meaning: what it is.
+        low: the least number; None where any value of the default's type will do.
+        high: the highest number, itself not allowed.
+        is_low_allowed: whether `low` itself is.
+        is_high_allowed: whether `high` is, after all.
+        choices: all values that there are; () where there are more.
+        is_free: whether a resumed run may change it, for it changes no result.
+        is_place: whether it says where data are; what they are is compared by themselves.
+        before: what stands for it in configs from before it existed; unset for the oldest keys,
+            which every config has.
+        kind: type of its values, where the default is None, which has none.
+    """
+
+    default: Any
+    meaning: str
+    low: float | None = None
+    high: float = math.inf
+    is_low_allowed: bool = True
+    is_high_allowed: bool = False
+    choices: tuple[str, ...] = ()
+    is_free: bool = False
+    is_place: bool = False
+    before: Any = ALWAYS
+    kind: type | None = None
+
+    @property
+    def range(self) -> str:
+        """The numbers that are allowed, in words."""
+        least = f"at least {self.low}" if self.is_low_allowed else f"above {self.low}"
+        most = f"at most {self.high}" if self.is_high_allowed else f"below {self.high}"
+        return f"{least} and {'finite' if self.high == math.inf else most}"
+
+    def problem(self, value: Any) -> str | None:
+        """Say what a value must be instead, None where it is right."""
+        if self.choices:
+            return None if value in self.choices else f"one of {self.choices}"
+        if self.low is None:
+            return None
+        is_whole = isinstance(self.default, int)
+        kinds = (int, np.integer) if is_whole else (int, float, np.integer, np.floating)
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            return "a whole number" if is_whole else "a number"
+        is_above = value >= self.low if self.is_low_allowed else value > self.low
+        is_below = value <= self.high if self.is_high_allowed else value < self.high
+        return None if is_above and is_below else self.range  # NaN is neither
+
+
+def _count(default: int, meaning: str, *, low: int = 0, **others: Any) -> Key:
+    return Key(default, meaning, low=low, high=_COUNT, **others)
+
+
+KEYS: dict[str, Key] = {
+    "task": Key("", "a module of maskjax/tasks, or the dotted path of one of your own"),
+    "seed": Key(0, "root of all that is random", low=0, high=2**32),
+    "batch_size": _count(256, "examples a step, over all devices", low=1),
+    "total_steps": _count(1000, "length of the run", low=1),
+    "num_devices": _count(0, "0 = all local devices", is_free=True),
+    "log_every_steps": _count(50, "0 = at the end alone", is_free=True),
+    "eval_every_steps": _count(0, "0 = at the end alone", is_free=True),
+    "save_every_steps": _count(250, "0 = at the end alone", is_free=True),
+    "keep_checkpoints": _count(2, "so many of the newest, beside the best", low=1, is_free=True),
+    "max_nonfinite_steps": _count(10, "skipped in a row before the run ends", is_free=True),
+    "init_from.path": Key("", 'the --workdir of a run to start from; "" = from scratch', before=""),
+    "init_from.what": Key(
+        "params",
+        '"params", or "all": step, moments and averages too',
+        choices=("params", "all"),
+        before="params",
+    ),
+    # What values these may have depends on the source: maskjax/data/settings.py refuses them.
+    "data.source": Key("digits", "a source and where it needs one its argument", is_place=True),
+    "data.eval_source": Key("", '"" = held out by the source itself', is_place=True),
+    "data.size": Key((), "one number a spatial axis; () = as stored"),
+    "data.channels": Key(0, "0 = as stored, 1 = grey, 3 = RGB"),
+    "data.crop_scale": Key((1.0, 1.0), "share of the area a random crop keeps; (1, 1) = no crop"),
+    "data.flip": Key(False, "whether training images are mirrored at random"),
+    "data.mean": Key((), "() = measured on the training split"),
+    "data.std": Key((), "() = measured on the training split"),
+    "data.num_workers": Key(0, "processes that prepare batches; 0 = this one", is_free=True),
+    "data.eval_fraction": Key(0.2, "share held out where the source has no evaluation split"),
+    "data.bad_files": Key("error", 'or "skip"'),
+    "data.limit": Key(0, "0 = every training example"),
+    "data.missing": Key(
+        "", 'stored number that stands for no data, as "nan"; "" = none', before=""
+    ),
+    "optimizer.base_lr": Key(1.5e-3, "lr = base_lr * batch_size / 256", low=0),
+    "optimizer.min_lr": Key(0.0, "lr at the end", low=0),
+    "optimizer.b1": Key(0.9, "decay of the first moment", low=0, high=1),
+    "optimizer.b2": Key(0.95, "decay of the second moment", low=0, high=1),
+    "optimizer.eps": Key(1e-8, "added to the second's root", low=0, is_low_allowed=False),
+    "optimizer.weight_decay": Key(0.05, "decoupled, per unit of lr", low=0),
+    "optimizer.warmup_steps": _count(100, "in which lr rises from 0"),
+    "optimizer.clip_norm": Key(0.0, "largest norm of a gradient; 0 = off", low=0),
+    "optimizer.accumulate_steps": _count(1, "parts that a batch is computed in", low=1),
+    "optimizer.ema_decay": Key(0.0, "of the parameters' moving average; 0 = off", low=0, high=1),
+    "optimizer.layer_decay": Key(
+        1.0,
+        "of the rate, from a layer to the one below; 1 = off",
+        low=0,
+        high=1,
+        is_low_allowed=False,
+        is_high_allowed=True,
+        before=1.0,
+    ),
+    # Regular expressions on paths such as encoder/transformer/block00/attn/key/kernel.
+    "optimizer.frozen": Key((), "what keeps its values", before=()),
+    "optimizer.no_decay": Key((), "spared by decay, beside biases and norms' scales", before=()),
+    "eval.batch_size": Key(256, "each batch is padded to it", low=1, high=2**20, is_free=True),
+    "eval.probes": Key(_PROBES, "what judges frozen features, by name", before=_PROBES),
+    "eval.knn_k": _count(20, "neighbours of the k-NN probe", low=1),
+    "eval.max_train_examples": _count(0, "that probes learn from; 0 = all"),
+    "figures.num_examples": Key(8, "rows of one picture", low=0, high=257, is_free=True),
+    "figures.every_steps": _count(0, "0 = at the end alone", is_free=True),
+}
+# Keys that a resumed run may change, "model.remat" among those of tasks.
+FREE = {name for name, key in KEYS.items() if key.is_free} | {"model.remat"}
+PLACES = {name for name, key in KEYS.items() if key.is_place}
+# What stands for later keys in configs from before they existed.
+BEFORE = {name: key.before for name, key in KEYS.items() if key.before is not ALWAYS}

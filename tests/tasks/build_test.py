@@ -1,0 +1,57 @@
+"""`config.task` names a module of maskjax/tasks or of one's own."""
+
+import sys
+import types
+
+import pytest
+
+from maskjax import tasks
+
+OWN = "def build(config, data): return config.task, data"
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A folder that modules are found in, and forgotten again."""
+    (tmp_path / "own_tasks").mkdir()
+    (tmp_path / "own_tasks" / "good.py").write_text(OWN)
+    (tmp_path / "own_tasks" / "empty.py").write_text("x = 1")
+    (tmp_path / "own_tasks" / "broken.py").write_text("import not_there_at_all")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    for name in [name for name in sys.modules if name.startswith("own_tasks")]:
+        del sys.modules[name]
+
+
+def _build(name):
+    return tasks.build(types.SimpleNamespace(task=name), "data")
+
+
+@pytest.mark.usefixtures("own")
+def test_a_dotted_path_is_a_module_of_ones_own():
+    assert _build("own_tasks.good") == ("own_tasks.good", "data")
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize("name", ["own_tasks.empty", "losses", "json"])
+def test_a_module_that_makes_no_task_is_refused(name):
+    with pytest.raises(ValueError, match=rf"^task '{name}': \S+ has no function build\(config, da"):
+        _build(name)
+
+
+@pytest.mark.usefixtures("own")
+def test_what_a_module_of_ones_own_lacks_is_its_own_error():
+    with pytest.raises(ModuleNotFoundError, match="not_there_at_all"):
+        _build("own_tasks.broken")
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize("name", ["mea", "", "own_tasks.none", "nowhere.at.all", "./mine.py", ".x"])
+def test_an_unknown_task_lists_those_that_there_are(name):
+    with pytest.raises(ValueError, match=rf"^unknown task '{name}'.*'mae'.*beside the config file"):
+        _build(name)
+
+
+def test_the_nearest_task_is_named():
+    with pytest.raises(ValueError, match=r"'mea' \(did you mean 'mae'\?\)"):
+        _build("mea")

@@ -9,7 +9,6 @@ the median over rounds of the median step.
 """
 
 import argparse
-import importlib.util
 import json
 import statistics
 import subprocess
@@ -27,14 +26,12 @@ MODELS = {
 
 def time_maskjax(name: str, steps: int) -> list[float]:
     """Step times of the trainer's own step, as `launch/benchmark.py` measures them."""
+    from maskjax.config import load
     from maskjax.tools import allocator, benchmark
 
     allocator.keep_freed_memory()
     batch, side, patch, width, depth, heads, small_width, small_depth, small_heads = MODELS[name]
-    spec = importlib.util.spec_from_file_location("mae", ROOT / "configs" / "mae.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    config = module.get_config()
+    config = load(ROOT / "configs" / "mae.py")
     config.batch_size = batch
     config.model.patch_size = (patch, patch)
     config.model.encoder.update({"width": width, "depth": depth, "heads": heads})

@@ -1,6 +1,6 @@
 """Time a config: `python launch/benchmark.py --config=configs/mae.py:imagenet_vit_b16`.
 
-Prints step time, images/s, FLOP/s and the share of the machine's measured matrix-product peak for
+Prints step time, examples/s, FLOP/s and the share of the machine's measured matrix-product peak for
 each batch size of `--batch_sizes`. Inputs are random: no data are read where the config gives
 their size and channels. With `--masks` instead how long masks take, for 4096 images and 256 texts
 of 512 tokens, beside the config's step and a BERT-base-sized one; the first of `--batch_sizes` is

@@ -29,7 +29,7 @@ class Timing(NamedTuple):
         compile_seconds: Tracing and compiling the step.
         step_seconds: Median over the repeats.
         fastest_seconds: Fastest repeat.
-        images_per_second: batch_size / step_seconds.
+        examples_per_second: batch_size / step_seconds.
         flops_per_second: Matrix-product FLOPs of the step (`Task.flops_per_example`) a second.
         share_of_peak: Of `matmul_peak` on the devices in use.
         memory_bytes: Peak memory: the device's where it reports it, else this process's.
@@ -39,7 +39,7 @@ class Timing(NamedTuple):
     compile_seconds: float
     step_seconds: float
     fastest_seconds: float
-    images_per_second: float
+    examples_per_second: float
     flops_per_second: float
     share_of_peak: float
     memory_bytes: int
@@ -160,7 +160,7 @@ def header(peak: float) -> str:
     return (
         f"{jax.device_count()} x {jax.devices()[0].device_kind}, "
         f"matrix-product peak {peak / 1e9:.0f} GFLOP/s a device\n"
-        f"{'batch':>6} {'compile s':>10} {'step ms':>9} {'fastest':>9} {'images/s':>9} "
+        f"{'batch':>6} {'compile s':>10} {'step ms':>9} {'fastest':>9} {'examples/s':>10} "
         f"{'GFLOP/s':>9} {'of peak':>8} {'memory GB':>10}"
     )
 
@@ -169,7 +169,7 @@ def row(timing: Timing) -> str:
     """One timing as a line under `header`; memory is the most so far, over the rows before too."""
     return (
         f"{timing.batch_size:>6} {timing.compile_seconds:>10.1f} {1e3 * timing.step_seconds:>9.1f} "
-        f"{1e3 * timing.fastest_seconds:>9.1f} {timing.images_per_second:>9.1f} "
+        f"{1e3 * timing.fastest_seconds:>9.1f} {timing.examples_per_second:>10.1f} "
         f"{timing.flops_per_second / 1e9:>9.1f} {timing.share_of_peak:>8.1%} "
         f"{timing.memory_bytes / 1e9:>10.2f}"
     )

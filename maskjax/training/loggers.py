@@ -59,7 +59,7 @@ class Progress:
         )
 
     def update(self, step: int, numbers: Mapping[str, Any] | None = None) -> None:
-        """Move to a step, and show "loss", "images_per_second" and what "step_seconds" says."""
+        """Move to a step, and show "loss", "examples_per_second" and what "step_seconds" says."""
         if self._bar is not None:
             self._bar.update(step - self._bar.n)
             if numbers is not None:
@@ -85,7 +85,7 @@ class Progress:
 
     @staticmethod
     def _text(numbers: Mapping[str, Any]) -> str:
-        return f"loss {numbers['loss']:.4f}  {numbers['images_per_second']:.0f} images/s"
+        return f"loss {numbers['loss']:.4f}  {numbers['examples_per_second']:.0f} examples/s"
 
 
 class Events:

@@ -118,15 +118,15 @@ class Meter:
         """Report since the last reading, and start anew; the last step must have finished.
 
         Returns:
-            "step_seconds", "images_per_second" (examples, whatever they are), "data_wait_share" of
-            the time, "flops_per_second" and "mfu", the last two None where not known.
+            "step_seconds", "examples_per_second", "data_wait_share" of the time,
+            "flops_per_second" and "mfu", the last two None where not known.
         """
         seconds = max(time.perf_counter() - self._start - self._left_out, 1e-9)
         rate = self._steps * self._batch_size / seconds
         flops = rate * self._flops if self._flops else None
         report = {
             "step_seconds": seconds / max(self._steps, 1),
-            "images_per_second": rate,
+            "examples_per_second": rate,
             "data_wait_share": self._waited / seconds,
             "flops_per_second": flops,
             "mfu": flops / self._peak if flops and self._peak else None,

@@ -11,7 +11,7 @@ def test_a_config_is_timed_with_consistent_numbers(load_config):
     timing = benchmark.time_step(config, (8, 8, 1), repeats=3, peak=1e9)
     assert timing.batch_size == 16
     assert 0 < timing.fastest_seconds <= timing.step_seconds
-    assert timing.images_per_second == pytest.approx(16 / timing.step_seconds)
+    assert timing.examples_per_second == pytest.approx(16 / timing.step_seconds)
     assert timing.share_of_peak == pytest.approx(timing.flops_per_second / 1e9)
     assert timing.memory_bytes > 2**20
     columns = benchmark.header(1e9).splitlines()[1]

@@ -13,7 +13,7 @@ from tensorboardX import record_writer
 from maskjax.training import loggers
 from maskjax.training.workdir import METRICS
 
-NUMBERS = {"loss": 0.5, "images_per_second": 1234.0, "step_seconds": 2.0}
+NUMBERS = {"loss": 0.5, "examples_per_second": 1234.0, "step_seconds": 2.0}
 
 
 def _log(folder, start, steps, total=10):
@@ -89,7 +89,7 @@ def test_without_a_terminal_progress_is_plain_lines():
     progress.update(50, NUMBERS)
     progress.say("a word")
     progress.close()
-    line = "mae: step 50/100  loss 0.5000  1234 images/s  01:40 left\n"
+    line = "mae: step 50/100  loss 0.5000  1234 examples/s  01:40 left\n"
     assert file.getvalue() == line + "a word\n"
 
 
@@ -115,4 +115,4 @@ def test_on_a_terminal_progress_is_a_bar():
     progress.close()
     shown = file.getvalue().split("\r")[-1]
     assert "50/100" in shown
-    assert "loss 0.5000  1234 images/s" in shown
+    assert "loss 0.5000  1234 examples/s" in shown

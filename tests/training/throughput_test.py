@@ -33,7 +33,7 @@ def test_rates_leave_out_compilation_and_pauses(clock):
         clock[0] += 7.0
     assert meter.read() == {
         "step_seconds": pytest.approx(1.0),
-        "images_per_second": pytest.approx(10.0),
+        "examples_per_second": pytest.approx(10.0),
         "data_wait_share": pytest.approx(0.25),
         "flops_per_second": pytest.approx(20e12),
         "mfu": pytest.approx(20 / 624),

@@ -51,7 +51,7 @@ DEFAULTS = {
     "figures.num_examples": 0,
 }
 # Numbers of a line of metrics.jsonl that a clock decides.
-MEASURED = ("seconds", "step_seconds", "images_per_second", "data_wait_share", "flops_per_second")
+MEASURED = ("seconds", "step_seconds", "examples_per_second", "data_wait_share", "flops_per_second")
 
 
 class Task(Base):

@@ -72,7 +72,7 @@ def test_evaluation_alone_is_enough():
     [
         ([], 'none of the 0 rows has a "loss"'),
         (
-            [{"step": 1, "split": "train", "images_per_second": 5.0}],
+            [{"step": 1, "split": "train", "examples_per_second": 5.0}],
             'none of the 1 rows has a "loss"',
         ),
         ([train_row(1, 1.0), {"split": "train", "loss": 1.0}], 'row 2 needs "step"'),

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from maskjax.models.attention import SelfAttention
-from maskjax.models.layers import Mlp, drop_path, layer_norm
+from maskjax.models.layers import Mlp, drop_path, dropout, layer_norm
 from maskjax.typing import Array, Bool, DType, Float, Key
 
 
@@ -19,6 +19,7 @@ class Block(nn.Module):
         drop_path_rate: Probability of dropping each residual branch.
         dtype: Compute dtype.
         attention: One of `masking.attention.IMPLEMENTATIONS`.
+        dropout_rate: Probability of dropping each number that a branch adds.
     """
 
     num_heads: int
@@ -26,6 +27,7 @@ class Block(nn.Module):
     drop_path_rate: float = 0.0
     dtype: DType = jnp.float32
     attention: str = "xla"
+    dropout_rate: float = 0.0
 
     @nn.compact
     def __call__(
@@ -35,17 +37,18 @@ class Block(nn.Module):
         drop_keys: Key[Array, "B"] | None = None,
     ) -> Float[Array, "B L D"]:
         """Attention and MLP, each normalised before and added to the stream."""
-        drop = [None, None]
+        drop, thin = [None, None], [None, None]
         if drop_keys is not None:
             drop = [jax.vmap(jax.random.fold_in, (0, None))(drop_keys, i) for i in range(2)]
+            thin = [jax.vmap(jax.random.fold_in, (0, None))(drop_keys, i) for i in (2, 3)]
         y = layer_norm(self.dtype, "norm1")(x)
         y = SelfAttention(self.num_heads, self.dtype, self.attention, name="attn")(
             y, attention_mask
         )
-        x = x + drop_path(y, self.drop_path_rate, drop[0])
+        x = x + drop_path(dropout(y, self.dropout_rate, thin[0]), self.drop_path_rate, drop[0])
         y = layer_norm(self.dtype, "norm2")(x)
         y = Mlp(int(x.shape[-1] * self.mlp_ratio), self.dtype, name="mlp")(y)
-        return x + drop_path(y, self.drop_path_rate, drop[1])
+        return x + drop_path(dropout(y, self.dropout_rate, thin[1]), self.drop_path_rate, drop[1])
 
 
 class Transformer(nn.Module):
@@ -59,6 +62,7 @@ class Transformer(nn.Module):
         dtype: Compute dtype.
         attention: One of `masking.attention.IMPLEMENTATIONS`.
         remat: Recompute each block in the backward pass instead of keeping its activations.
+        dropout_rate: Probability of dropping each number that a branch adds, in all blocks.
     """
 
     depth: int
@@ -68,6 +72,7 @@ class Transformer(nn.Module):
     dtype: DType = jnp.float32
     attention: str = "xla"
     remat: bool = False
+    dropout_rate: float = 0.0
 
     @nn.compact
     def __call__(
@@ -83,7 +88,7 @@ class Transformer(nn.Module):
         Args:
             x: Tokens.
             attention_mask: True = may attend.
-            drop_keys: One key an example for drop path; None at evaluation.
+            drop_keys: One key an example for drop path and dropout; None at evaluation.
             num_outputs: How many of the last blocks' outputs to return side by side, each under
                 the same final LayerNorm, as DINO does for features (Caron et al. 2021, appendix).
 
@@ -99,7 +104,7 @@ class Transformer(nn.Module):
         block = nn.remat(Block) if self.remat else Block
         for i, rate in enumerate(np.linspace(0, self.drop_path_rate, self.depth)):
             keys = None
-            if drop_keys is not None and rate > 0:
+            if drop_keys is not None and (rate > 0 or self.dropout_rate > 0):
                 keys = jax.vmap(jax.random.fold_in, (0, None))(drop_keys, i)
             x = block(
                 self.num_heads,
@@ -107,6 +112,7 @@ class Transformer(nn.Module):
                 float(rate),
                 self.dtype,
                 self.attention,
+                self.dropout_rate,
                 name=f"block{i:02d}",
             )(x, attention_mask, keys)
             outputs.append(x)

@@ -7,7 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from maskjax.models.layers import Dense, drop_path, gelu, layer_norm, layer_norm_epsilon
+from maskjax.models.layers import (
+    Dense,
+    drop_path,
+    dropout,
+    gelu,
+    layer_norm,
+    layer_norm_epsilon,
+)
 
 
 def exact_gelu(x):
@@ -95,3 +102,22 @@ def test_drop_path_of_an_example_depends_on_its_own_key_alone():
 def test_drop_path_is_off_at_evaluation_and_at_rate_zero(keys):
     x = jnp.ones((3, 2))
     np.testing.assert_array_equal(drop_path(x, 0.0 if keys is not None else 0.9, keys), x)
+
+
+def test_dropout_drops_numbers_at_the_rate_and_keeps_the_mean():
+    keys = jax.random.split(jax.random.key(0), 40)
+    out = np.asarray(dropout(jnp.ones((40, 33, 31)), 0.25, keys))
+    assert set(np.unique(out)) == {np.float32(0), np.float32(4 / 3)}
+    assert abs((out == 0).mean() - 0.25) < 5 * (0.25 * 0.75 / out.size) ** 0.5
+    assert len(np.unique(out.reshape(40, -1), axis=0)) == 40
+    z = ((out == 0).reshape(40, -1) - 0.25) / (0.25 * 0.75) ** 0.5
+    for lag in (1, 2, 3, 4):  # those of one random word are independent, too
+        assert abs((z[:, lag:] * z[:, :-lag]).mean()) < 5 * z.size**-0.5
+
+
+def test_dropout_of_an_example_depends_on_its_own_key_alone():
+    keys = jax.random.split(jax.random.key(0), 8)
+    whole = dropout(jnp.ones((8, 5)), 0.5, keys)
+    np.testing.assert_array_equal(whole[3:4], dropout(jnp.ones((1, 5)), 0.5, keys[3:4]))
+    np.testing.assert_array_equal(dropout(jnp.ones((8, 5)), 0.5, None), np.ones((8, 5)))
+    np.testing.assert_array_equal(dropout(jnp.ones((8, 5)), 0.0, keys), np.ones((8, 5)))

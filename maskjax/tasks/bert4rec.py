@@ -1,0 +1,257 @@
+"""Hidden items of a history, and the one that comes next: BERT4Rec (Sun et al. 2019)."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from maskjax import masking
+from maskjax.evaluation.metrics import Mean
+from maskjax.evaluation.panels import UNKNOWN, TokenPanel
+from maskjax.evaluation.ranking import rank_means, ranks_of
+from maskjax.models.sizes import Size, transformer_flops
+from maskjax.models.tokens import MaskedTokens, TokenEncoder
+from maskjax.tasks.options import check_choice
+from maskjax.tasks.task import Context, Output, Sums, Task
+from maskjax.typing import Array, Batch, Bool, Float, Int, Key, Params
+
+_FOLD_LAST, _FOLD_DROPOUT = 1, 2  # keep these draws apart from the masking rule's
+_NUM_GUESSES = 10  # items that a panel names
+
+
+class Question(NamedTuple):
+    """What the model is given and asked.
+
+    Attributes:
+        ids: items from 0, the mask's id where hidden; what stands at padding does not matter.
+        is_valid: False for padding.
+        places: positions that are asked for.
+        answers: the items there, from 0.
+        is_asked: False where a row has fewer hidden items than there are places.
+    """
+
+    ids: Int[Array, "B L"]
+    is_valid: Bool[Array, "B L"]
+    places: Int[Array, "B K"]
+    answers: Int[Array, "B K"]
+    is_asked: Bool[Array, "B K"]
+
+
+@dataclasses.dataclass(frozen=True)
+class HiddenItems(Task):
+    """Hide items of histories, predict them among all (Sun et al. 2019, section 3.6).
+
+    In training a share of the items is hidden, an exact count as in the authors' data preparation,
+    or in some examples the last item alone, which is what a test asks. Every hidden item has a
+    place in the loss. In a test a mask follows the history, and all items are ranked.
+
+    Batches have "items" [B, L], ids from 1, padded in front with 0; to be tested also "target" [B]
+    and "seen" [B, S], all that the user had before, padded with 0.
+
+    Attributes:
+        model: scores all items at chosen positions.
+        rule: masking rule.
+        ratio: share of a history that is hidden.
+        last_share: share of the training examples in which the last item alone is hidden.
+        length: L.
+        num_items: V.
+        num_places: K, the most items that are hidden in a row.
+        exclude_seen: whether a ranking leaves out what the user had before; the target stays.
+        flops_per_example: see Task.
+    """
+
+    model: MaskedTokens
+    rule: Callable[..., Array]
+    ratio: float
+    last_share: float
+    length: int
+    num_items: int
+    num_places: int
+    exclude_seen: bool
+    flops_per_example: float | None = None
+    needs: tuple[str, ...] = ("items",)
+    loss_label: str = "cross-entropy of hidden items, nats"
+
+    def init(self, key: Key[Array, ""]) -> Params:
+        """Draw the parameters, float32."""
+        row = jnp.zeros((1, self.length), jnp.int32)
+        return self.model.init(key, row, row == 0, row[:, :1])["params"]
+
+    def loss(self, params: Params, batch: Batch, context: Context) -> Sums:
+        """Hide items and sum the cross-entropy over them, or rank the targets; see the class."""
+        items, is_test = batch["items"], "target" in batch
+        question = self._next(batch) if is_test else self._cloze(items, context.keys)
+        logits = self._logits(params, question, context.keys if context.train else None)
+        chances = jax.nn.log_softmax(logits)
+        loss = -jnp.take_along_axis(chances, question.answers[..., None], axis=-1)[..., 0]
+        is_row = batch.get("is_valid", jnp.ones(len(items), bool))
+        weights = (question.is_asked & is_row[:, None]).astype(jnp.float32)  # [B, K]
+        total = weights.sum()
+        metrics = {}
+        if is_test:
+            ranks = ranks_of(logits[:, 0], question.answers[:, 0], self._excluded(batch))
+            metrics |= rank_means(ranks, weights[:, 0])
+        else:
+            is_right = chances.argmax(-1) == question.answers
+            num_items = ((items > 0) & is_row[:, None]).sum(dtype=jnp.float32)
+            metrics["accuracy"] = Mean(jnp.where(is_right, weights, 0.0).sum(), total)
+            metrics["mask_ratio"] = Mean(total, num_items)
+        return Sums((loss * weights).sum(), total, metrics)
+
+    def outputs(self) -> Mapping[str, Output]:
+        """What can be had of histories, nothing hidden in them.
+
+        Returns:
+            "features" [B, D], the mean of the items' vectors, and "next_items" [B, V], the chance
+            of each item to come next.
+        """
+
+        def features(params: Params, batch: Batch, context: Context) -> Array:
+            ids, is_valid = self._ids(batch["items"])
+            x: Any = self.model.apply({"params": params}, ids, is_valid, method="encode")
+            weights = is_valid.astype(jnp.float32)[..., None]
+            return (x.astype(jnp.float32) * weights).sum(1) / jnp.maximum(weights.sum(1), 1)
+
+        def next_items(params: Params, batch: Batch, context: Context) -> Array:
+            return self._next_chances(params, batch)
+
+        return {"features": features, "next_items": next_items}
+
+    def show(self, params: Params, batch: Batch, context: Context) -> dict[str, Any]:
+        """The items that the model expects next, most likely first."""
+        question = self._next(batch)
+        chances, guesses = jax.lax.top_k(self._next_chances(params, batch), self._num_guesses)
+        is_hidden = jnp.arange(self.length)[None] == question.places
+        is_known = question.is_valid & ~is_hidden
+        seen = jnp.where(is_known, question.ids + 1, UNKNOWN)
+        true = jnp.where(is_hidden, batch["target"][:, None], seen) if "target" in batch else seen
+        shape = (*seen.shape, self._num_guesses)
+        return {
+            "next_items": TokenPanel(
+                seen=seen,
+                true=true,
+                is_hidden=is_hidden,
+                is_valid=question.is_valid,
+                guesses=jnp.broadcast_to(guesses[:, None] + 1, shape),
+                probabilities=jnp.broadcast_to(chances[:, None], shape),
+                note="items that were there before are left out" if self.exclude_seen else "",
+            )
+        }
+
+    @property
+    def _num_guesses(self) -> int:
+        return min(_NUM_GUESSES, self.num_items)
+
+    def _ids(self, items: Int[Array, "B L"]) -> tuple[Int[Array, "B L"], Bool[Array, "B L"]]:
+        return jnp.maximum(items - 1, 0), items > 0
+
+    def _cloze(self, items: Int[Array, "B L"], keys: Key[Array, "B"]) -> Question:
+        """Hide a share of the items, or the last one."""
+        ids, is_valid = self._ids(items)
+        counts = masking.num_masked_from_lengths(
+            is_valid.sum(1, dtype=jnp.int32), self.ratio, max_length=self.length
+        )
+        grid = (self.length,)
+        some = masking.draw_counts(self.rule, keys, grid, counts, is_candidate=is_valid)
+        last = masking.draw_chosen(
+            masking.make_rule("mask_last"), keys, grid, 1, is_candidate=is_valid
+        )
+        fold = jax.vmap(lambda key: jax.random.fold_in(key, _FOLD_LAST))(keys)
+        is_last = jax.vmap(lambda key: jax.random.bernoulli(key, self.last_share))(fold)
+        is_masked = jnp.where(is_last[:, None], last, some)
+        is_asked, places = jax.lax.top_k(is_masked.astype(jnp.int32), self.num_places)
+        answers = jnp.take_along_axis(ids, places, axis=1)
+        hidden = masking.fill_token(ids, is_masked, self.num_items)
+        return Question(hidden, is_valid, places, answers, is_asked > 0)
+
+    def _next(self, batch: Batch) -> Question:
+        """Ask what follows the history; the target is the answer where there is one."""
+        ids, is_valid = self._ids(batch["items"])
+        asked = masking.sequences.append_mask_item(ids, is_valid, mask_token_id=self.num_items)
+        places = jnp.argmax(asked.is_masked, axis=1).astype(jnp.int32)[:, None]
+        target = batch.get("target", jnp.ones(len(ids), jnp.int32))
+        answers = jnp.maximum(target - 1, 0)[:, None]
+        return Question(asked.inputs, asked.is_valid, places, answers, answers >= 0)
+
+    def _logits(
+        self, params: Params, question: Question, keys: Key[Array, "B"] | None
+    ) -> Float[Array, "B K V"]:
+        if keys is not None:
+            keys = jax.vmap(lambda key: jax.random.fold_in(key, _FOLD_DROPOUT))(keys)
+        ids, is_valid, places = question[:3]
+        logits: Any = self.model.apply({"params": params}, ids, is_valid, places, keys)
+        return logits
+
+    def _next_chances(self, params: Params, batch: Batch) -> Float[Array, "B V"]:
+        logits = self._logits(params, self._next(batch), None)[:, 0]
+        is_excluded = self._excluded(batch)
+        if is_excluded is not None:
+            logits = jnp.where(is_excluded, -jnp.inf, logits)
+        return jax.nn.softmax(logits)
+
+    def _excluded(self, batch: Batch) -> Bool[Array, "B V"] | None:
+        """True for what the user had before, where that is left out of rankings."""
+        if not self.exclude_seen:
+            return None
+        seen = batch["seen"] if "seen" in batch else batch["items"]
+        flags = jnp.zeros((len(seen), self.num_items + 1), bool)
+        return flags.at[jnp.arange(len(seen))[:, None], seen].set(True)[:, 1:]
+
+
+def build(config: Any, data: Any) -> HiddenItems:
+    """Make the task that a config describes.
+
+    Args:
+        config: the whole config; "model", "mask" and "eval" are read.
+        data: its processor has `num_items` and `length`.
+
+    Returns:
+        The task.
+
+    Raises:
+        ValueError: a rule, share, size or dtype that does not fit; the message names the key.
+    """
+    model, mask, processor = config.model, config.mask, data.processor
+    check_choice("mask.rule", mask.rule, ("random", "spans", "sliding"))
+    for key, value in (("mask.ratio", mask.ratio), ("model.dropout", model.dropout)):
+        if not 0 <= value < 1 or (key == "mask.ratio" and value == 0):
+            raise ValueError(f"{key} {value} must be from 0 to 1; Sun et al. 2019 use 0.2")
+    check_choice("model.dtype", model.dtype, ("float32", "bfloat16"))
+    check_choice("model.attention", model.attention, masking.attention.IMPLEMENTATIONS)
+    if not 0 <= mask.last_share <= 1:
+        raise ValueError(f"mask.last_share {mask.last_share} must be from 0 to 1")
+    if model.width % model.heads:
+        raise ValueError(
+            f"model.width {model.width} is not a multiple of model.heads {model.heads}"
+        )
+    dtype = jnp.dtype(model.dtype)
+    length, num_items = processor.length, processor.num_items
+    encoder = TokenEncoder(
+        num_ids=num_items + 1,
+        max_length=length,
+        width=model.width,
+        depth=model.depth,
+        num_heads=model.heads,
+        dropout_rate=model.dropout,
+        dtype=dtype,
+        attention=model.attention,
+        remat=model.remat,
+    )
+    size = Size(model.width, model.depth, model.heads)
+    (num_places,) = masking.num_masked_from_lengths(
+        jnp.array([length]), mask.ratio, max_length=length
+    ).tolist()
+    head = num_places * 2.0 * model.width * (model.width + num_items)
+    return HiddenItems(
+        model=MaskedTokens(encoder, num_items, dtype),
+        rule=masking.make_rule(mask.rule),
+        ratio=mask.ratio,
+        last_share=mask.last_share,
+        length=length,
+        num_items=num_items,
+        num_places=num_places,
+        exclude_seen=config.eval.exclude_seen,
+        flops_per_example=3 * (transformer_flops(size, length) + head),
+    )

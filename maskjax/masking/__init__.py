@@ -22,7 +22,7 @@ from maskjax.masking import (
     text,
     unmasking,
 )
-from maskjax.masking.adaptive import hard_patches
+from maskjax.masking.adaptive import error_window, hard_patches
 from maskjax.masking.audio import runs, spec_augment, time_frequency, wav2vec_spans
 from maskjax.masking.block_rules import block, inverse_block, sliding_block
 from maskjax.masking.core import (
@@ -41,7 +41,7 @@ from maskjax.masking.counts import (
     num_masked_from_traced_ratio,
 )
 from maskjax.masking.drawing import draw, draw_chosen, draw_counts, draw_slots, score
-from maskjax.masking.fill import fill_noise, fill_token, fill_zero, keep, restore
+from maskjax.masking.fill import fill_gate, fill_noise, fill_token, fill_zero, keep, restore
 from maskjax.masking.frequency import frequency_band
 from maskjax.masking.grid_rules import grid, random, sliding, tube, weighted
 from maskjax.masking.images import (
@@ -82,14 +82,14 @@ __all__ = [
     "MODALITIES", "RULES", "SCHEDULES", "ContextTargets", "Masking", "RegisteredRule", "Rule",
     "Schedule", "Slots", "accepted_options", "adaptive", "attention", "attention_guided",
     "audio", "block", "chooses", "cloze", "constant", "context_and_targets", "cosine", "cut",
-    "cut_chosen", "cut_counts", "cut_slots", "draw", "draw_chosen", "draw_counts",
-    "draw_slots", "example_keys", "fill_noise", "fill_token", "fill_zero", "frequency",
-    "frequency_band", "grid", "grid_length", "hard_patches", "heads", "hierarchical",
-    "inverse_block", "keep", "linear", "magnitude", "make_rule", "make_schedule", "mask_last",
-    "missing_options", "movement", "multi_block", "needs_step", "num_masked_from_lengths",
-    "num_masked_from_ratio", "num_masked_from_traced_ratio", "parameters", "random", "region",
-    "regions", "register", "restore", "rules_on", "runs", "saliency", "score", "sequences",
-    "sliding", "sliding_block", "spans", "spec_augment", "t5_spans", "text", "time_frequency",
-    "token_probabilities", "tube", "uniform", "unmasking", "wav2vec_spans", "weight_blocks",
-    "weighted", "whole_word",
+    "cut_chosen", "cut_counts", "cut_slots", "draw", "draw_chosen", "draw_counts", "draw_slots",
+    "error_window", "example_keys", "fill_gate", "fill_noise", "fill_token", "fill_zero",
+    "frequency", "frequency_band", "grid", "grid_length", "hard_patches", "heads",
+    "hierarchical", "inverse_block", "keep", "linear", "magnitude", "make_rule",
+    "make_schedule", "mask_last", "missing_options", "movement", "multi_block", "needs_step",
+    "num_masked_from_lengths", "num_masked_from_ratio", "num_masked_from_traced_ratio",
+    "parameters", "random", "region", "regions", "register", "restore", "rules_on", "runs",
+    "saliency", "score", "sequences", "sliding", "sliding_block", "spans", "spec_augment",
+    "t5_spans", "text", "time_frequency", "token_probabilities", "tube", "uniform", "unmasking",
+    "wav2vec_spans", "weight_blocks", "weighted", "whole_word",
 ]  # fmt: skip

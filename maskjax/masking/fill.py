@@ -1,4 +1,4 @@
-"""What hidden positions become: dropped and put back, a mask token, noise or zero."""
+"""What hidden positions become: dropped and put back, a token, noise or zero, or a soft gate."""
 
 import jax
 import jax.numpy as jnp
@@ -227,6 +227,50 @@ def fill_zero(
     """
     x = as_array("x", x)
     return jnp.where(_like(is_masked, x), jnp.zeros((), x.dtype), x)
+
+
+def fill_gate(
+    x: Float[Array, "B L *d"], gate: Float[Array, "B L"]
+) -> Float[Array, "B L *d"]:  # fmt: skip
+    """Lets a share of each position through: x * m, where 1 = seen.
+
+    The soft mask of label-driven masking: m from `adaptive.labels`, or from outside, such as
+    keywords or the weights of words and pixels. With a gate of 0 and 1 it is `fill_zero`, of what
+    is masked = 1 - m.
+
+    Args:
+        x: one value, vector or patch per position.
+        gate: m, from 0 (hidden) to 1 (seen). What is traced is not checked.
+
+    Returns:
+        x times the gate, in x's dtype.
+
+    Raises:
+        ValueError: values that are no floats, a gate that is not one number per position, or one
+            that is known and not from 0 to 1.
+
+    Examples:
+        >>> fill_gate(jnp.array([[4.0, 4.0, 4.0]]), jnp.array([[0.0, 0.25, 1.0]])).tolist()
+        [[0.0, 1.0, 4.0]]
+    """
+    x, gate = as_array("x", x), as_array("gate", gate)
+    for name, values in (("x", x), ("gate", gate)):
+        if not jnp.issubdtype(values.dtype, jnp.floating):
+            raise ValueError(
+                f"{name} holds {values.dtype}: a gate scales floats, "
+                f"{name}.astype(jax.numpy.float32)"
+            )
+    check_rows("x", x)
+    if gate.shape != x.shape[:2]:
+        raise ValueError(
+            f"gate of shape {gate.shape} for values of shape {x.shape}: give one number per "
+            f"position, {x.shape[:2]}"
+        )
+    values = known(gate)
+    if values is not None and values.size and not 0 <= values.min() <= values.max() <= 1:
+        wrong = values.min() if not values.min() >= 0 else values.max()
+        raise ValueError(f"gate holds {wrong}: give numbers from 0 (hidden) to 1 (seen)")
+    return x * gate.reshape(gate.shape + (1,) * (x.ndim - gate.ndim)).astype(x.dtype)
 
 
 def _like(is_masked: Array, x: Array) -> Array:

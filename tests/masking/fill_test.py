@@ -102,3 +102,15 @@ def test_noise_in_bfloat16_is_that_in_float32_rounded():
     expected = math.erfc(2.9296875 / math.sqrt(2))
     error = math.sqrt(expected / 40_000)
     assert abs((abs(noise) > 2.9296875).mean() - expected) < 4.5 * error
+
+
+def test_a_gate_lets_its_share_of_each_position_through():
+    x, gate = _x(2, 3), jnp.array([[0, 0.25, 1], [0.5, 1, 0.125]])
+    expected = np.zeros(x.shape)
+    for b in range(2):
+        for i in range(3):
+            expected[b, i] = x[b, i] * gate[b, i]
+    np.testing.assert_array_equal(masking.fill_gate(x, gate), expected)
+    hard = masking.fill_gate(x, 1 - IS_MASKED.astype(jnp.float32))
+    np.testing.assert_array_equal(hard, masking.fill_zero(x, IS_MASKED))
+    assert masking.fill_gate(_x(4, dtype=jnp.bfloat16), gate).dtype == jnp.bfloat16

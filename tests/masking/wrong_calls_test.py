@@ -135,6 +135,11 @@ REFUSED = {
         (lambda: masking.fill_token(X, FLAGS, np.ones(4)), r"^token of shape \(4,\) does not"),
         (lambda: masking.fill_token(X[0, 0], FLAGS, 0), r"^x of shape \(3,\): give a batch"),
         (lambda: masking.fill_noise(TOKENS, FLAGS, KEYS), r"^x holds int32: .*x\.astype"),
+        (lambda: masking.fill_gate(TOKENS, SCORES), r"^x holds int32: .*x\.astype"),
+        (lambda: masking.fill_gate(X, FLAGS), r"^gate holds bool: .*gate\.astype"),
+        (lambda: masking.fill_gate(X, 1.5 * SCORES), "^gate holds 1.3.*: give numbers from 0"),
+        (lambda: masking.fill_gate(X, SCORES - 0.5), "^gate holds -0.4.*: give numbers from 0"),
+        (lambda: masking.fill_gate(X, SCORES[:, :2]), r"^gate of shape \(2, 2\) .* \(2, 4\)"),
     ],
     "runtime arguments": [
         (

@@ -16,6 +16,7 @@ up before they are applied, and the state is that of the whole batch on every de
 - `token_frequencies`: rare vocabulary entries are hidden more often, or frequent ones.
 - `labels`: what the labels favour is hidden more often.
 - `hard_patches`, `hard_share`: the hardest positions, more of them with time (Wang et al. 2023).
+- `error_window`: a window that place and extent of the losses decide.
 - `best_of`: the best of several candidate masks by any metric.
 
 The temperature of `weighted` says how sharply the weights act: 1 draws in proportion to them, 0
@@ -26,8 +27,9 @@ state holds, the cut hides its exact count.
 from maskjax.masking.adaptive import amlm, labels, running, token_frequencies
 from maskjax.masking.adaptive.hard import hard_patches, hard_share
 from maskjax.masking.adaptive.search import BestOf, best_of
+from maskjax.masking.adaptive.windows import error_window
 
 __all__ = [
-    "BestOf", "amlm", "best_of", "hard_patches", "hard_share", "labels", "running",
+    "BestOf", "amlm", "best_of", "error_window", "hard_patches", "hard_share", "labels", "running",
     "token_frequencies",
 ]  # fmt: skip

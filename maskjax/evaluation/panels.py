@@ -96,7 +96,7 @@ class TokenPanel(NamedTuple):
 
 
 Panel = ArrayPanel | RulePanel | TokenPanel
-_Panel = TypeVar("_Panel", ArrayPanel, RulePanel, TokenPanel)
+_Panel = TypeVar("_Panel", bound=ArrayPanel | RulePanel | TokenPanel)
 
 
 class Guess(NamedTuple):

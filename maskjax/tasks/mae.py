@@ -1,8 +1,9 @@
 """Masked prediction of patches: MAE and SimMIM on signals, images, video and volumes."""
 
 import dataclasses
+import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -10,8 +11,9 @@ import jax.numpy as jnp
 
 from maskjax import masking
 from maskjax.evaluation.metrics import Mean
+from maskjax.evaluation.panels import Panel
 from maskjax.models.patches import grid_shape, patchify, unpatchify
-from maskjax.tasks import losses
+from maskjax.tasks import losses, pictures
 from maskjax.tasks.options import check_choice, patch_grid, patch_rule, ratio_schedule
 from maskjax.tasks.task import Context, Output, Sums, Task
 from maskjax.tasks.vit import build_model
@@ -36,6 +38,7 @@ class MaskedPatches(Task):
         kind: "l2" or "l1".
         pool: Frozen features: "mean" of the patch tokens, the "class" token, or "both".
         feature_blocks: How many of the last blocks' outputs make up the features, side by side.
+        mask_options: `config.mask`, for the sheet that shows every rule.
         flops_per_example: Matrix-product FLOPs of a training step, forward and backward.
     """
 
@@ -50,6 +53,7 @@ class MaskedPatches(Task):
     kind: str
     pool: str
     feature_blocks: int
+    mask_options: Mapping[str, Any]
     flops_per_example: float
 
     @property
@@ -190,12 +194,7 @@ class MaskedPatches(Task):
         """What pictures need: predictions in the inputs' own units.
 
         A norm_pix prediction has no mean and scale of its own: those of the true patch are used,
-        which the picture must say.
-
-        Args:
-            params: The parameters.
-            batch: As for `loss`.
-            context: As for `loss`.
+        which the picture must say. Arguments are those of `loss`.
 
         Returns:
             All [B, *shape]: "seen" (what the model received, 0 where nothing), "prediction",
@@ -215,6 +214,25 @@ class MaskedPatches(Task):
         parts = {"seen": jnp.where(is_absent, 0, seen), "prediction": prediction, "pasted": pasted}
         parts |= {"is_hidden": is_hidden, "is_absent": is_absent}
         return {name: unpatchify(part, self.shape, self.patch_size) for name, part in parts.items()}
+
+    def show(self, params: Params, batch: Batch, context: Context) -> dict[str, Panel]:
+        """What the model saw and made of it, and for pictures every masking rule on the first.
+
+        Returns:
+            "reconstructions", of up to three axes of patches, and "rules", of two.
+        """
+        panels: dict[str, Panel] = {}
+        if len(self.grid) <= 3:
+            parts = self._compiled_reconstruct(params, batch, context)
+            panels |= pictures.reconstructions(batch, parts, on=self.on, target=self.target)
+        if len(self.grid) == 2:
+            count = self.schedule.max_num_masked(self.num_patches)
+            panels |= pictures.rules(batch, self.patch_size, count, self.mask_options)
+        return panels
+
+    @functools.cached_property
+    def _compiled_reconstruct(self) -> Callable[..., dict[str, Array]]:
+        return jax.jit(self.reconstruct)
 
 
 def build(config: Any, data: Any) -> MaskedPatches:
@@ -265,6 +283,7 @@ def build(config: Any, data: Any) -> MaskedPatches:
         pool=model.pool,
         feature_blocks=model.feature_blocks,
         flops_per_example=flops,
+        mask_options=config.mask.to_dict(),
     )
     jax.eval_shape(lambda: _try_out(task))  # what does not fit together shows here
     return task

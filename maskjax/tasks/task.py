@@ -8,11 +8,12 @@ panels of the pictures. A module with a task in it has `build(config, data) -> T
 
 import abc
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from flax import struct
 
 from maskjax.evaluation.metrics import Metric
+from maskjax.evaluation.panels import Panel
 from maskjax.typing import Array, Batch, Float, Int, Key, Params, PyTree
 
 
@@ -104,7 +105,11 @@ class Task(abc.ABC):
         """Name what can be had of whole examples: "features", "logits" ..."""
         return {}
 
-    def show(self, params: Params, batch: Batch, context: Context) -> dict[str, Any]:
-        """Make panels of a few examples, by name, which evaluation/figures draws."""
+    def show(self, params: Params, batch: Batch, context: Context) -> dict[str, Panel]:
+        """Make panels of a few examples, by name, which evaluation/figures draws.
+
+        It is called on the host and may compile what it computes; rows of the batch that only fill
+        it are left out later. The first panel is what prediction shows.
+        """
         del params, batch, context
         return {}

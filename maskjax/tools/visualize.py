@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
@@ -95,32 +94,30 @@ def draw_images(
     else:
         data = _open_data(config, described, source)
     task = tasks.build(config, data)
-    params = load_state(task, config, workdir).eval_params
+    state = load_state(task, config, workdir)
     if len(found) > limit:
         say(
             f"drawing the first {limit} of {len(found)} images: --limit={len(found)} draws all",
             sys.stderr,
         )
     found = found[:limit]
-    yield from _draw_pages(found, task, params, data, config, out)
+    yield from _draw_pages(found, task, state, data, config, out)
 
 
 def _draw_pages(
-    found: list[_Image], task: Any, params: Any, data: Any, config: Any, out: Path
+    found: list[_Image], task: Any, state: Any, data: Any, config: Any, out: Path
 ) -> Iterator[Path]:
     """Read, compute and draw a page at a time, with one compiled function."""
-    reconstruct = jax.jit(task.reconstruct)
     count = -(-len(found) // PAGE)
     written: list[Path] = []
     for page in range(count):
         read = list(_read(found[page * PAGE : (page + 1) * PAGE], data))
         if not read:
             continue
-        figure = draw.reconstructions(
-            reconstruct, params, data, config, np.stack([x for _, x in read]),
-            labels=[image.label for image, _ in read],
-            first=page * PAGE, batch_size=min(len(found), PAGE),
-        )  # fmt: skip
+        batch = draw.as_batch(np.stack([x for _, x in read]), data, min(len(found), PAGE))
+        panels = draw.show(task, state, batch, config, first=page * PAGE)
+        labels = [image.label for image, _ in read]
+        figure = evaluation.draw_panel(panels["reconstructions"], data, labels=labels)
         number = f"-{page + 1:0{len(str(count))}}" if count > 1 else ""
         written.append(out / f"{_NAME}{number}.png")
         evaluation.save_figure(figure, written[-1])

@@ -67,9 +67,9 @@ def eval_context(config: Any, batch: Batch, memory: PyTree) -> Context:
         batch: "index" [B], the place of each example in its split, and its "id" where there are.
         memory: the state's.
     """
-    keys, step = eval_keys(config.seed, batch["index"]), jnp.int32(config.total_steps)
-    documents = document_keys(config.seed, batch["id"]) if "id" in batch else None
-    return Context(keys, step, documents, memory, train=False)
+    keys = eval_keys(config.seed, jnp.asarray(batch["index"]))
+    documents = document_keys(config.seed, jnp.asarray(batch["id"])) if "id" in batch else None
+    return Context(keys, jnp.int32(config.total_steps), documents, memory, train=False)
 
 
 def _micro_batches(tree: PyTree, count: int) -> PyTree:

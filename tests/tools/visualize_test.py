@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from maskjax import data as data_layer
-from maskjax import evaluation
+from maskjax.evaluation.figures import panels as drawing
 from maskjax.tools import visualize
 from maskjax.training import draw
 from maskjax.training.loop import train
@@ -64,8 +64,9 @@ def drawn(monkeypatch):
         pages.append({"original": original, "seen": seen, **options})
         return Figure()
 
-    monkeypatch.setattr(evaluation, "reconstruction_panel", panel)
-    monkeypatch.setattr(draw, "rules", lambda *_: Figure())
+    monkeypatch.setattr(drawing, "reconstruction_panel", panel)
+    monkeypatch.setattr(drawing, "rule_sheet", lambda *_: Figure())
+    monkeypatch.setattr(drawing, "rule_masks", lambda *_, **__: {})
     return pages
 
 
@@ -138,12 +139,12 @@ def test_many_images_make_pages_that_one_program_computes(
     assert [path.name for path in one] == ["own_images.png"]
     programs = set()
 
-    def reconstructions(program, *arguments, **options):
-        programs.add(program)
-        return draw_page(program, *arguments, **options)
+    def show(task, *arguments, **options):
+        programs.add(task._compiled_reconstruct)
+        return draw_page(task, *arguments, **options)
 
-    draw_page = draw.reconstructions
-    monkeypatch.setattr(draw, "reconstructions", reconstructions)
+    draw_page = draw.show
+    monkeypatch.setattr(draw, "show", show)
     monkeypatch.setattr(visualize, "PAGE", 2)
     paths = list(visualize.draw_images(workdir, [tmp_path / "in"], out=tmp_path / "out", limit=5))
     assert [path.name for path in paths] == [f"own_images-{i}.png" for i in (1, 2, 3)]

@@ -1,25 +1,17 @@
 """Pictures of a run."""
 
-import numpy as np
-from matplotlib.figure import Figure
-
 from maskjax import data as data_layer
-from maskjax import evaluation, masking, tasks
-from maskjax.training import draw
+from maskjax import masking, tasks
+from maskjax.training import draw, run
 
 
-def test_the_sheet_shows_every_rule_for_images_with_the_runs_count(load_config, monkeypatch):
+def test_the_sheet_shows_every_rule_for_images_with_the_runs_count(load_config):
     config = load_config("mae", "smoke")
     data = data_layer.build(config.data, seed=0, batch_size=16)
     task = tasks.build(config, data)
-    shown = {}
-
-    def rule_sheet(image, masks, patch_size):
-        shown.update(masks)
-        return Figure()
-
-    monkeypatch.setattr(evaluation, "rule_sheet", rule_sheet)
-    draw.rules(task, np.full(data.shape, 0.5, np.float32), config)
-    assert set(shown) == set(masking.rules_on("image"))
-    for name, is_masked in shown.items():
-        assert (is_masked.sum((1, 2)) == 12).all(), name
+    panel = draw.show(
+        task, run.initial_state(task, config), draw.as_batch(data.examples("eval", 1), data), config
+    )["rules"]
+    assert set(panel.options) == set(masking.rules_on("image"))
+    assert (panel.num_masked, panel.patch_size) == (12, (2, 2))
+    assert panel.options["sliding"] == {"stride": 1, "axis": -1}

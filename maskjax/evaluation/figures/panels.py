@@ -63,7 +63,8 @@ def _draw_arrays(panel: ArrayPanel, units: ArrayUnits, labels: Sequence[str] | N
 def _draw_rules(panel: RulePanel, units: ArrayUnits) -> Figure:
     """Draw every rule; what rules need from outside, such as losses, the picture stands in for."""
     image = units.denormalise(np.nan_to_num(panel.images[0])).clip(0, 1)
-    grid = tuple(side // size for side, size in zip(image.shape, panel.patch_size))
+    height, width = (side // size for side, size in zip(image.shape, panel.patch_size))
+    grid = (height, width)
     keys = jax.random.split(jax.random.key(0), _RULE_EXAMPLES)
     runtime = picture_runtime(image, grid, _RULE_EXAMPLES)
     masks = rule_masks(

@@ -15,7 +15,7 @@ from absl import flags
 
 from maskjax.paths import local_path
 from maskjax.terminal import say
-from maskjax.tools import startup, study, study_report, study_run
+from maskjax.tools import startup, study, study_report, study_run, study_search
 from maskjax.training import preemption
 
 _STUDY = flags.DEFINE_string("study", None, "Study file[:variant].", required=True)
@@ -31,7 +31,11 @@ def main() -> None:
     chosen = study.load(_STUDY.value)
     folder = local_path(_WORKDIR.value or startup.default_workdir(_STUDY.value), "--workdir")
     try:
-        failed = study_run.run(chosen, folder, study_run.parse_part(_PART.value))
+        if chosen.search:
+            study_search.refuse_part(_PART.value)
+            chosen, failed = study_search.search(chosen, folder)
+        else:
+            failed = study_run.run(chosen, folder, study_run.parse_part(_PART.value))
     except preemption.Preempted:
         preemption.leave_soon()
         raise

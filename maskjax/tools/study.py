@@ -19,7 +19,17 @@ from maskjax.spelling import unknown_name
 
 RUNS = "runs"  # folder within the study's, one folder a run in it
 DIRECTIONS = ("max", "min")
-_KEYS = ("base", "overrides", "axes", "settings", "seeds", "metrics", "beside", "baseline")
+_KEYS = (
+    "base",
+    "overrides",
+    "axes",
+    "settings",
+    "seeds",
+    "metrics",
+    "beside",
+    "baseline",
+    "search",
+)
 
 
 class Setting(NamedTuple):
@@ -71,6 +81,7 @@ class Study(NamedTuple):
         metrics: "max" or "min" is better, by name; the first one decides which is best.
         beside: for metrics, others whose means are told beside them, such as a bound.
         baselines: for each setting with a baseline, the name of that.
+        search: how further settings are found (study_search.py); {} for none.
     """
 
     name: str
@@ -81,6 +92,7 @@ class Study(NamedTuple):
     metrics: dict[str, str]
     beside: dict[str, tuple[str, ...]]
     baselines: dict[str, str]
+    search: Mapping[str, Any]
 
     def runs(self) -> list[StudyRun]:
         """List all runs, one seed of every setting before the next seed.
@@ -135,8 +147,8 @@ def load(path: str) -> Study:
         if metric not in said["metrics"]:
             raise ValueError(f"{file}: {unknown_name('metric in beside', metric, said['metrics'])}")
     settings = (*_product(said.get("axes", {})), *_listed(said.get("settings", {})))
-    if not settings:
-        raise ValueError(f"{file}: a study needs 'axes' or 'settings' to compare")
+    if bool(settings) == bool(said.get("search")):
+        raise ValueError(f"{file}: a study needs 'axes' or 'settings' to compare, or a 'search'")
     names = [setting.name for setting in settings]
     for name in names:
         if names.count(name) > 1:
@@ -150,6 +162,7 @@ def load(path: str) -> Study:
         metrics=dict(said["metrics"]),
         beside={metric: tuple(others) for metric, others in said.get("beside", {}).items()},
         baselines=_baselines(file, settings, said.get("baseline", "")),
+        search=dict(said.get("search", {})),
     )
 
 

@@ -13,7 +13,7 @@ from maskjax.evaluation.figures import save_figure
 from maskjax.evaluation.figures.comparison import comparison_panel
 from maskjax.paths import atomic_file
 from maskjax.tools.study import RUNS, Study, StudyRun
-from maskjax.tools.study_run import number
+from maskjax.tools.study_run import check_metrics, number
 from maskjax.training import workdir
 
 SPLITS = ("validation", "test")
@@ -61,7 +61,7 @@ def write(study: Study, folder: Path, failed: Mapping[str, str]) -> str:
     runs = study.runs()
     found = {run.name: workdir.read_summary(folder / RUNS / run.name) for run in runs}
     done = {name: summary for name, summary in found.items() if summary is not None}
-    _check_metrics(study, done)
+    check_metrics(study, done)
     rows = list(table(study, runs, done))
     beside = _beside(study, runs, done)
     text = "\n".join([*_markdown(study, rows, beside), *_absent(runs, done, failed)]) + "\n"
@@ -80,16 +80,6 @@ def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as file:
         file.write(text)
-
-
-def _check_metrics(study: Study, done: Mapping[str, Mapping[str, Any]]) -> None:
-    for metric in study.metrics if done else ():
-        if all(number(summary, "validation", metric) is None for summary in done.values()):
-            known = sorted({name for summary in done.values() for name in summary})
-            raise ValueError(
-                f"study {study.name}: no finished run has the metric {metric!r} on the validation "
-                f"split: compare some of {', '.join(known)}"
-            )
 
 
 def _values(

@@ -50,7 +50,8 @@ def run(study: Study, folder: Path, part: tuple[int, int] = (1, 1)) -> dict[str,
         command tries it again.
 
     Raises:
-        ValueError: the study does not fit its config, or the folder holds another one.
+        ValueError: the study does not fit its config, the folder holds another one, or a run has
+            not a metric that is compared.
         Preempted: told to stop; the run under way is saved.
     """
     every = study.runs()
@@ -71,6 +72,7 @@ def run(study: Study, folder: Path, part: tuple[int, int] = (1, 1)) -> dict[str,
             failed[each.name] = _one_line(error)
             say(f"{each.name} failed: {failed[each.name]}")
             continue
+        check_metrics(study, {each.name: summary})  # not only when hours have passed
         if is_new:
             took.append(time.monotonic() - start)
         left = _left(took, len(mine) - place - 1)
@@ -129,3 +131,14 @@ def number(summary: Mapping[str, Any], split: str, metric: str) -> float | None:
     """
     names = {"validation": (f"eval_{metric}", metric), "test": (f"test_{metric}",)}[split]
     return next((summary[name] for name in names if summary.get(name) is not None), None)
+
+
+def check_metrics(study: Study, done: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise a ValueError where no finished run, by name, has a metric that is compared."""
+    for metric in study.metrics if done else ():
+        if all(number(summary, "validation", metric) is None for summary in done.values()):
+            known = sorted({name for summary in done.values() for name in summary})
+            raise ValueError(
+                f"study {study.name}: no finished run has the metric {metric!r} on the validation "
+                f"split: compare some of {', '.join(known)}"
+            )

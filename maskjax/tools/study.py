@@ -4,7 +4,6 @@
 its runs, study_run.py trains those that are not finished, study_report.py says what came out.
 """
 
-import importlib.util
 import itertools
 import os
 import shlex
@@ -14,8 +13,10 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from maskjax.config import check_ranges, complete
-from maskjax.spelling import unknown_name
+from maskjax.config import check_ranges, complete, flatten
+from maskjax.config import load as load_config
+from maskjax.spelling import did_you_mean, unknown_name
+from maskjax.tools.startup import make_importable
 
 RUNS = "runs"  # folder within the study's, one folder a run in it
 DIRECTIONS = ("max", "min")
@@ -104,8 +105,9 @@ class Study(NamedTuple):
 
     def _run(self, setting: Setting, seed: int) -> StudyRun:
         changes = {**self.overrides, **setting.overrides, "seed": seed}
-        config = _call(self.base, "get_config")
-        known = _dotted_keys(config)
+        config = _loaded(self.base, "get_config")
+        make_importable(Path(self.base).parent)
+        known = list(flatten(config))
         for key, value in changes.items():
             where = f"study {self.name}, setting {setting.name!r}"
             if key not in known:
@@ -131,7 +133,7 @@ def load(path: str) -> Study:
         FileNotFoundError: there is no such file.
     """
     file, _, variant = path.partition(":")
-    said = _call(path, "get_study")
+    said = _loaded(path, "get_study")
     if not isinstance(said, Mapping):
         raise ValueError(f"{file}: get_study must return a dict, not {type(said).__name__}")
     for key in said:
@@ -205,24 +207,15 @@ def _baselines(
     return {name: other for name, other in found.items() if other and other != name}
 
 
-def _call(path: str, function: str) -> Any:
-    """Call a function of a Python file with the variant that follows the path after a colon."""
-    file, colon, variant = path.partition(":")
-    if not Path(file).is_file():
-        raise FileNotFoundError(f"{file} does not exist: give a Python file with {function}")
-    spec = importlib.util.spec_from_file_location(f"study_{Path(file).stem}", file)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"{file} must end in .py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not hasattr(module, function):
-        raise ValueError(f"{file} has no {function}")
-    return getattr(module, function)(*([variant] if colon else []))
-
-
-def _dotted_keys(config: ConfigDict, prefix: str = "") -> list[str]:
-    keys = []
-    for key, value in config.items():
-        inner = isinstance(value, ConfigDict)
-        keys += _dotted_keys(value, f"{prefix}{key}.") if inner else [prefix + key]
-    return keys
+def _loaded(path: str, function: str) -> Any:
+    """Call a function of a study or config file; what the file raises becomes one line."""
+    file = Path(path.partition(":")[0])
+    if not file.is_file():
+        known = sorted(str(other) for other in file.parent.glob("*.py"))
+        raise FileNotFoundError(
+            f"{file} does not exist{did_you_mean(str(file), known)}; known: {', '.join(known)}"
+        )
+    try:
+        return load_config(path, function=function)
+    except Exception as error:
+        raise ValueError(f"{file} cannot be loaded: {type(error).__name__}: {error}") from error

@@ -37,6 +37,10 @@ def test_smoke_of_simmim_trains_evaluates_and_saves(load_config, tmp_path):
     check_smoke(load_config, "simmim", "default", tmp_path)
 
 
+def test_smoke_of_vectors_trains_evaluates_and_saves(load_config, tmp_path):
+    check_smoke(load_config, "vectors", "default", tmp_path)
+
+
 def check_smoke(load_config, name, variant, folder):
     config = load_config(name, f"{variant}_smoke", **FEW)
     if variant not in DRAWN:

@@ -85,6 +85,7 @@ def test_a_round_that_fails_ends_the_search_and_none_ends_it_well(tmp_path, trai
     found, failed = study_search.search(_study(rounds=4, propose=_adjusted), tmp_path / "a")
     assert failed == {"round=1,seed=0": "broken"}
     assert len(found.settings) == 2
+    trained.breaks = None
     short = _study(rounds=4, propose=lambda history: None if len(history) == 2 else {"x": 0.5})
     found, failed = study_search.search(short, tmp_path / "b")
     assert (len(found.settings), failed) == (2, {})
@@ -94,7 +95,7 @@ def test_a_round_that_fails_ends_the_search_and_none_ends_it_well(tmp_path, trai
 def test_a_space_is_searched_within_its_bounds_the_same_way_each_time(tmp_path, sampler):
     if sampler == "optuna":
         pytest.importorskip("optuna")
-    space = {"x": (-1.0, 1.0), "n": (1, 3), "rule": ["block", "random"]}
+    space = {"x": (-1.0, 1.0), "n": (1, 2), "rule": ["block", "random"]}
     said = _study(rounds=12, space=space, sampler=sampler, seed=5)
     found, _ = study_search.search(said, tmp_path / "a")
     again, _ = study_search.search(said, tmp_path / "b")
@@ -102,7 +103,7 @@ def test_a_space_is_searched_within_its_bounds_the_same_way_each_time(tmp_path, 
     tried = [setting.overrides for setting in found.settings]
     assert len({each["x"] for each in tried}) == 12
     assert all(-1 <= each["x"] <= 1 for each in tried)
-    assert {each["n"] for each in tried} == {1, 2, 3}
+    assert {each["n"] for each in tried} == {1, 2}
     assert {each["rule"] for each in tried} == {"block", "random"}
 
 

@@ -100,6 +100,10 @@ def test_what_does_not_fit_is_refused_with_what_to_do(write, changes, message):
     assert message in str(refused.value)
 
 
-def test_a_study_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"none\.py does not exist"):
-        study.load(str(tmp_path / "none.py:smoke"))
+def test_a_study_that_is_not_there_or_broken_is_named(tmp_path, write):
+    write()
+    with pytest.raises(FileNotFoundError, match=r"of_mi\.py does not exist \(did you mean .*mine"):
+        study.load(str(tmp_path / "of_mi.py:smoke"))
+    (tmp_path / "broken.py").write_text("import nothing_of_this_name")
+    with pytest.raises(ValueError, match=r"broken\.py cannot be loaded: ModuleNotFoundError: No "):
+        study.load(str(tmp_path / "broken.py"))

@@ -1,0 +1,180 @@
+"""A task that is nobody's but the user's: one file and one config, through the real launcher.
+
+The module below imports what a task is and nothing else of maskjax/tasks; it lies beside its config
+in a folder that is not this repository. It is trained, judged, drawn, killed and resumed.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from maskjax.training import loggers, workdir
+
+ROOT = Path(__file__).parents[2]
+LENGTH = 6
+
+TASK = '''
+"""A multilayer perceptron that fills in the half of a vector that noise replaced."""
+
+import math
+import os
+import signal
+import sys
+
+import jax
+import jax.numpy as jnp
+
+from maskjax.evaluation.metrics import Mean
+from maskjax.evaluation.panels import ArrayPanel
+from maskjax.tasks.task import Sums, Task
+
+
+class FillIn(Task):
+    loss_label = "mean square error of hidden entries"
+
+    def __init__(self, shape, hidden):
+        self.shape, self.length = shape, math.prod(shape)
+        self.widths = (self.length, *hidden, self.length)
+
+    def init(self, key):
+        layers = {}
+        for i, (rows, columns) in enumerate(zip(self.widths, self.widths[1:])):
+            kernel = jax.random.normal(jax.random.fold_in(key, i), (rows, columns)) / rows**0.5
+            layers[f"layer{i}"] = {"kernel": kernel, "bias": jnp.zeros(columns)}
+        return layers
+
+    def predict(self, params, x):
+        for name in sorted(params):
+            if name != "layer0":
+                x = jax.nn.relu(x)
+            x = x @ params[name]["kernel"] + params[name]["bias"][None]
+        return x
+
+    def hide(self, batch, keys):
+        x = jnp.asarray(batch["inputs"]).reshape(-1, self.length)
+        order = jax.vmap(lambda key: jax.random.permutation(key, self.length))(keys)
+        noise = jax.vmap(lambda key: jax.random.normal(key, (self.length,)))(keys)
+        is_hidden = order < self.length // 2
+        return x, is_hidden, jnp.where(is_hidden, noise, x)
+
+    def loss(self, params, batch, context):
+        x, is_hidden, seen = self.hide(batch, context.keys)
+        weights = is_hidden.astype(jnp.float32)
+        if "is_valid" in batch:
+            weights = weights * batch["is_valid"][:, None]
+        error = weights * (self.predict(params, seen) - x) ** 2
+        always_zero = Mean((weights * x**2).sum(), weights.sum())
+        return Sums(error.sum(), weights.sum(), {"always_zero": always_zero})
+
+    def show(self, params, batch, context):
+        x, is_hidden, seen = self.hide(batch, context.keys)
+        found = self.predict(params, seen)
+        parts = (x, seen, found, jnp.where(is_hidden, found, x), is_hidden, is_hidden & False)
+        return {"filled_in": ArrayPanel(*(part.reshape(-1, *self.shape) for part in parts))}
+
+
+def build(config, data):
+    return FillIn(tuple(data.shape), tuple(config.model.hidden))
+
+
+def _die(event, arguments):
+    if event == "os.rename" and "9.orbax-checkpoint-tmp" in str(arguments[0]):
+        os.kill(os.getpid(), signal.SIGKILL)  # the save of step 9 is whole, but not in its place
+
+
+if "DIES" in os.environ:
+    sys.addaudithook(_die)
+'''
+
+CONFIG = """
+from ml_collections import ConfigDict
+
+from maskjax.config import base
+
+
+def get_config():
+    config = base(
+        task="of_mine.fill_in",
+        batch_size=16,
+        total_steps=12,
+        log_every_steps=4,
+        save_every_steps=3,
+        num_devices=1,
+        **{
+            "data.source": "array:vectors.npz",
+            "optimizer.base_lr": 0.3,
+            "optimizer.warmup_steps": 2,
+            "eval.batch_size": 16,
+            "figures.num_examples": 2,
+        },
+    )
+    config.model = ConfigDict({"hidden": (5, 4)})
+    return config.lock()
+"""
+
+
+def _train(place, name, **environment):
+    """Begin a run in a process of its own."""
+    command = [sys.executable, str(ROOT / "launch" / "train.py"), "--config=config.py"]
+    return subprocess.Popen(
+        [*command, f"--workdir={name}"],
+        cwd=place,
+        env=dict(os.environ, XLA_FLAGS="", **environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A user's folder, with one run that went through and one that was killed and went on."""
+    place = tmp_path_factory.mktemp("stranger")
+    (place / "of_mine").mkdir()
+    (place / "of_mine" / "fill_in.py").write_text(TASK)
+    (place / "config.py").write_text(CONFIG)
+    walk = np.cumsum(np.random.default_rng(0).normal(size=(90, LENGTH)), axis=1)
+    np.savez(place / "vectors.npz", x=walk.astype(np.float32)[..., None])
+    straight, killed = _train(place, "straight"), _train(place, "killed", DIES="1")
+    for process, expected in ((straight, 0), (killed, -signal.SIGKILL)):
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == expected, errors
+    assert not (place / "killed" / workdir.SUMMARY).exists()
+    assert sorted(path.name for path in (place / "killed" / workdir.CHECKPOINTS).glob("[0-9]")) == [
+        "3",
+        "6",
+    ]
+    resumed = _train(place, "killed")
+    _, errors = resumed.communicate(timeout=120)
+    assert resumed.returncode == 0, errors
+    return place
+
+
+def test_it_trains_and_is_judged_by_its_own_metric(place):
+    summary = workdir.read_summary(place / "straight")
+    assert summary["steps"] == 12
+    (last,) = (
+        line for line in loggers.read_metrics(place / "straight") if line["split"] != "train"
+    )
+    assert 0 < last["loss"] < 10
+    # Normalised vectors have variance 1, which always answering 0 costs, up to what 18 of them say.
+    assert 0.3 < last["always_zero"] < 3
+
+
+def test_it_is_drawn(place):
+    figures = {path.stem for path in (place / "straight" / workdir.FIGURES).glob("*.png")}
+    assert {"filled_in", "loss"} <= figures
+
+
+def test_killed_and_resumed_it_ends_bitwise_as_without(place):
+    straight, resumed = (workdir.read_summary(place / name) for name in ("straight", "killed"))
+    assert resumed["params_sha256"] == straight["params_sha256"]
+    assert resumed["eval_loss"] == straight["eval_loss"]
+    config = json.loads((place / "killed" / workdir.CONFIG).read_text())
+    assert len(config["resumed"]) == 1

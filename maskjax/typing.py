@@ -23,8 +23,8 @@ except ImportError:  # pragma: no cover - exercised by a subprocess in tests/typ
 DType = Any
 # A nested dictionary of arrays, as Linen's `init` returns it.
 Params = Mapping[str, Any]
-# One batch: "inputs" [B, *shape], and where the data has them "label" [B], "is_valid" [B] and
-# "is_known" [B, *shape].
+# One batch: the arrays that a processor makes, such as "inputs" [B, *shape]; "id", "epoch" and
+# "is_valid" [B]; where examples have classes "label" [B].
 Batch = Mapping[str, Any]
 
 __all__ = [

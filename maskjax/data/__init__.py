@@ -1,17 +1,37 @@
-"""Data: sources with random access, transforms, and batches that are functions of (seed, step)."""
+"""Data: sources with random access, processors, and batches that are functions of (seed, step)."""
 
-from maskjax.data import arrays, folder, generated, tfds, vectors
+from maskjax.data import image
 from maskjax.data.arrays import ArraySource
-from maskjax.data.build import Data, build
-from maskjax.data.images import EncodedImage, UndecodableError
-from maskjax.data.normaliser import Normaliser
+from maskjax.data.build import Data, Described, build, restore, settings_of
+from maskjax.data.image.processor import ImageProcessor
+from maskjax.data.image.settings import ImageSettings
+from maskjax.data.images import EncodedImage
+from maskjax.data.processor import Example, Processor, Record, UndecodableError, batch_of, stack
 from maskjax.data.settings import Settings
-from maskjax.data.sources import SOURCES, Record, Source, Splits, register
+from maskjax.data.sources import (
+    MODALITIES,
+    SOURCES,
+    Modality,
+    Sample,
+    Source,
+    Splits,
+    register,
+)  # fmt: skip
 
 # Imported because importing them registers their sources.
-_MODULES = (arrays, folder, generated, tfds, vectors)
+_MODALITIES = (image,)
 
 __all__ = [
-    "SOURCES", "ArraySource", "Data", "EncodedImage", "Normaliser",
-    "Record", "Settings", "Source", "Splits", "UndecodableError", "build", "register",
+    "MODALITIES", "SOURCES", "ArraySource", "Data", "Described", "EncodedImage", "Example",
+    "ImageProcessor", "ImageSettings", "Modality", "Processor", "Record", "Sample", "Settings",
+    "Source", "Splits", "UndecodableError", "batch_of", "build", "register", "restore",
+    "settings_of", "stack",
 ]  # fmt: skip
+
+_RENAMED = {"Normaliser": "ImageProcessor, in data.processor"}
+
+
+def __getattr__(name: str):
+    if name in _RENAMED:
+        raise AttributeError(f"maskjax.data.{name} is now maskjax.data.{_RENAMED[name]}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,8 +7,10 @@ import numpy as np
 from absl import logging
 
 from maskjax.data import idx
+from maskjax.data.image.settings import ImageSettings
 from maskjax.data.images import MAX_CHANNELS
 from maskjax.data.labels import check_labels
+from maskjax.data.processor import Record
 from maskjax.data.ranges import (
     Number,
     ValueRange,
@@ -17,8 +19,7 @@ from maskjax.data.ranges import (
     measure_range,
     to_unit,
 )  # fmt: skip
-from maskjax.data.settings import Settings
-from maskjax.data.sources import Record, Source, Splits, digest, refuse_argument, register
+from maskjax.data.sources import Source, Splits, digest, refuse_argument, register
 from maskjax.paths import local_path
 from maskjax.typing import Int, Shaped
 
@@ -74,8 +75,8 @@ class ArraySource(Source):
         return len(self._inputs)
 
     def __getitem__(self, index: int) -> Record:
-        label = None if self._labels is None else int(self._labels[index])
-        return Record(self._inputs[index], label)
+        label = {} if self._labels is None else {"label": int(self._labels[index])}
+        return {"image": self._inputs[index], **label}
 
     def labels(self) -> Int[np.ndarray, "N"] | None:
         return self._labels
@@ -184,7 +185,7 @@ def make_splits(
 
 
 @register("digits")
-def digits(argument: str, settings: Settings) -> Splits:
+def digits(argument: str, settings: ImageSettings) -> Splits:
     """Load scikit-learn's 1797 handwritten digits: 8x8x1, 17 grey levels, 10 classes."""
     del settings
     refuse_argument("digits", argument)
@@ -196,7 +197,7 @@ def digits(argument: str, settings: Settings) -> Splits:
 
 
 @register("array")
-def array(argument: str, settings: Settings) -> Splits:
+def array(argument: str, settings: ImageSettings) -> Splits:
     """Load an .npz file of x_train, y_train, x_test, y_test, or of x and y; each y is optional.
 
     x is [N, *spatial] or [N, *spatial, C] (see `with_channels`) of any real dtype, y integers from
@@ -238,7 +239,7 @@ def array(argument: str, settings: Settings) -> Splits:
 
 
 @register("idx")
-def idx_folder(argument: str, settings: Settings) -> Splits:
+def idx_folder(argument: str, settings: ImageSettings) -> Splits:
     """Read a folder of MNIST's idx files, gzipped or not: train-images..., t10k-labels...
 
     Files of any idx dtype and rank are read; labels and the t10k (or test) split are optional.

@@ -1,47 +1,63 @@
-"""From `config.data` to `Data`: what the rest of maskjax sees of a data set."""
+"""From `config.data` to `Data`: what the rest of maskjax sees of a data set.
+
+    source (sources.py)  ->  record  ->  processor (MODALITY/)  ->  example  ->  batch (pipeline.py)
+
+The source's name tells the modality, which brings its own settings and its own processor; nothing
+here knows what a record holds.
+"""
 
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from maskjax.data import pipeline
 from maskjax.data.labels import match_classes
-from maskjax.data.normaliser import Normaliser
-from maskjax.data.pipeline import Collate, Loader
-from maskjax.data.ranges import ValueRange, check_scales
+from maskjax.data.pipeline import Loader
+from maskjax.data.processor import Example, Processor
+from maskjax.data.progress import shown
 from maskjax.data.settings import Config, Settings
-from maskjax.data.shapes import shape_of
 from maskjax.data.sources import (
-    Source,
     Splits,
     hold_out,
+    modality_of,
     open_splits,
     some_indices,
     take,
 )  # fmt: skip
-from maskjax.data.statistics import statistics
-from maskjax.data.transforms import Transform
-from maskjax.typing import Batch, Float
+from maskjax.typing import Batch
 
 
 @dataclasses.dataclass(frozen=True)
-class Data(Normaliser):
-    """A data set, ready to be read in batches.
+class Described:
+    """What is known of a data set without opening it.
 
     Attributes:
+        processor: from a record, or an input of one's own, to arrays and back.
         num_classes: None without labels.
+        class_names: in label order, where classes have names.
         num_train: number of training examples.
         num_eval: number of evaluation examples, 0 where none are set apart.
-        class_names: in label order, where classes have names.
     """
 
+    processor: Processor
     num_classes: int | None
+    class_names: tuple[str, ...] | None
     num_train: int
     num_eval: int
-    class_names: tuple[str, ...] | None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of one example, channels last; not every processor has them."""
+        return self.processor.shape  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@dataclasses.dataclass(frozen=True)
+class Data(Described):
+    """A data set, ready to be read in batches."""
+
     _train: Loader
     _eval: Loader | None
     _seed: int
@@ -52,12 +68,10 @@ class Data(Normaliser):
 
     @property
     def in_words(self) -> str:
-        """How many examples there are, of which shape and how many classes."""
-        kind = "images" if len(self.shape) == 3 else "examples"
+        """How many examples there are, of which kind and how many classes."""
         evaluated = f" and {self.num_eval} evaluation" if self.num_eval else ""
         classes = f", {self.num_classes} classes" if self.num_classes else ", no labels"
-        sides = "x".join(map(str, self.shape))
-        return f"{self.num_train} training{evaluated} {kind} of {sides}{classes}"
+        return f"{self.num_train} training{evaluated} {self.processor.in_words}{classes}"
 
     @property
     def num_skipped(self) -> int:
@@ -68,10 +82,8 @@ class Data(Normaliser):
         """Say what the data is, not where, in values that JSON knows.
 
         Returns:
-            "num_train", "num_eval", "shape", "num_classes", "class_names"; "fingerprints" of the
-            two splits' sources, equal for equal examples at another place; "value_range", the
-            stored numbers that stand for 0 and 1, or None where the dtype tells; "mean" and "std"
-            of each channel, in [0, 1].
+            "num_train", "num_eval", "num_classes", "class_names"; "fingerprints" of the two splits'
+            sources, equal for equal examples at another place; and what the processor says.
         """
         return dict(self._description)
 
@@ -81,13 +93,10 @@ class Data(Normaliser):
         return {
             "num_train": self.num_train,
             "num_eval": self.num_eval,
-            "shape": list(self.shape),
             "num_classes": self.num_classes,
             "class_names": self.class_names and list(self.class_names),
             "fingerprints": {name: x and x.fingerprint() for name, x in splits.items()},
-            "value_range": _as_json(self._train.source.value_range),
-            "mean": self.mean.reshape(-1).tolist(),
-            "std": self.std.reshape(-1).tolist(),
+            **self.processor.describe(),
         }
 
     def train_batches(self, start_step: int = 0) -> Iterator[Batch]:
@@ -98,15 +107,13 @@ class Data(Normaliser):
                 batches before it are not read.
 
         Returns:
-            An iterator of {"inputs": float32 [B, *shape], normalised; "label": int32 [B] where
-            there are labels; "id": int32 [B], the example's index in its split, in whatever order
-            it comes; "epoch": int32 [B], how often the split was gone through before; "is_valid":
-            bool [B], all True; with `data.missing` "is_known": bool [B, *shape], False where an
-            example has no number and "inputs" is 0}. Its `close()` ends worker processes.
+            An iterator of the processor's arrays [B, ...], with "label": int32 [B] where there are
+            labels; "id": int32 [B], the example's index in its split, in whatever order it comes;
+            "epoch": int32 [B], how often the split was gone through before; "is_valid": bool [B],
+            all True. Its `close()` ends worker processes.
         """
         return pipeline.train_batches(
             self._train,
-            self._collate(self._train.source),
             seed=self._seed,
             batch_size=self._batch_size,
             start_step=start_step,
@@ -142,14 +149,13 @@ class Data(Normaliser):
         total = len(loader.source)
         return pipeline.eval_batches(
             loader,
-            self._collate(loader.source),
             some_indices(total, limit or total),
             batch_size=batch_size,
             process_index=self._process_index,
             process_count=self._process_count,
         )
 
-    def examples(self, split: str, count: int) -> Float[np.ndarray, "N *shape"]:
+    def examples(self, split: str, count: int) -> Batch:
         """Read the first examples of a split, the same in every process.
 
         Args:
@@ -157,24 +163,20 @@ class Data(Normaliser):
             count: how many, at least 1; a smaller split gives all it has that can be decoded.
 
         Returns:
-            float32, normalised, without augmentation; NaN where an example has no number.
+            A batch as from `eval_batches`, of at most `count` rows that are all valid; {} where
+            there is none.
         """
         alone = dataclasses.replace(self, _process_index=0, _process_count=1)
-        found = np.zeros((0, *self.shape), np.float32)
+        found: dict[str, np.ndarray] = {}
         for batch in alone.eval_batches(split, count):
-            inputs = np.where(batch.get("is_known", True), batch["inputs"], np.float32(np.nan))
-            found = np.concatenate([found, inputs[batch["is_valid"]]])[:count]
-            if len(found) == count:
+            rows = {name: x[batch["is_valid"]] for name, x in batch.items()}
+            found = {
+                name: np.concatenate([found[name], x])[:count] if found else x
+                for name, x in rows.items()
+            }
+            if len(found["is_valid"]) == count:
                 break
-        return found
-
-    def _collate(self, source: Source) -> Collate:
-        return Collate(
-            self.mean.reshape(-1),
-            self.std.reshape(-1),
-            source.num_classes is not None,
-            marks_known=self.missing is not None,
-        )
+        return found if found and len(found["is_valid"]) else {}
 
 
 def build(
@@ -188,7 +190,8 @@ def build(
     """Open a data set and check all that can be checked before training.
 
     Args:
-        config: `config.data`; its keys are the attributes of `Settings`.
+        config: `config.data`; its keys are the attributes of `Settings` and those of the
+            modality's own settings.
         seed: decides the order and the augmentation of training examples, not which ones are held
             out.
         batch_size: of the training batches, over all processes.
@@ -209,25 +212,31 @@ def build(
         >>> next(digits.train_batches(start_step=1000))["inputs"].shape
         (64, 8, 8, 1)
     """
-    settings = Settings.from_config(config)
+    settings = settings_of(config)
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed={seed} must be at least 0 and below 2**32")
     _check_batch_size(batch_size, process_count)
     splits = _open(settings, batch_size)
-    shape = shape_of(splits, settings)
-    plain, augmented = _loaders(splits, shape, settings)
-    mean, std = statistics(plain, settings)
+    skipped = set(splits.skipped)
+
+    def sample(processor: Processor, count: int) -> Iterator[Example]:
+        some = take(splits.train, count)
+        loader = Loader(some, processor, settings.bad_files, skipped)
+        for index in shown(range(len(some)), "reading a sample", "example", len(some)):
+            row = loader.evaluate(index)
+            if row.is_valid:
+                yield row.example
+
+    processor = modality_of(settings.source).prepare(splits, settings, sample)
+    train = Loader(splits.train, processor, settings.bad_files, skipped)
     return Data(
-        shape=shape,
+        processor=processor,
         num_classes=splits.train.num_classes,
+        class_names=splits.train.class_names,
         num_train=len(splits.train),
         num_eval=0 if splits.eval is None else len(splits.eval),
-        mean=mean,
-        std=std,
-        missing=settings.missing_number,
-        class_names=splits.train.class_names,
-        _train=augmented,
-        _eval=None if splits.eval is None else dataclasses.replace(plain, source=splits.eval),
+        _train=train,
+        _eval=None if splits.eval is None else dataclasses.replace(train, source=splits.eval),
         _seed=seed,
         _batch_size=batch_size,
         _num_workers=settings.num_workers,
@@ -236,23 +245,35 @@ def build(
     )
 
 
-def _loaders(splits: Splits, shape: tuple[int, ...], settings: Settings) -> tuple[Loader, Loader]:
-    """Read the training examples without augmentation, and with it."""
-    transform = Transform(
-        shape[:-1],
-        settings.channels,
-        value_range=splits.train.value_range,
-        missing=settings.missing_number,
+def restore(config: Config, description: Mapping[str, Any]) -> Described:
+    """Make of what `Data.describe` said what can be had without the data.
+
+    Args:
+        config: `config.data`.
+        description: values that JSON knows.
+
+    Raises:
+        KeyError: the description lacks something.
+        ValueError: for settings that are wrong.
+    """
+    settings = settings_of(config)
+    names = description.get("class_names")
+    return Described(
+        processor=modality_of(settings.source).restore(description, settings),
+        num_classes=description.get("num_classes"),
+        class_names=names and tuple(names),
+        num_train=description["num_train"],
+        num_eval=description["num_eval"],
     )
-    plain = Loader(splits.train, transform, shape, settings.bad_files, set(splits.skipped))
-    random = dataclasses.replace(transform, crop_scale=settings.crop_scale, flip=settings.flip)
-    return plain, dataclasses.replace(plain, transform=random)
 
 
-def _as_json(value_range: ValueRange | None) -> list | None:
-    """Turn a range into lists of Python's own numbers, which `longdouble` has none of."""
-    ends = np.asarray(value_range)
-    return (ends.astype(np.float64) if ends.dtype.kind == "f" else ends).tolist()
+def settings_of(config: Config) -> Settings:
+    """Read `config.data` with the keys that the modality of its source has.
+
+    Raises:
+        ValueError: for an unknown source or key, or a value out of range.
+    """
+    return modality_of(str(config.get("source", Settings.source))).settings.from_config(config)
 
 
 def _check_batch_size(batch_size: int, process_count: int):
@@ -287,14 +308,17 @@ def _open_both(settings: Settings) -> Splits:
     splits = open_splits(settings.source, settings)
     if not settings.eval_source:
         if splits.eval is not None:
-            check_scales(splits.train.value_range, splits.eval.value_range)
             name = f"data source {settings.source!r}"
             return splits._replace(eval=match_classes(splits.train, splits.eval, name))
         held_out = hold_out(splits.train, settings.eval_fraction)
         return held_out._replace(skipped=splits.skipped)
+    if modality_of(settings.eval_source) is not modality_of(settings.source):
+        raise ValueError(
+            f"data.eval_source {settings.eval_source!r} is of another kind than data.source"
+            f" {settings.source!r}; give one of the same kind"
+        )
     other = open_splits(settings.eval_source, settings)
     evaluation = other.train if other.eval is None else other.eval
-    check_scales(splits.train.value_range, evaluation.value_range)
     evaluation = match_classes(
         splits.train, evaluation, f"data.eval_source {settings.eval_source!r}"
     )

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from maskjax.data.images import EncodedImage, Header, UndecodableError, read_header
+from maskjax.data.image.settings import ImageSettings
+from maskjax.data.images import EncodedImage, Header, read_header
 from maskjax.data.labels import same_name
+from maskjax.data.processor import Record, UndecodableError
 from maskjax.data.progress import shown
-from maskjax.data.settings import Settings
-from maskjax.data.sources import Record, Source, Splits, digest, register
+from maskjax.data.sources import Source, Splits, digest, register
 from maskjax.paths import local_path
 from maskjax.typing import Int
 
@@ -70,8 +71,8 @@ class FolderSource(Source):
 
     def __getitem__(self, index: int) -> Record:
         path = self._paths[index]
-        label = None if self._labels is None else int(self._labels[index])
-        return Record(EncodedImage(path, path), label)
+        label = {} if self._labels is None else {"label": int(self._labels[index])}
+        return {"image": EncodedImage(path, path), **label}
 
     def labels(self) -> Int[np.ndarray, "N"] | None:
         return self._labels
@@ -107,7 +108,7 @@ def _in_threads(
 
 
 @register("folder")
-def folder(argument: str, settings: Settings) -> Splits:
+def folder(argument: str, settings: ImageSettings) -> Splits:
     """Open image files (JPEG, PNG, WebP, TIFF, BMP, GIF) under DIR, in one of these layouts.
 
     DIR/train/CLASS/x.jpg with DIR/val, validation, valid, test, testing or eval (the first that is
@@ -138,7 +139,7 @@ def folder(argument: str, settings: Settings) -> Splits:
 
 
 def _open(
-    root: pathlib.Path, name: str, settings: Settings, may_lack: bool = False
+    root: pathlib.Path, name: str, settings: ImageSettings, may_lack: bool = False
 ) -> FolderSource:
     """Open one split; `may_lack` says whether its class folders may be empty."""
     flat, classes, left_out = _list_files(root)
@@ -260,7 +261,7 @@ def _list_files(
 
 
 def _check_headers(
-    paths: list[str], name: str, settings: Settings
+    paths: list[str], name: str, settings: ImageSettings
 ) -> tuple[np.ndarray, tuple[int | None, ...], frozenset[str]]:
     """Open files' headers: which are good, the shape (None where they differ), what is wrong."""
     is_good = np.ones(len(paths), bool)

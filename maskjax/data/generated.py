@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from maskjax.data.settings import Settings
-from maskjax.data.sources import Record, Source, Splits, digest, refuse_argument, register
+from maskjax.data.image.settings import ImageSettings
+from maskjax.data.processor import Record
+from maskjax.data.sources import Source, Splits, digest, refuse_argument, register
 from maskjax.typing import Float, Int
 
 WAVEFORMS = ("sine", "square", "triangle", "sawtooth", "pulse")
@@ -55,7 +56,7 @@ class PhotoCrops(Source):
         height, width = (max(1, int(side * scale)) for side in self._sides)
         top = rng.integers(photo.shape[0] - height + 1)
         left = rng.integers(photo.shape[1] - width + 1)
-        return Record(photo[top : top + height, left : left + width])
+        return {"image": photo[top : top + height, left : left + width]}
 
     def fingerprint(self) -> str:
         drawn = (self._sides, self._scales, self._split)
@@ -63,7 +64,7 @@ class PhotoCrops(Source):
 
 
 @register("photos")
-def photos(argument: str, settings: Settings) -> Splits:
+def photos(argument: str, settings: ImageSettings) -> Splits:
     """Cut crops from scikit-learn's two photographs: 8192 to train on, 512 of parts kept apart."""
     refuse_argument("photos", argument)
     if len(settings.size) not in (0, 2):
@@ -110,7 +111,7 @@ class Signals(Source):
         wave = waveform(label, (time + start - np.array([0, lag])) % 1)  # [T, 2]
         noise = rng.normal(0, 0.04, wave.shape)
         signal = 0.5 + rng.uniform(0.2, 0.4) * wave + noise
-        return Record(np.clip(signal, 0, 1).astype(np.float32), label)
+        return {"image": np.clip(signal, 0, 1).astype(np.float32), "label": label}
 
     def labels(self) -> Int[np.ndarray, "N"]:
         return (np.arange(self._count) % len(WAVEFORMS)).astype(np.int32)
@@ -133,7 +134,7 @@ def waveform(label: int, phase: Float[np.ndarray, "T C"]) -> Float[np.ndarray, "
 
 
 @register("signals")
-def signals(argument: str, settings: Settings) -> Splits:
+def signals(argument: str, settings: ImageSettings) -> Splits:
     """Generate 1-D data: 4096 + 1024 waveforms [T, 2] of 5 kinds; `signals:SEED` draws others.
 
     T is `data.size` (256 where that is unset).
@@ -176,7 +177,7 @@ class Volumes(Source):
         coordinates = [coordinates[axis] for axis in rng.permutation(3)]
         inside = is_inside(label, *coordinates)
         volume = 0.15 + rng.uniform(0.4, 0.8) * inside + rng.normal(0, 0.05, self._size)
-        return Record(np.clip(volume, 0, 1).astype(np.float32)[..., None], label)
+        return {"image": np.clip(volume, 0, 1).astype(np.float32)[..., None], "label": label}
 
     def labels(self) -> Int[np.ndarray, "N"]:
         return (np.arange(self._count) % len(SOLIDS)).astype(np.int32)
@@ -199,7 +200,7 @@ def is_inside(label: int, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.nda
 
 
 @register("volumes")
-def volumes(argument: str, settings: Settings) -> Splits:
+def volumes(argument: str, settings: ImageSettings) -> Splits:
     """Generate 3-D data: 2048 + 512 solids [D, H, W, 1] of 5 kinds; `volumes:SEED` draws others.
 
     (D, H, W) is `data.size` ((16, 16, 16) where that is unset).
@@ -209,7 +210,7 @@ def volumes(argument: str, settings: Settings) -> Splits:
     return Splits(Volumes(2048, size, seed, _TRAIN), Volumes(512, size, seed, _EVAL))
 
 
-def _native_size(settings: Settings, default: tuple[int, ...], name: str) -> tuple[int, ...]:
+def _native_size(settings: ImageSettings, default: tuple[int, ...], name: str) -> tuple[int, ...]:
     if settings.size and len(settings.size) != len(default):
         raise ValueError(f"data.size={settings.size} must have {len(default)} lengths for {name!r}")
     return settings.size or default

@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from maskjax.data import wide
 from maskjax.data.crops import Box, crop_resize, resample
+from maskjax.data.processor import UndecodableError
 from maskjax.typing import Num
 
 _ORIENTATION_TAG = 0x0112
@@ -41,10 +42,6 @@ _STRIPS = (
 _DECODE_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error,
 )  # fmt: skip
-
-
-class UndecodableError(ValueError):
-    """An image that cannot be decoded; the message names it."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,8 @@ import unicodedata
 import numpy as np
 from absl import logging
 
-from maskjax.data.sources import Record, Source, Subset, digest
+from maskjax.data.processor import Record
+from maskjax.data.sources import Source, Subset, digest
 from maskjax.typing import Int
 
 MAX_CLASSES = 2**20
@@ -88,8 +89,8 @@ class Relabelled(Subset):
         self.class_names, self.num_classes = class_names, len(class_names)
 
     def __getitem__(self, index: int) -> Record:
-        inputs, label = super().__getitem__(index)
-        return Record(inputs, None if label is None else int(self._numbers[label]))
+        record = super().__getitem__(index)
+        return {**record, "label": int(self._numbers[record["label"]])}
 
     def labels(self) -> Int[np.ndarray, "N"] | None:
         labels = super().labels()

@@ -8,17 +8,16 @@ import os
 import signal
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import grain
 import numpy as np
 from absl import flags, logging
 
-from maskjax.data.images import UndecodableError
+from maskjax.data.processor import Example, Processor, UndecodableError
 from maskjax.data.sources import Source
-from maskjax.data.transforms import Transform
-from maskjax.typing import Batch, Float, Int, Num
+from maskjax.typing import Batch, Int
 
 # So many bad files in a row are no accident.
 _MAX_SKIPPED = 100
@@ -26,63 +25,66 @@ _MAX_SKIPPED = 100
 _MAX_POSITIONS = 2**50
 
 
-class Example(NamedTuple):
+class Row(NamedTuple):
     """One row of a batch.
 
     Attributes:
-        inputs: [*spatial, C].
-        label: its class, None where there are none.
+        example: what the processor made.
         id: index in the split's source; -1 where it only fills a batch.
+        label: its class, None where the source has none.
         is_valid: False for padding and for files that cannot be decoded.
         epoch: how often the split was gone through before.
     """
 
-    inputs: np.ndarray
-    label: int | None
+    example: Example
     id: int
+    label: int | None
     is_valid: bool = True
     epoch: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
 class Loader:
-    """From an index to a transformed example.
+    """From an index to a row, and from rows to a batch.
 
     Attributes:
         source: what to read.
-        transform: what to do with it.
-        shape: of the result, [*spatial, C]; an example of another shape is an error.
+        processor: what to do with it.
         bad_files: "error" or "skip".
         skipped: what was wrong with each file that this process skipped, to warn of it once;
             copies that `dataclasses.replace` makes share it.
     """
 
     source: Source
-    transform: Transform
-    shape: tuple[int, ...]
+    processor: Processor
     bad_files: str = "error"
     skipped: set[str] = dataclasses.field(default_factory=set, compare=False)
 
-    def train(self, index: int, rng: np.random.Generator | None = None) -> Example:
+    def train(self, index: int, rng: np.random.Generator | None = None) -> Row:
         """Load a training example; in place of a bad file that is skipped, the next good one."""
         for position in range(index, index + _MAX_SKIPPED):
-            example = self._load(position % len(self.source), rng)
-            if example is not None:
-                return example
+            row = self._load(position % len(self.source), rng)
+            if row is not None:
+                return row
         raise ValueError(f"{_MAX_SKIPPED} undecodable files in a row; check the data")
 
-    def evaluate(self, index: int) -> Example:
-        """Load without augmentation; not valid are padding (index -1) and skipped bad files."""
+    def evaluate(self, index: int) -> Row:
+        """Load without chance; not valid are padding (index -1) and skipped bad files."""
         if index >= 0:
-            example = self._load(index, None)
-            if example is not None:
-                return example
-        return Example(np.zeros(self.shape, np.uint8), 0, index, is_valid=False)
+            row = self._load(index, None)
+            if row is not None:
+                return row
+        return Row(self.processor.empty(), index, 0, is_valid=False)
 
-    def _load(self, index: int, rng: np.random.Generator | None) -> Example | None:
+    def _load(self, index: int, rng: np.random.Generator | None) -> Row | None:
         record = self.source[index]
+        if not isinstance(record, Mapping):
+            raise ValueError(
+                f"example {index} of {type(self.source).__name__} is a {type(record).__name__};"
+                " a source gives mappings, such as {'image': array, 'label': 3}"
+            )
         try:
-            inputs = self.transform(record.inputs, rng)
+            return Row(self.processor(record, rng), index, record.get("label"))
         except UndecodableError as error:
             if self.bad_files == "error":
                 is_gone = isinstance(error.__cause__, FileNotFoundError)
@@ -92,58 +94,16 @@ class Loader:
                 self.skipped.add(str(error))
                 logging.warning("skipped: %s", error)
             return None
-        if inputs.shape != self.shape:
-            raise ValueError(
-                f"an example has shape {inputs.shape} where {self.shape} is expected;"
-                " set data.size (and data.channels)"
-            )
-        return Example(inputs, record.label, index)
 
-
-@dataclasses.dataclass(frozen=True)
-class Collate:
-    """Stacks examples and normalises them: (x - mean) / std for x in [0, 1].
-
-    Attributes:
-        mean: per channel [C] float32.
-        std: per channel [C] float32.
-        has_labels: whether batches carry "label".
-        marks_known: whether batches carry "is_known": False where there is no number (NaN in the
-            examples), and "inputs" is 0, the channel's mean.
-    """
-
-    mean: np.ndarray
-    std: np.ndarray
-    has_labels: bool
-    marks_known: bool = False
-
-    def __call__(self, examples: Sequence[Example]) -> dict[str, np.ndarray]:
-        """Return {"inputs": float32 [B, *spatial, C], "label": int32 [B], ...}."""
-        arrays = [example.inputs for example in examples]
-        kinds = {array.dtype for array in arrays}
-        if len(kinds) > 1:  # 8 and 16 bits in one folder
-            arrays = [a.astype(np.float32) / 255 if a.dtype == np.uint8 else a for a in arrays]
-        batch = {"inputs": self.normalise(np.stack(arrays))}
-        if self.has_labels:
-            batch["label"] = np.array([example.label for example in examples], np.int32)
-        if self.marks_known:
-            batch["is_known"] = ~np.isnan(batch["inputs"])
-            batch["inputs"][~batch["is_known"]] = 0
-        batch["id"] = np.array([example.id for example in examples], np.int32)
-        batch["epoch"] = np.array([example.epoch for example in examples], np.int32)
-        batch["is_valid"] = np.array([example.is_valid for example in examples], bool)
+    def collate(self, rows: Sequence[Row]) -> dict[str, np.ndarray]:
+        """Make a batch of the processor's arrays and of what rows say of themselves."""
+        batch = dict(self.processor.collate([row.example for row in rows]))
+        if self.source.num_classes is not None:
+            batch["label"] = np.array([row.label for row in rows], np.int32)
+        batch["id"] = np.array([row.id for row in rows], np.int32)
+        batch["epoch"] = np.array([row.epoch for row in rows], np.int32)
+        batch["is_valid"] = np.array([row.is_valid for row in rows], bool)
         return batch
-
-    def normalise(self, x: Num[np.ndarray, "B *spatial C"]) -> Float[np.ndarray, "B *spatial C"]:
-        """Return (x / 255 if uint8 else x) in normalised units."""
-        unit = 255 if x.dtype == np.uint8 else 1
-        # Whole rows rather than single pixels in the inner loop: NumPy is slow on an axis of 3.
-        row = x.shape[-2]
-        scale = np.tile((1 / (unit * self.std.astype(np.float64))).astype(np.float32), row)
-        shift = np.tile((-self.mean / self.std.astype(np.float64)).astype(np.float32), row)
-        flat = np.multiply(x.reshape(-1, len(scale)), scale, dtype=np.float32)
-        flat += shift
-        return flat.reshape(x.shape)
 
 
 class BatchIterator(Iterator[Batch]):
@@ -175,7 +135,6 @@ def _close(holder: list[grain.DatasetIterator]):
 
 def train_batches(
     loader: Loader,
-    collate: Collate,
     *,
     seed: int,
     batch_size: int,
@@ -191,8 +150,7 @@ def train_batches(
     functions of (seed, position) alone.
 
     Args:
-        loader: makes the examples.
-        collate: makes the batches.
+        loader: makes the examples and the batches.
         seed: at least 0.
         batch_size: of all processes together.
         start_step: t of the first batch; reached without reading what comes before.
@@ -206,12 +164,12 @@ def train_batches(
     """
     count = len(loader.source)
     stream = grain.MapDataset.range(count).seed(seed).shuffle().repeat(_MAX_POSITIONS // count)
-    if loader.transform.is_random:
+    if loader.processor.is_random:
         stream = stream.random_map(loader.train)
     else:  # resetting a generator costs more than everything else
         stream = stream.map(loader.train)
     stream = stream.map_with_index(functools.partial(_in_epoch, count))
-    batches = stream.batch(batch_size // process_count, batch_fn=collate)
+    batches = stream.batch(batch_size // process_count, batch_fn=loader.collate)
     batches = batches[start_step * process_count + process_index :: process_count]
     if not num_workers:
         return BatchIterator(iter(batches.to_iter_dataset(_read_options(loader.source))))
@@ -223,9 +181,9 @@ def train_batches(
     return BatchIterator(iter(stream))
 
 
-def _in_epoch(count: int, position: int, example: Example) -> Example:
+def _in_epoch(count: int, position: int, row: Row) -> Row:
     """Note in which epoch of `count` examples a position of the stream is."""
-    return example._replace(epoch=position // count)
+    return row._replace(epoch=position // count)
 
 
 def _start_worker(worker_index: int, worker_count: int) -> None:
@@ -246,7 +204,6 @@ def _end_with_parent() -> None:
 
 def eval_batches(
     loader: Loader,
-    collate: Collate,
     indices: Int[np.ndarray, "N"],
     *,
     batch_size: int,
@@ -256,8 +213,7 @@ def eval_batches(
     """Iterate once over some examples; the last batch is padded.
 
     Args:
-        loader: makes the examples.
-        collate: makes the batches.
+        loader: makes the examples and the batches.
         indices: of the examples in their source, in the order that is wanted.
         batch_size: of all processes together.
         process_index: which part of each batch is wanted.
@@ -269,7 +225,7 @@ def eval_batches(
     padding = np.full(-len(indices) % batch_size, -1)
     padded = np.concatenate([indices, padding]).tolist()
     examples = grain.MapDataset.source(padded).map(loader.evaluate)
-    batches = examples.batch(batch_size // process_count, batch_fn=collate)
+    batches = examples.batch(batch_size // process_count, batch_fn=loader.collate)
     batches = batches[process_index::process_count]
     return BatchIterator(iter(batches.to_iter_dataset(_read_options(loader.source))))
 

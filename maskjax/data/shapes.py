@@ -1,11 +1,11 @@
 """The shape of an example: what a source stores, and what the settings make of it."""
 
+from maskjax.data.image.settings import ImageSettings
 from maskjax.data.images import MAX_CHANNELS
-from maskjax.data.settings import Settings
 from maskjax.data.sources import Source, Splits
 
 
-def shape_of(splits: Splits, settings: Settings) -> tuple[int, ...]:
+def shape_of(splits: Splits, settings: ImageSettings) -> tuple[int, ...]:
     """Return the shape (*spatial, C) that all examples have after the transforms.
 
     Args:
@@ -27,7 +27,7 @@ def shape_of(splits: Splits, settings: Settings) -> tuple[int, ...]:
     return shape
 
 
-def _example_shape(source: Source, settings: Settings, name: str) -> tuple[int, ...]:
+def _example_shape(source: Source, settings: ImageSettings, name: str) -> tuple[int, ...]:
     """Return the shape after the transforms, or raise where settings and data do not fit."""
     spatial, stored_channels = source.shape[:-1], source.shape[-1]
     if settings.size and len(settings.size) != len(spatial):

@@ -1,14 +1,13 @@
-"""Random access to examples: what a source is, the registry of sources, and held-out splits."""
+"""Random access to records: what a source is, the registries, and held-out splits."""
 
 import abc
 import hashlib
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from maskjax.data.images import EncodedImage
-from maskjax.data.ranges import ValueRange
+from maskjax.data.processor import Example, Processor, Record
 from maskjax.data.settings import Settings
 from maskjax.spelling import unknown_name
 from maskjax.typing import Int
@@ -20,30 +19,23 @@ _SUBSET_SEED = 20_220_101
 _MAX_HASHED = 2**28
 
 
-class Record(NamedTuple):
-    """One stored example: an array [*spatial, C] or an encoded image; its class if it has one."""
-
-    inputs: np.ndarray | EncodedImage
-    label: int | None = None
-
-
 class Source(abc.ABC):
     """Random access to the examples of one split; implementations must be picklable.
 
     Attributes:
-        shape: (*spatial, C) of the stored examples, None along axes where they differ or where
-            it is not known without reading them all.
-        num_classes: number of classes, None without labels.
+        shape: (*spatial, C) of the stored examples where they are arrays, None along axes where
+            they differ or where it is not known without reading them all.
+        num_classes: number of classes, None where records have no "label".
         class_names: names of the classes in label order, None where they have none.
-        value_range: stored numbers that stand for 0 and 1, each one for all channels or one a
-            channel [C]; None means that the dtype tells (see `ranges.to_unit`).
+        value_range: of arrays, stored numbers that stand for 0 and 1, each one for all channels or
+            one a channel [C]; None means that the dtype tells (see `ranges.to_unit`).
         in_memory: whether reading an example is so cheap that threads would only slow it down.
     """
 
-    shape: tuple[int | None, ...]
+    shape: tuple[int | None, ...] = ()
     num_classes: int | None = None
     class_names: tuple[str, ...] | None = None
-    value_range: ValueRange | None = None
+    value_range: tuple[Any, Any] | None = None
     in_memory: bool = False
 
     @abc.abstractmethod
@@ -94,30 +86,83 @@ class Splits(NamedTuple):
     skipped: frozenset[str] = frozenset()
 
 
-SOURCES: dict[str, Callable[[str, Settings], Splits]] = {}
+# (processor, count) -> at most so many training examples, the same ones for every seed; files that
+# are skipped are left out.
+Sample = Callable[[Processor, int], Iterator[Example]]
 
 
-def register(name: str):
+class Modality(NamedTuple):
+    """What sources of one kind of data share.
+
+    Attributes:
+        settings: the keys of `config.data`, a dataclass derived from `Settings`.
+        prepare: (splits, settings, sample) -> processor; raises a ValueError where settings and
+            splits do not fit.
+        restore: (description, settings) -> processor, from what it said of itself in `describe`,
+            without the data.
+    """
+
+    settings: type[Settings]
+    prepare: Callable[[Splits, Any, Sample], Processor]
+    restore: Callable[[Mapping[str, Any], Any], Processor]
+
+
+class Opener(NamedTuple):
+    """How a source is opened, (argument, settings) -> splits, and the name of its modality."""
+
+    open: Callable[[str, Any], Splits]
+    modality: str
+
+
+SOURCES: dict[str, Opener] = {}
+MODALITIES: dict[str, Modality] = {}
+
+
+def register(name: str, modality: str = "image"):
     """Return a decorator that makes `(argument, settings) -> Splits` known as source `name`.
 
     Args:
         name: what stands before the colon in `config.data.source`; what follows it is passed as
             `argument` ("" if nothing does).
+        modality: whose settings it is passed, and whose processor reads its records; one of
+            `MODALITIES`.
     """
 
-    def add(function: Callable[[str, Settings], Splits]):
-        SOURCES[name] = function
+    def add(function: Callable[[str, Any], Splits]):
+        SOURCES[name] = Opener(function, modality)
         return function
 
     return add
 
 
-def open_splits(name: str, settings: Settings) -> Splits:
+def _opener(name: str) -> Opener:
+    kind = name.partition(":")[0]
+    if kind not in SOURCES:
+        raise ValueError(unknown_name("data source", kind, SOURCES))
+    return SOURCES[kind]
+
+
+def modality_of(name: str) -> Modality:
+    """Return the modality of a source.
+
+    Args:
+        name: `NAME` or `NAME:ARGUMENT`, as in `config.data.source`.
+
+    Raises:
+        ValueError: for an unknown name (with the known ones), or an unknown modality.
+    """
+    modality = _opener(name).modality
+    if modality not in MODALITIES:
+        raise ValueError(unknown_name(f"modality of data source {name!r}", modality, MODALITIES))
+    return MODALITIES[modality]
+
+
+def open_splits(name: str, settings: Any) -> Splits:
     """Open the source with the given name.
 
     Args:
         name: `NAME` or `NAME:ARGUMENT`, as in `config.data.source`.
-        settings: passed on; sources look at size, channels and bad_files.
+        settings: passed on.
 
     Returns:
         Its splits; `eval` is None where the source does not set evaluation examples apart.
@@ -126,10 +171,7 @@ def open_splits(name: str, settings: Settings) -> Splits:
         ValueError: for an unknown name (with the known ones) or unusable data.
         FileNotFoundError: where files are missing.
     """
-    kind, _, argument = name.partition(":")
-    if kind not in SOURCES:
-        raise ValueError(unknown_name("data source", kind, SOURCES))
-    return SOURCES[kind](argument, settings)
+    return _opener(name).open(name.partition(":")[2], settings)
 
 
 def refuse_argument(name: str, argument: str) -> None:

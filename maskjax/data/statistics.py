@@ -1,16 +1,13 @@
 """Mean and standard deviation of a data set, per channel."""
 
-import dataclasses
-
 import numpy as np
 from absl import logging
 
+from maskjax.data.image.processor import ImageProcessor, frame
+from maskjax.data.image.settings import ImageSettings
 from maskjax.data.images import EncodedImage
-from maskjax.data.pipeline import Loader
-from maskjax.data.progress import shown
 from maskjax.data.ranges import check_missing, to_unit
-from maskjax.data.settings import Settings
-from maskjax.data.sources import take
+from maskjax.data.sources import Sample, Source
 
 # Mean and std come from about so many numbers, within these bounds on the examples.
 _STATISTICS_NUMBERS = 2**21
@@ -44,13 +41,21 @@ class _Moments:
         self.squares += np.einsum("cl,cl->c", by_channel, by_channel)
 
 
-def statistics(loader: Loader, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and std [1, ..., C] as set, or of a fixed sample of the loader's examples.
+def statistics(
+    processor: ImageProcessor, train: Source, settings: ImageSettings, sample: Sample
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and std [1, ..., C] as set, or of a fixed sample of the training examples.
 
     They are of values in [0, 1] that are there; the std of a constant channel is 1. Warnings name
     the channels that are constant, and say where all examples are the same.
+
+    Args:
+        processor: makes the examples; what it says of mean and std is not looked at.
+        train: the training examples.
+        settings: mean and std, where they are set.
+        sample: reads the sample.
     """
-    shape, channels = loader.shape, loader.shape[-1]
+    channels = processor.shape[-1]
     for key in ("mean", "std"):
         if len(getattr(settings, key)) not in (0, 1, channels):
             raise ValueError(
@@ -58,37 +63,31 @@ def statistics(loader: Loader, settings: Settings) -> tuple[np.ndarray, np.ndarr
             )
     mean, std = settings.mean, settings.std
     if not (mean and std):
-        found_mean, found_std = _measured(loader, settings.source)
+        is_of_files = isinstance(train[0]["image"], EncodedImage)
+        found_mean, found_std = _measured(processor, settings.source, sample, is_of_files)
         mean, std = mean or found_mean, std or found_std
-    frame = (1,) * (len(shape) - 1) + (channels,)
-    mean, std = (np.broadcast_to(np.asarray(value, np.float32), frame) for value in (mean, std))
-    return mean.copy(), std.copy()
+    return frame(mean, processor.shape), frame(std, processor.shape)
 
 
-def _measured(loader: Loader, name: str) -> tuple[np.ndarray, np.ndarray]:
+def _measured(
+    processor: ImageProcessor, name: str, sample: Sample, is_of_files: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean and std of each channel [C]."""
-    channels = loader.shape[-1]
-    count = int(np.clip(_STATISTICS_NUMBERS // int(np.prod(loader.shape)), *_STATISTICS_EXAMPLES))
-    sample = dataclasses.replace(loader, source=take(loader.source, count))
+    shape, channels, missing = processor.shape, processor.shape[-1], processor.missing
+    count = int(np.clip(_STATISTICS_NUMBERS // int(np.prod(shape)), *_STATISTICS_EXAMPLES))
     moments, examples, first, is_same = _Moments(channels), 0, None, True
     wide: list[np.ndarray] = []  # some numbers of 16-bit image files
-    missing, is_of_files = (
-        loader.transform.missing,
-        isinstance(sample.source[0].inputs, EncodedImage),
-    )
-    for index in shown(range(len(sample.source)), "reading a sample", "example", count):
-        example = sample.evaluate(index)
-        if example.is_valid:
-            inputs = example.inputs
-            unit = to_unit(inputs).reshape(-1, channels)
-            moments.add(unit)
-            first = unit if first is None else first
-            limit = _SAME * (moments.high - moments.low)
-            is_equal = (abs(unit - first) <= limit) | (np.isnan(unit) & np.isnan(first))
-            is_same = is_same and bool(is_equal.all())
-            if is_of_files and missing is None and inputs.dtype != np.uint8:
-                wide.append(unit[:: max(1, unit.size * count // _STATISTICS_NUMBERS)])
-            examples += 1
+    for example in sample(processor, count):
+        inputs = example["inputs"]
+        unit = to_unit(inputs).reshape(-1, channels)
+        moments.add(unit)
+        first = unit if first is None else first
+        limit = _SAME * (moments.high - moments.low)
+        is_equal = (abs(unit - first) <= limit) | (np.isnan(unit) & np.isnan(first))
+        is_same = is_same and bool(is_equal.all())
+        if is_of_files and missing is None and inputs.dtype != np.uint8:
+            wide.append(unit[:: max(1, unit.size * count // _STATISTICS_NUMBERS)])
+        examples += 1
     if not examples:
         raise ValueError(f"data source {name!r}: no example could be decoded")
     if is_same and examples > 1:
@@ -96,11 +95,7 @@ def _measured(loader: Loader, name: str) -> tuple[np.ndarray, np.ndarray]:
             "data source %r: the %d training examples that were looked at are all the same, or"
             " nearly; look at the data", name, examples,
         )  # fmt: skip
-    if (
-        is_of_files
-        and missing is not None
-        and moments.count.sum() == examples * np.prod(loader.shape)
-    ):
+    if is_of_files and missing is not None and moments.count.sum() == examples * np.prod(shape):
         logging.warning(
             "data source %r: no number that was looked at equals data.missing=%s", name, missing
         )

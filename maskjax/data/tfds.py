@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 from etils import epath
 
+from maskjax.data.image.settings import ImageSettings
 from maskjax.data.images import EncodedImage
+from maskjax.data.processor import Record
 from maskjax.data.ranges import Number, check_missing, has_own_range, measure_range
-from maskjax.data.settings import Settings
-from maskjax.data.sources import Record, Source, Splits, digest, register
+from maskjax.data.sources import Source, Splits, digest, register
 from maskjax.spelling import unknown_name
 
 # What tfds itself writes beside data sets, and beside their versions while it prepares them.
@@ -72,7 +73,7 @@ class TfdsSource(Source):
     def _sample(self) -> np.ndarray:
         """Stored arrays that are spread over all."""
         indices = np.linspace(0, len(self) - 1, min(len(self), 256)).astype(int)
-        return np.stack([np.asarray(self[int(index)].inputs) for index in indices])
+        return np.stack([np.asarray(self[int(index)]["image"]) for index in indices])
 
     def __len__(self) -> int:
         return len(self._records)
@@ -88,14 +89,14 @@ class TfdsSource(Source):
         elif self._adds_channel:
             inputs = inputs[..., None]
         if self._label_key is None:
-            return Record(inputs)
+            return {"image": inputs}
         label = int(example[self._label_key])
         if label < 0:
             raise ValueError(
                 f"{self._name}: example {index} has the label {label}, others have a class; leave"
                 " such examples out, or give them a class of their own"
             )
-        return Record(inputs, label)
+        return {"image": inputs, "label": label}
 
     def fingerprint(self) -> str:
         """Hash what is known of the files, and a fixed sample of the examples."""
@@ -106,7 +107,7 @@ class TfdsSource(Source):
 
 
 @register("tfds")
-def tfds(argument: str, settings: Settings) -> Splits:
+def tfds(argument: str, settings: ImageSettings) -> Splits:
     """Open a prepared dataset in TFDS_DATA_DIR (or ~/tensorflow_datasets), in array_record format.
 
     NAME, then /CONFIG where it has several and :VERSION (the newest if left out). Training reads

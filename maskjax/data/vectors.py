@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from maskjax.data.settings import Settings
-from maskjax.data.sources import Record, Source, Splits, digest, register
+from maskjax.data.image.settings import ImageSettings
+from maskjax.data.processor import Record
+from maskjax.data.sources import Source, Splits, digest, register
 from maskjax.typing import Float
 
 _SEED = 0
@@ -37,7 +38,7 @@ class Vectors(Source):
         return len(self._rows)
 
     def __getitem__(self, index: int) -> Record:
-        return Record(self._rows[index].astype(np.float32)[:, None])
+        return {"image": self._rows[index].astype(np.float32)[:, None]}
 
     def fingerprint(self) -> str:
         return digest(super().fingerprint(), "vectors", self._rho, self._split)
@@ -80,7 +81,7 @@ def correlation(source: str) -> float | None:
 
 
 @register("vectors")
-def vectors(argument: str, settings: Settings) -> Splits:
+def vectors(argument: str, settings: ImageSettings) -> Splits:
     """Draw 1000 + 10,000 Gaussian vectors [L, 1]; `vectors:RHO` correlates the entries.
 
     L is `data.size` (10 where that is unset). The numbers are used as drawn with data.mean=(0,) and

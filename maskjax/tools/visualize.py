@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
@@ -89,8 +88,7 @@ def draw_images(
     found = [image for path in images for image in _find(path)]
     out = _writable(out or workdir / layout.FIGURES)
     if described and not source:
-        missing = data_layer.Settings.from_config(config.data).missing_number
-        data = data_layer.Normaliser.from_description(described, missing)
+        data = data_layer.restore(config.data, described)
     else:
         data = _open_data(config, described, source)
     task = tasks.build(config, data)
@@ -101,23 +99,24 @@ def draw_images(
             sys.stderr,
         )
     found = found[:limit]
-    yield from _draw_pages(found, task, state, data, config, out)
+    yield from _draw_pages(found, task, state, data.processor, config, out)
 
 
 def _draw_pages(
-    found: list[_Image], task: Any, state: Any, data: Any, config: Any, out: Path
+    found: list[_Image], task: Any, state: Any, processor: Any, config: Any, out: Path
 ) -> Iterator[Path]:
     """Read, compute and draw a page at a time, with one compiled function."""
     count = -(-len(found) // PAGE)
     written: list[Path] = []
     for page in range(count):
-        read = list(_read(found[page * PAGE : (page + 1) * PAGE], data))
+        read = list(_read(found[page * PAGE : (page + 1) * PAGE], processor))
         if not read:
             continue
-        batch = draw.as_batch(np.stack([x for _, x in read]), data, min(len(found), PAGE))
+        examples = [example for _, example in read]
+        batch = data_layer.batch_of(processor, examples, min(len(found), PAGE))
         panels = draw.show(task, state, batch, config, first=page * PAGE)
         labels = [image.label for image, _ in read]
-        figure = evaluation.draw_panel(panels["reconstructions"], data, labels=labels)
+        figure = evaluation.draw_panel(panels["reconstructions"], processor, labels=labels)
         number = f"-{page + 1:0{len(str(count))}}" if count > 1 else ""
         written.append(out / f"{_NAME}{number}.png")
         evaluation.save_figure(figure, written[-1])
@@ -127,11 +126,11 @@ def _draw_pages(
     _remove_others(out, written)
 
 
-def _read(images: list[_Image], data: Any) -> Iterator[tuple[_Image, np.ndarray]]:
+def _read(images: list[_Image], processor: Any) -> Iterator[tuple[_Image, data_layer.Example]]:
     """Read images; what was found and is none is left out, for nobody asked for it by name."""
     for image in images:
         try:
-            yield image, data.read_image(image.path)
+            yield image, processor.read_image(image.path)
         except data_layer.UndecodableError as error:
             if image.is_named:
                 raise

@@ -29,7 +29,7 @@ def draw(
     Args:
         task: What was learned; its panels are drawn.
         state: The state to show; its averaged parameters where it has them.
-        data: Has `examples` and `denormalise`.
+        data: Has `examples`, and a `processor` that knows their units.
         config: The run's.
         workdir: The run's folder.
         out: Folder for the pictures; None is the run's `figures/`.
@@ -38,11 +38,13 @@ def draw(
         The figures by name; each is saved as `NAME.png`.
     """
     count, split = config.figures.num_examples, "eval" if data.num_eval else "train"
-    inputs = data.examples(split, count) if count else None
+    batch = data.examples(split, count) if count else {}
     figures = {}
-    if inputs is not None and len(inputs):
-        panels = show(task, state, as_batch(inputs, data), config)
-        figures = {name: evaluation.draw_panel(panel, data) for name, panel in panels.items()}
+    if batch:
+        figures = {
+            name: evaluation.draw_panel(panel, data.processor)
+            for name, panel in show(task, state, batch, config).items()
+        }
     rows = read_metrics(workdir)
     if rows:
         figures["loss"] = evaluation.loss_curve(rows, loss_label=task.loss_label)
@@ -71,13 +73,3 @@ def show(
     panels = task.show(state.eval_params, batch, context)
     count = int(np.sum(batch["is_valid"]))
     return {name: first_rows(panel, count) for name, panel in panels.items()}
-
-
-def as_batch(inputs: np.ndarray, data: Any, size: int | None = None) -> Batch:
-    """Make a batch of normalised examples, NaN where there is no number, padded to a size."""
-    padded = np.zeros((size or len(inputs), *inputs.shape[1:]), np.float32)
-    padded[: len(inputs)] = inputs
-    batch = {"inputs": np.nan_to_num(padded), "is_valid": np.arange(len(padded)) < len(inputs)}
-    if data.missing is not None:
-        batch["is_known"] = ~np.isnan(padded)
-    return batch

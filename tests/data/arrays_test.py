@@ -38,7 +38,7 @@ def test_floats_of_any_range_come_back_between_0_and_1(npz):
     x = np.array([[-3.0, 5.0], [1.0, 1.0]])[:, :, None]
     built = npz(x_train=x, x_test=x)
     batch = next(built.eval_batches("train", 2))
-    np.testing.assert_allclose(built.denormalise(batch["inputs"]), (x + 3) / 8, atol=1e-6)
+    np.testing.assert_allclose(built.processor.denormalise(batch["inputs"]), (x + 3) / 8, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_evaluation_numbers_that_the_training_dtype_gives_no_scale_for_are_refus
         with pytest.raises(ValueError, match=r"from 0 to 17, and training .* 8 or 16 bits; store"):
             npz(x_train=pixels.astype(np.uint8), x_test=pixels.astype(dtype))
     built = npz(x_train=pixels.astype(np.uint8), x_test=(pixels / 255).astype(np.float32))
-    first, second = (built.examples(split, 2) for split in ("train", "eval"))
+    first, second = (built.examples(split, 2)["inputs"] for split in ("train", "eval"))
     np.testing.assert_allclose(first, second, atol=1e-6)
 
 

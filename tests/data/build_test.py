@@ -15,13 +15,13 @@ def test_statistics_are_those_of_the_training_pixels():
     built = _build(source="digits", eval_fraction=0)
     pixels = load_digits().images / 16
     assert built.shape == (8, 8, 1)
-    assert built.mean.shape == built.std.shape == (1, 1, 1)
-    np.testing.assert_allclose(built.mean[0, 0], pixels.mean(), rtol=1e-5)
-    np.testing.assert_allclose(built.std[0, 0], pixels.std(), rtol=1e-5)
+    assert built.processor.mean.shape == built.processor.std.shape == (1, 1, 1)
+    np.testing.assert_allclose(built.processor.mean[0, 0], pixels.mean(), rtol=1e-5)
+    np.testing.assert_allclose(built.processor.std[0, 0], pixels.std(), rtol=1e-5)
     everything = np.concatenate([b["inputs"] for b in built.eval_batches("train", 1797)])
     assert abs(everything.mean()) < 1e-4
     assert abs(everything.std() - 1) < 1e-4
-    np.testing.assert_allclose(built.denormalise(everything)[..., 0], pixels, atol=1e-6)
+    np.testing.assert_allclose(built.processor.denormalise(everything)[..., 0], pixels, atol=1e-6)
 
 
 def test_statistics_are_per_channel_and_constant_channels_stay_finite(tmp_path):
@@ -30,14 +30,16 @@ def test_statistics_are_per_channel_and_constant_channels_stay_finite(tmp_path):
     x[..., 2] = 255
     np.savez(tmp_path / "x.npz", x=x)
     built = _build(source=f"array:{tmp_path}/x.npz")
-    np.testing.assert_allclose(built.mean[0, 0], [0, 120 / 255, 1], atol=1e-6)
-    np.testing.assert_allclose(built.std[0, 0, 1], np.std([0, 80, 160, 240]) / 255, rtol=1e-5)
+    np.testing.assert_allclose(built.processor.mean[0, 0], [0, 120 / 255, 1], atol=1e-6)
+    np.testing.assert_allclose(
+        built.processor.std[0, 0, 1], np.std([0, 80, 160, 240]) / 255, rtol=1e-5
+    )
     assert np.isfinite(next(built.train_batches())["inputs"]).all()
 
 
 def test_configured_statistics_are_used():
     built = _build(source="photos", size=(8, 8), mean=(0.5,), std=(0.1, 0.2, 0.4))
-    np.testing.assert_allclose(built.mean[0, 0], [0.5, 0.5, 0.5])
+    np.testing.assert_allclose(built.processor.mean[0, 0], [0.5, 0.5, 0.5])
     raw = _build(source="photos", size=(8, 8), mean=(0,), std=(1,))
     (x,), (unit,) = (list(b.eval_batches("eval", 4, limit=4)) for b in (built, raw))
     expected = (unit["inputs"] - 0.5) / np.array([0.1, 0.2, 0.4])
@@ -48,7 +50,7 @@ def test_what_lies_beyond_the_training_split_is_not_cut(tmp_path):
     train, test = (a * np.sin(np.arange(64, dtype=np.float32)) for a in (5, 8))
     np.savez(tmp_path / "x.npz", x_train=[train[:, None]] * 4, x_test=[test[:, None]])
     built = _build(source=f"array:{tmp_path}/x.npz")
-    shown = built.denormalise(built.examples("eval", 1))[0, :, 0]
+    shown = built.processor.denormalise(built.examples("eval", 1)["inputs"])[0, :, 0]
     low, high = train.min(), train.max()
     np.testing.assert_allclose(shown, (test - low) / (high - low), atol=1e-5)
     assert shown.max() > 1.2
@@ -82,7 +84,10 @@ def test_grey_and_colour_are_converted():
         ({"source": "digits", "size": (8,)}, "1 lengths, but 'digits' has 2 spatial axes"),
         ({"source": "signals", "flip": True}, "for images, but 'signals' has 1 spatial"),
         ({"source": "volumes", "crop_scale": (0.2, 1.0)}, "for images, but 'volumes' has 3"),
-        ({"source": "digits", "mean": (0.1, 0.2)}, "data.mean has 2 numbers for 1 channels"),
+        (
+            {"source": "digits", "mean": (0.1, 0.2)},
+            "data.mean has 2 numbers for 1 channels",
+        ),
         ({"source": "volumes", "channels": 3, "size": (4, 4)}, "must have 3 lengths"),
         ({"source": "digits", "eval_source": "photos"}, "set data.size"),
         ({"source": "digits", "flop": True}, "'flop' .did you mean 'flip'"),
@@ -111,4 +116,4 @@ def test_images_of_ones_own_do_not_fit_more_channels_than_files_have(tmp_path):
     np.savez(tmp_path / "x.npz", x=np.zeros((10, 4, 4, 5), np.uint8))
     built = _build(source=f"array:{tmp_path}/x.npz", size=(4, 4))
     with pytest.raises(ValueError, match=r"own.png: images do not fit this data, .* \(4, 4, 5\)"):
-        built.read_image("own.png")
+        built.processor.read_image("own.png")

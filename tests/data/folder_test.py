@@ -8,7 +8,7 @@ from PIL import Image
 
 from maskjax import data
 from maskjax.data import folder
-from maskjax.data.settings import Settings
+from maskjax.data.image.settings import ImageSettings
 from maskjax.data.sources import open_splits
 
 _SIZE = ("RGB", (8, 6))
@@ -19,14 +19,14 @@ def _build(root, batch_size=1, **config):
 
 
 def _names(source):
-    return [source[i].inputs.name.rsplit("/", 1)[1] for i in range(len(source))]
+    return [source[i]["image"].name.rsplit("/", 1)[1] for i in range(len(source))]
 
 
 def test_classes_are_the_sorted_folder_names(image_folder):
     root = image_folder({"dog/2.png": _SIZE, "cat/deep/er/1.JPG": _SIZE, "cat/0.webp": _SIZE})
     (root / "dog" / ".hidden.png").write_bytes(b"")
     (root / "dog" / "notes.txt").write_text("no image")
-    splits = open_splits(f"folder:{root}", Settings())
+    splits = open_splits(f"folder:{root}", ImageSettings())
     assert splits.eval is None
     assert splits.train.class_names == ("cat", "dog")
     assert _names(splits.train) == ["0.webp", "1.JPG", "2.png"]
@@ -60,7 +60,7 @@ def test_another_folder_can_be_the_evaluation_set(image_folder):
     built = _build(train, eval_source=f"folder:{own}")
     assert (built.num_train, built.num_eval) == (2, 3)
     (batch,) = built.eval_batches("eval", 3)
-    shown = built.denormalise(batch["inputs"])[1] * 255
+    shown = built.processor.denormalise(batch["inputs"])[1] * 255
     np.testing.assert_allclose(shown, np.asarray(Image.open(own / "y.png")), atol=1e-3)
 
 
@@ -118,7 +118,7 @@ def test_links_are_followed_but_one_back_to_a_folder_above_adds_nothing(image_fo
     (root / "a").symlink_to(elsewhere)
     (elsewhere / "back").symlink_to(root)
     (root / "latest").symlink_to(root)
-    splits = open_splits(f"folder:{root}", Settings())
+    splits = open_splits(f"folder:{root}", ImageSettings())
     assert (len(splits.train), splits.train.class_names) == (2, ("a", "b"))
 
 
@@ -213,15 +213,15 @@ def test_examples_to_show_are_the_first_that_can_be_decoded(folder_with_hidden_d
     root = folder_with_hidden_damage
     (root / "0.png").write_bytes((root / "2.png").read_bytes())
     settings = {"mean": (0,), "std": (1,), "eval_fraction": 0, "bad_files": "skip"}
-    shown = _build(root, **settings).examples("train", 1)
+    shown = _build(root, **settings).examples("train", 1)["inputs"]
     expected = np.asarray(Image.open(root / "1.png")) / 255
     np.testing.assert_allclose(shown, expected[None], atol=1e-6)
-    assert len(_build(root, **settings).examples("train", 5)) == 3
+    assert len(_build(root, **settings).examples("train", 5)["inputs"]) == 3
 
 
 def test_fingerprint_is_of_names_sizes_and_classes_not_of_the_place(image_folder, tmp_path):
     def found(root):
-        return open_splits(f"folder:{root}", Settings()).train.fingerprint()
+        return open_splits(f"folder:{root}", ImageSettings()).train.fingerprint()
 
     root = image_folder({"a/0.png": _SIZE, "a/1.png": _SIZE, "b/2.png": _SIZE})
     plain = found(root)

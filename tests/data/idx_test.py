@@ -8,7 +8,7 @@ import pytest
 
 from maskjax import data
 from maskjax.data import idx
-from maskjax.data.settings import Settings
+from maskjax.data.image.settings import ImageSettings
 from maskjax.data.sources import open_splits
 
 
@@ -49,16 +49,16 @@ def test_digits_far_from_zero_are_kept(tmp_path, code, dtype):
     (tmp_path / "train-images-idx3").write_bytes(_idx_bytes(code, (6, 3, 5), x.tobytes()))
     config = {"source": f"idx:{tmp_path}", "eval_fraction": 0}
     built = data.build(config, seed=0, batch_size=2)
-    shown = built.denormalise(built.examples("train", 6)).ravel()
+    shown = built.processor.denormalise(built.examples("train", 6)["inputs"]).ravel()
     np.testing.assert_allclose(shown, np.arange(6 * 15) / 89, atol=1e-6)
 
 
 def test_gzipped_and_plain_files_make_a_source(tmp_path):
     _write_images(tmp_path, 5)
-    train, evaluation, _ = open_splits(f"idx:{tmp_path}", Settings())
+    train, evaluation, _ = open_splits(f"idx:{tmp_path}", ImageSettings())
     assert (len(train), train.shape, train.num_classes) == (5, (3, 5, 1), 3)
-    np.testing.assert_array_equal(train[1].inputs[..., 0], np.arange(15, 30).reshape(3, 5))
-    assert train[4].label == 1
+    np.testing.assert_array_equal(train[1]["image"][..., 0], np.arange(15, 30).reshape(3, 5))
+    assert train[4]["label"] == 1
     assert evaluation is None
 
 
@@ -66,9 +66,9 @@ def test_t10k_files_are_the_evaluation_split(tmp_path):
     _write_images(tmp_path, 5)
     (tmp_path / "t10k-images-idx3-ubyte").write_bytes(_idx_bytes(8, (1, 3, 5), bytes(15)))
     (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(_idx_bytes(8, (1,), b"\x07"))
-    train, evaluation, _ = open_splits(f"idx:{tmp_path}", Settings())
+    train, evaluation, _ = open_splits(f"idx:{tmp_path}", ImageSettings())
     assert len(evaluation) == 1
-    assert evaluation[0].label == 7
+    assert evaluation[0]["label"] == 7
     assert train.num_classes == evaluation.num_classes == 8
 
 
@@ -86,14 +86,14 @@ def test_t10k_files_are_the_evaluation_split(tmp_path):
 def test_any_rank_is_read_and_size_tells_channels_from_space(tmp_path, shape, size, expected):
     payload = bytes(int(np.prod(shape)))
     (tmp_path / "train-images-idx").write_bytes(_idx_bytes(8, shape, payload))
-    assert open_splits(f"idx:{tmp_path}", Settings(size=size)).train.shape == expected
+    assert open_splits(f"idx:{tmp_path}", ImageSettings(size=size)).train.shape == expected
 
 
 def test_channels_first_are_refused_unless_a_size_says_that_they_are_space(tmp_path):
     (tmp_path / "train-images-idx").write_bytes(_idx_bytes(8, (2, 3, 8, 8), bytes(384)))
     with pytest.raises(ValueError, match=r"store numpy.moveaxis\(x, 1, -1\) if the second axis"):
-        open_splits(f"idx:{tmp_path}", Settings())
-    assert open_splits(f"idx:{tmp_path}", Settings(size=(3, 8, 8))).train.shape == (3, 8, 8, 1)
+        open_splits(f"idx:{tmp_path}", ImageSettings())
+    assert open_splits(f"idx:{tmp_path}", ImageSettings(size=(3, 8, 8))).train.shape == (3, 8, 8, 1)
 
 
 def test_truncated_file_is_named_with_both_lengths(tmp_path):
@@ -101,7 +101,7 @@ def test_truncated_file_is_named_with_both_lengths(tmp_path):
     path = tmp_path / "train-images-idx3-ubyte"
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(ValueError, match=r"train-images-idx3-ubyte is truncated.*91 bytes.*87"):
-        open_splits(f"idx:{tmp_path}", Settings())
+        open_splits(f"idx:{tmp_path}", ImageSettings())
 
 
 def test_truncated_gzip_is_named(tmp_path):
@@ -109,33 +109,33 @@ def test_truncated_gzip_is_named(tmp_path):
     path = tmp_path / "train-labels-idx1-ubyte.gz"
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(ValueError, match=r"train-labels-idx1-ubyte.gz is truncated"):
-        open_splits(f"idx:{tmp_path}", Settings())
+        open_splits(f"idx:{tmp_path}", ImageSettings())
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89PNG....", b"\0\0\x07\x01"])
 def test_another_format_is_refused(tmp_path, content):
     (tmp_path / "train-images-idx3-ubyte").write_bytes(content)
     with pytest.raises(ValueError, match="is not an idx file"):
-        open_splits(f"idx:{tmp_path}", Settings())
+        open_splits(f"idx:{tmp_path}", ImageSettings())
 
 
 def test_label_file_of_another_length_is_refused(tmp_path):
     _write_images(tmp_path, 5, label_count=4)
     with pytest.raises(ValueError, match=r"train labels has shape \(4,\) for 5 examples"):
-        open_splits(f"idx:{tmp_path}", Settings())
+        open_splits(f"idx:{tmp_path}", ImageSettings())
 
 
 def test_hidden_files_are_passed_over(tmp_path):
     _write_images(tmp_path, 5)
     (tmp_path / "._train-images-idx3-ubyte").write_bytes(b"resource fork")
-    assert len(open_splits(f"idx:{tmp_path}", Settings()).train) == 5
+    assert len(open_splits(f"idx:{tmp_path}", ImageSettings()).train) == 5
 
 
 def test_two_data_sets_in_a_folder_are_refused(tmp_path):
     _write_images(tmp_path, 5)
     (tmp_path / "emnist-train-images-idx3-ubyte").write_bytes(b"")
     with pytest.raises(ValueError, match=r"several files.*emnist-train-images-idx3-ubyte"):
-        open_splits(f"idx:{tmp_path}", Settings())
+        open_splits(f"idx:{tmp_path}", ImageSettings())
 
 
 def test_missing_folder_and_missing_files_say_what_to_give(tmp_path):

@@ -26,7 +26,7 @@ def _train(built):
     """All training examples: normalised, and in [0, 1]."""
     batches = list(built.eval_batches("train", 64))
     inputs = np.concatenate([batch["inputs"][batch["is_valid"]] for batch in batches])
-    return inputs, built.denormalise(inputs)
+    return inputs, built.processor.denormalise(inputs)
 
 
 def _uniform(*shape):
@@ -83,7 +83,7 @@ def test_the_order_of_bytes_changes_nothing(npz, dtype):
     big = {"i8": 2**60, "u8": 2**60, "i4": 2**29}.get(dtype, 0)
     x = big + (10_000 * _uniform(8, 5, 5, 2) * [1, 0.01]).astype(dtype)
     built = [npz(x=x.astype(order + dtype), config={"eval_fraction": 0}) for order in "<>"]
-    first, second = (each.examples("train", 8) for each in built)
+    first, second = (each.examples("train", 8)["inputs"] for each in built)
     np.testing.assert_array_equal(first, second)
     assert np.unique(first[..., 1]).size > 60
 
@@ -93,12 +93,12 @@ def test_evaluation_examples_of_another_dtype_share_the_training_range(npz):
     x.flat[:2] = 0, 1000
     for dtype in (np.uint16, np.int32, np.float64, np.uint64):
         built = npz(x_train=x, x_test=x.astype(dtype))
-        first, second = (built.examples(split, 8) for split in ("train", "eval"))
+        first, second = (built.examples(split, 8)["inputs"] for split in ("train", "eval"))
         np.testing.assert_allclose(first, second, atol=1e-6)
     pixels = (x // 4).astype(np.uint8)
     for dtype, top in ((np.uint8, 255), (np.uint16, 65535)):
         built = npz(x_train=pixels / 255, x_test=(pixels / 255.0 * top).round().astype(dtype))
-        first, second = (built.examples(split, 8) for split in ("train", "eval"))
+        first, second = (built.examples(split, 8)["inputs"] for split in ("train", "eval"))
         np.testing.assert_allclose(first, second, atol=1e-4)
 
 
@@ -128,8 +128,10 @@ def test_statistics_far_from_zero_are_those_of_a_longer_accumulator(npz):
     x[3, 4, 5] = 65534
     unit = x.astype(np.float32) / np.float32(65535)
     built = npz(x=x, config={"eval_fraction": 0})
-    np.testing.assert_allclose(built.mean.item(), unit.mean(dtype=np.longdouble), rtol=1e-7)
-    np.testing.assert_allclose(built.std.item(), unit.std(dtype=np.longdouble), rtol=1e-6)
+    np.testing.assert_allclose(
+        built.processor.mean.item(), unit.mean(dtype=np.longdouble), rtol=1e-7
+    )
+    np.testing.assert_allclose(built.processor.std.item(), unit.std(dtype=np.longdouble), rtol=1e-6)
 
 
 def test_evaluation_numbers_that_overflow_once_scaled_are_refused(npz):
@@ -159,7 +161,7 @@ def test_a_common_far_extreme_is_named_and_the_advice_works(npz, caplog, value, 
     caplog.clear()
     built = npz(x=x, config={"missing": advice, "eval_fraction": 0})
     assert caplog.text == ""
-    np.testing.assert_array_equal(np.isnan(built.examples("train", 40)[..., 1]), gone)
+    np.testing.assert_array_equal(~built.examples("train", 40)["is_known"][..., 1], gone)
 
 
 def test_a_common_far_extreme_of_16_bit_files_is_named(tmp_path, caplog):
@@ -198,14 +200,14 @@ def test_missing_numbers_are_left_out_of_range_and_statistics(npz, missing):
     is_gone = ~batch["is_known"]
     assert 0.2 < is_gone.mean() < 0.4
     np.testing.assert_array_equal(batch["inputs"][is_gone], 0)
-    np.testing.assert_array_equal(np.isnan(built.examples("train", 27)), is_gone[:27])
-    unit = built.denormalise(batch["inputs"])
+    np.testing.assert_array_equal(~built.examples("train", 27)["is_known"], is_gone[:27])
+    unit = built.processor.denormalise(batch["inputs"])
     for channel in range(2):
         known = batch["is_valid"][:, None, None] & ~is_gone[..., channel]
         numbers = unit[..., channel][known]
         assert (numbers.min(), numbers.max()) == pytest.approx((0, 1), abs=2e-2)
-        np.testing.assert_allclose(built.mean[..., channel], numbers.mean(), rtol=1e-4)
-        np.testing.assert_allclose(built.std[..., channel], numbers.std(), rtol=1e-4)
+        np.testing.assert_allclose(built.processor.mean[..., channel], numbers.mean(), rtol=1e-4)
+        np.testing.assert_allclose(built.processor.std[..., channel], numbers.std(), rtol=1e-4)
     assert next(built.train_batches())["is_known"].shape == (4, 6, 4, 2)
 
 

@@ -5,12 +5,12 @@ import math
 import ml_collections
 import pytest
 
-from maskjax.data.settings import Settings
+from maskjax.data.image.settings import ImageSettings
 
 
 def test_a_config_dict_is_read_and_lists_become_tuples():
     config = ml_collections.ConfigDict({"source": "photos", "size": [32, 16], "flip": True})
-    settings = Settings.from_config(config)
+    settings = ImageSettings.from_config(config)
     assert settings.size == (32, 16)
     assert settings.flip
     assert settings.bad_files == "error"
@@ -26,7 +26,10 @@ def test_a_config_dict_is_read_and_lists_become_tuples():
         ({"size": ("a,b",)}, r"data.size=\('a,b',\) must hold whole numbers"),
         ({"mean": ("x",)}, r"data.mean=\('x',\) must hold finite numbers"),
         ({"std": (float("nan"),)}, r"data.std=\(nan,\) must hold finite numbers"),
-        ({"mean": (123.675, 116.28, 103.53)}, r"data.mean=.* in \[0, 1\]: .*divide .* by 255"),
+        (
+            {"mean": (123.675, 116.28, 103.53)},
+            r"data.mean=.* in \[0, 1\]: .*divide .* by 255",
+        ),
         ({"std": (58.4, 57.1, 57.4)}, r"data.std=.* at most 1: .*divide .* by 255"),
         ({"crop_scale": (0.0, 1.0)}, "data.crop_scale"),
         ({"crop_scale": (0.8, 0.2)}, "data.crop_scale"),
@@ -43,7 +46,7 @@ def test_a_config_dict_is_read_and_lists_become_tuples():
 )
 def test_a_wrong_value_is_named_in_one_line(config, message):
     with pytest.raises(ValueError, match=message) as caught:
-        Settings.from_config(config)
+        ImageSettings.from_config(config)
     assert "\n" not in str(caught.value)
 
 
@@ -52,5 +55,5 @@ def test_a_wrong_value_is_named_in_one_line(config, message):
     [("", None), ("-9999", -9999), (-9999.0, -9999), (2**62 + 1, 2**62 + 1), ("1e20", 1e20)],
 )
 def test_what_stands_for_no_data_is_a_number_or_its_name(missing, number):
-    assert Settings.from_config({"missing": missing}).missing_number == number
-    assert math.isnan(Settings.from_config({"missing": "nan"}).missing_number)
+    assert ImageSettings.from_config({"missing": missing}).missing_number == number
+    assert math.isnan(ImageSettings.from_config({"missing": "nan"}).missing_number)

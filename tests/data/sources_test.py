@@ -5,7 +5,7 @@ import pytest
 
 from maskjax.data import sources
 from maskjax.data.arrays import ArraySource
-from maskjax.data.settings import Settings
+from maskjax.data.image.settings import ImageSettings
 from maskjax.data.sources import hold_out, open_splits, take
 
 
@@ -16,12 +16,12 @@ def _source(labels):
 
 
 def _indices(source):
-    return [int(source[i].inputs[0, 0]) for i in range(len(source))]
+    return [int(source[i]["image"][0, 0]) for i in range(len(source))]
 
 
 def test_unknown_source_lists_known_ones_and_the_nearest():
     with pytest.raises(ValueError, match=r"'digit' \(did you mean 'digits'\?\)") as caught:
-        open_splits("digit", Settings())
+        open_splits("digit", ImageSettings())
     for name in ("array", "digits", "folder", "idx", "photos", "signals", "tfds", "volumes"):
         assert name in str(caught.value)
 
@@ -70,10 +70,10 @@ def test_take_more_than_there_is_takes_all():
 def test_digits_are_scikit_learns():
     from sklearn.datasets import load_digits
 
-    source = open_splits("digits", Settings()).train
+    source = open_splits("digits", ImageSettings()).train
     assert (len(source), source.shape, source.num_classes) == (1797, (8, 8, 1), 10)
-    np.testing.assert_array_equal(source[5].inputs[..., 0], load_digits().images[5])
-    assert source[5].label == load_digits().target[5]
+    np.testing.assert_array_equal(source[5]["image"][..., 0], load_digits().images[5])
+    assert source[5]["label"] == load_digits().target[5]
 
 
 def _pixels(**changes):
@@ -116,11 +116,11 @@ def test_a_large_array_is_known_by_a_sample_of_its_rows(monkeypatch):
 @pytest.mark.parametrize("name", ["signals", "volumes", "photos"])
 def test_fingerprints_of_drawn_sources_tell_splits_seeds_and_sizes_apart(name):
     size = (8,) * {"signals": 1, "photos": 2, "volumes": 3}[name]
-    first, again = (open_splits(name, Settings(size=size)) for _ in range(2))
+    first, again = (open_splits(name, ImageSettings(size=size)) for _ in range(2))
     assert first.train.fingerprint() == again.train.fingerprint()
     assert first.train.fingerprint() != first.eval.fingerprint()
     if name != "photos":
-        seeded = open_splits(f"{name}:1", Settings(size=size)).train
+        seeded = open_splits(f"{name}:1", ImageSettings(size=size)).train
         assert first.train.fingerprint() != seeded.fingerprint()
-    larger = open_splits(name, Settings(size=(9, *size[1:]))).train
+    larger = open_splits(name, ImageSettings(size=(9, *size[1:]))).train
     assert first.train.fingerprint() != larger.fingerprint()

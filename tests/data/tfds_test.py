@@ -12,13 +12,13 @@ import pytest
 from PIL import Image
 
 from maskjax import data
-from maskjax.data.settings import Settings
+from maskjax.data.image.settings import ImageSettings
 from maskjax.data.sources import open_splits
 
 _CHECK = """
 import sys
 from maskjax import data
-from maskjax.data.settings import Settings
+from maskjax.data.image.settings import ImageSettings
 from maskjax.data.sources import open_splits
 built = data.build({"source": "tfds:tiny"}, seed=0, batch_size=2)
 next(built.train_batches())
@@ -190,7 +190,8 @@ def test_what_tfds_leaves_behind_is_no_dataset(tiny):
 def test_fingerprint_tells_versions_splits_and_files_apart_but_not_places(tiny, monkeypatch):
     def found(version):
         return [
-            split.fingerprint() for split in open_splits(f"tfds:tiny:{version}", Settings())[:2]
+            split.fingerprint()
+            for split in open_splits(f"tfds:tiny:{version}", ImageSettings())[:2]
         ]
 
     plain = found("1.10.0")

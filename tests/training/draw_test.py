@@ -9,9 +9,8 @@ def test_the_sheet_shows_every_rule_for_images_with_the_runs_count(load_config):
     config = load_config("mae", "smoke")
     data = data_layer.build(config.data, seed=0, batch_size=16)
     task = tasks.build(config, data)
-    panel = draw.show(
-        task, run.initial_state(task, config), draw.as_batch(data.examples("eval", 1), data), config
-    )["rules"]
+    state = run.initial_state(task, config)
+    panel = draw.show(task, state, data.examples("eval", 1), config)["rules"]
     assert set(panel.options) == set(masking.rules_on("image"))
     assert (panel.num_masked, panel.patch_size) == (12, (2, 2))
     assert panel.options["sliding"] == {"stride": 1, "axis": -1}

@@ -12,10 +12,12 @@ from maskjax.training import draw, run, workdir
 
 DATA = types.SimpleNamespace(
     shape=(16, 1),
-    missing=None,
     num_eval=2,
-    examples=lambda split, count: np.random.default_rng(0).normal(size=(2, 16, 1)).astype("f"),
-    denormalise=lambda x: x,
+    examples=lambda split, count: {
+        "inputs": np.random.default_rng(0).normal(size=(2, 16, 1)).astype("f"),
+        "is_valid": np.ones(2, bool),
+    },
+    processor=types.SimpleNamespace(denormalise=lambda x: x),
 )
 SMALL = {
     "model.encoder": {"width": 8, "depth": 1, "heads": 1},

@@ -13,28 +13,51 @@ def test_an_own_image_becomes_an_evaluation_example(load_config, tmp_path):
     config = load_config("mae", "smoke")
     data = data_layer.build(config.data, seed=0, batch_size=16)
     Image.fromarray(np.full((8, 8), 128, np.uint8)).save(tmp_path / "grey.png")
-    x = data.read_image(tmp_path / "grey.png")
+    ((name, example),) = data.processor.read(str(tmp_path / "grey.png"))
+    assert name == "grey.png"
+    (x,) = data.processor.collate([example])["inputs"]
     assert x.shape == data.shape
-    np.testing.assert_allclose(data.denormalise(x), 128 / 255, atol=1e-6)
+    np.testing.assert_allclose(data.processor.denormalise(x), 128 / 255, atol=1e-6)
+
+
+def test_a_folder_is_read_without_what_is_no_image_which_is_refused_by_name(
+    image_folder, load_config, caplog
+):
+    root = image_folder({"b.png": ("L", (9, 9)), "a/c.png": ("RGB", (8, 12))})
+    (root / "a/bad.png").write_bytes(b"no image")
+    processor = data_layer.build(load_config("mae", "smoke").data, seed=0, batch_size=1).processor
+    read = dict(processor.read(str(root)))
+    assert list(read) == ["b.png", "a/c.png"]
+    assert {example["inputs"].shape for example in read.values()} == {(8, 8, 1)}
+    assert "left out: " in caplog.text
+    with pytest.raises(data_layer.UndecodableError, match=r"bad\.png"):
+        list(processor.read(str(root / "a/bad.png")))
 
 
 def test_what_a_run_says_of_its_data_is_enough_to_read_images(load_config, tmp_path):
     rng = np.random.default_rng(0)
     Image.fromarray(rng.integers(0, 256, (20, 30), np.uint8)).save(tmp_path / "x.png")
-    data = data_layer.build(load_config("mae", "smoke").data, seed=0, batch_size=16)
+    config = load_config("mae", "smoke").data
+    data = data_layer.build(config, seed=0, batch_size=16)
     described = json.loads(json.dumps(data.describe()))  # as config.json keeps it
-    alone = data_layer.Normaliser.from_description(described)
-    assert alone.shape == data.shape
-    x = alone.read_image(tmp_path / "x.png")
-    np.testing.assert_array_equal(x, data.read_image(tmp_path / "x.png"))
-    np.testing.assert_array_equal(alone.denormalise(x), data.denormalise(x))
+    alone = data_layer.restore(config, described)
+    for name in ("shape", "num_classes", "class_names", "num_train", "num_eval"):
+        assert getattr(alone, name) == getattr(data, name)
+    first, second = (
+        each.processor.collate([each.processor.read_image(tmp_path / "x.png")])["inputs"]
+        for each in (alone, data)
+    )
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(
+        alone.processor.denormalise(first), data.processor.denormalise(first)
+    )
 
 
 def test_own_images_do_not_fit_a_run_on_signals(load_config):
     config = load_config("mae", "signal_smoke")
     data = data_layer.build(config.data, seed=0, batch_size=16)
     with pytest.raises(ValueError, match="images do not fit this data"):
-        data.read_image("a.png")
+        data.processor.read_image("a.png")
 
 
 def test_a_folder_of_image_files_and_ones_own_have_missing_numbers(tmp_path):
@@ -43,8 +66,10 @@ def test_a_folder_of_image_files_and_ones_own_have_missing_numbers(tmp_path):
         Image.fromarray(picture).save(tmp_path / f"{index}.png")
     config = {"source": f"folder:{tmp_path}", "missing": "0", "eval_fraction": 0}
     built = data_layer.build(config, seed=0, batch_size=2)
-    np.testing.assert_array_equal(np.isnan(built.examples("train", 3))[..., 0], x == 0)
-    np.testing.assert_array_equal(np.isnan(built.read_image(tmp_path / "0.png"))[..., 0], x[0] == 0)
+    np.testing.assert_array_equal(~built.examples("train", 3)["is_known"][..., 0], x == 0)
+    np.testing.assert_array_equal(
+        np.isnan(built.processor.read_image(tmp_path / "0.png")["inputs"])[..., 0], x[0] == 0
+    )
 
 
 def test_a_number_that_no_image_file_can_hold_is_warned_of_and_leaves_ones_own_whole(
@@ -59,7 +84,7 @@ def test_a_number_that_no_image_file_can_hold_is_warned_of_and_leaves_ones_own_w
     assert "no number that was looked at" not in caplog.text
     built = data_layer.build(config | {"missing": "-9999"}, seed=0, batch_size=2)
     assert "no number that was looked at equals data.missing=-9999" in caplog.text
-    assert np.isfinite(built.read_image(tmp_path / "own.jpg")).all()
+    assert np.isfinite(built.processor.read_image(tmp_path / "own.jpg")["inputs"]).all()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint64, np.float32, np.longdouble])

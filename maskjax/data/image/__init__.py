@@ -1,0 +1,41 @@
+"""Images, and arrays of any other number of axes: signals, video, volumes."""
+
+import dataclasses
+
+import numpy as np
+
+from maskjax.data import arrays, folder, generated, tfds, vectors
+from maskjax.data.image.processor import ImageProcessor
+from maskjax.data.image.settings import ImageSettings
+from maskjax.data.ranges import check_scales
+from maskjax.data.shapes import shape_of
+from maskjax.data.sources import MODALITIES, Modality, Sample, Splits
+from maskjax.data.statistics import statistics
+from maskjax.data.transforms import Transform
+
+# Imported because importing them registers their sources.
+_SOURCES = (arrays, folder, generated, tfds, vectors)
+
+
+def prepare(splits: Splits, settings: ImageSettings, sample: Sample) -> ImageProcessor:
+    """Make the processor of opened sources; see `Modality`."""
+    train, evaluation = splits.train, splits.eval
+    if evaluation is not None:
+        check_scales(train.value_range, evaluation.value_range)
+    shape = shape_of(splits, settings)
+    transform = Transform(
+        size=shape[:-1],
+        channels=settings.channels,
+        crop_scale=settings.crop_scale,
+        flip=settings.flip,
+        value_range=train.value_range,
+        missing=settings.missing_number,
+    )
+    unscaled = ImageProcessor(shape, np.zeros(1), np.ones(1), transform)
+    mean, std = statistics(unscaled, train, settings, sample)
+    return dataclasses.replace(unscaled, mean=mean, std=std)
+
+
+MODALITIES["image"] = Modality(ImageSettings, prepare, ImageProcessor.restore)
+
+__all__ = ["ImageProcessor", "ImageSettings"]

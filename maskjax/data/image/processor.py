@@ -1,0 +1,195 @@
+"""From images, and arrays of any number of axes, to the model's inputs and back."""
+
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from maskjax.data.folder import SUFFIXES, image_files
+from maskjax.data.image.settings import ImageSettings
+from maskjax.data.images import MAX_CHANNELS, EncodedImage
+from maskjax.data.processor import Example, Record, UndecodableError
+from maskjax.data.ranges import ValueRange, can_hold
+from maskjax.data.transforms import Transform
+from maskjax.typing import Float, Num
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageProcessor:
+    """Reads {"image": array [*spatial, C] or `EncodedImage`} into {"inputs": [*spatial, C]}.
+
+    Attributes:
+        shape: (*spatial, C) of one example.
+        mean: of values in [0, 1] per channel, float32 [1, ..., C]: broadcasts with one example.
+        std: like `mean`.
+        transform: what is done to an image before it is normalised.
+    """
+
+    shape: tuple[int, ...]
+    mean: np.ndarray
+    std: np.ndarray
+    transform: Transform
+
+    @classmethod
+    def restore(cls, description: Mapping[str, Any], settings: ImageSettings) -> "ImageProcessor":
+        """Make it from what `describe` said, without the data: enough for images of one's own.
+
+        Args:
+            description: values that JSON knows.
+            settings: of the data that were described.
+
+        Raises:
+            KeyError: the description lacks "shape", "mean" or "std".
+        """
+        shape = tuple(description["shape"])
+        missing = settings.missing_number
+        mean, std = (frame(description[key], shape) for key in ("mean", "std"))
+        return cls(shape, mean, std, Transform(shape[:-1], shape[-1], missing=missing))
+
+    @property
+    def is_random(self) -> bool:
+        """Whether training examples are cropped or flipped at random."""
+        return self.transform.is_random
+
+    @property
+    def missing(self) -> int | float | None:
+        """The stored number that stands for no data, None where there is none."""
+        return self.transform.missing
+
+    @property
+    def in_words(self) -> str:
+        """What examples are, and of which shape."""
+        kind = "images" if len(self.shape) == 3 else "examples"
+        return f"{kind} of {'x'.join(map(str, self.shape))}"
+
+    def __call__(self, record: Record, rng: np.random.Generator | None = None) -> Example:
+        """Transform an image; the batch normalises.
+
+        Args:
+            record: has "image".
+            rng: for crops and flips.
+
+        Returns:
+            {"inputs": [*spatial, C], see `Transform`}.
+
+        Raises:
+            UndecodableError: an image file that cannot be decoded.
+            ValueError: an image that comes out in another shape.
+        """
+        inputs = self.transform(record["image"], rng)
+        if inputs.shape != self.shape:
+            raise ValueError(
+                f"an example has shape {inputs.shape} where {self.shape} is expected;"
+                " set data.size (and data.channels)"
+            )
+        return {"inputs": inputs}
+
+    def empty(self) -> Example:
+        """Make an image of zeros."""
+        return {"inputs": np.zeros(self.shape, np.uint8)}
+
+    def collate(self, examples: Sequence[Example]) -> dict[str, np.ndarray]:
+        """Stack images and normalise them: (x - mean) / std for x in [0, 1].
+
+        Returns:
+            {"inputs": float32 [B, *shape]}, and where a number stands for no data "is_known": bool
+            [B, *shape], False where an image has no number (NaN) and "inputs" is 0, the mean.
+        """
+        arrays = [example["inputs"] for example in examples]
+        kinds = {array.dtype for array in arrays}
+        if len(kinds) > 1:  # 8 and 16 bits in one folder
+            arrays = [a.astype(np.float32) / 255 if a.dtype == np.uint8 else a for a in arrays]
+        inputs = self.normalise(np.stack(arrays))
+        if self.missing is None:
+            return {"inputs": inputs}
+        is_known = ~np.isnan(inputs)
+        inputs[~is_known] = 0
+        return {"inputs": inputs, "is_known": is_known}
+
+    def normalise(self, x: Num[np.ndarray, "B *shape"]) -> Float[np.ndarray, "B *shape"]:
+        """Return (x / 255 if uint8 else x) in normalised units, float32."""
+        unit = 255 if x.dtype == np.uint8 else 1
+        # Whole rows rather than single pixels in the inner loop: NumPy is slow on an axis of 3.
+        row = x.shape[-2]
+        mean, std = self.mean.reshape(-1), self.std.reshape(-1).astype(np.float64)
+        scale = np.tile((1 / (unit * std)).astype(np.float32), row)
+        shift = np.tile((-mean / std).astype(np.float32), row)
+        flat = np.multiply(x.reshape(-1, len(scale)), scale, dtype=np.float32)
+        flat += shift
+        return flat.reshape(x.shape)
+
+    def denormalise(self, x: Any) -> Float[np.ndarray, "*batch_and_shape"]:
+        """Undo the normalisation.
+
+        Args:
+            x: [..., *shape] normalised.
+
+        Returns:
+            float32 of the same shape: [0, 1] in the training split, each channel by its own range
+            where the dtype does not tell it; beyond that where x is.
+        """
+        return (np.asarray(x, np.float32) * self.std + self.mean).astype(np.float32)
+
+    def read_image(self, path: str | os.PathLike[str]) -> Example:
+        """Read an image file of one's own as an evaluation example.
+
+        Args:
+            path: JPEG, PNG, WebP, TIFF, BMP or GIF.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            UndecodableError: it is no image.
+            ValueError: examples of this data are no images, or of more channels than image files.
+        """
+        if len(self.shape) != 3 or self.shape[-1] > MAX_CHANNELS:
+            raise ValueError(f"{path}: images do not fit this data, of shape {self.shape}")
+        if not os.path.isfile(path):
+            raise FileNotFoundError(f"{path}: no such file; give the path of an image")
+        missing = self.missing
+        if missing is not None and not can_hold(np.dtype(np.uint16), missing):
+            missing = None  # the run's arrays hold it, and no image file can
+        transform = Transform(self.shape[:2], self.shape[-1], missing=missing)
+        return {"inputs": transform(EncodedImage(str(path), str(path)))}
+
+    def read(self, text: str) -> Iterator[tuple[str, Example]]:
+        """Read an image file, or those in a folder and below it; see `Processor.read`."""
+        if not os.path.isdir(text):
+            yield os.path.basename(text), self.read_image(text)
+            return
+        files = image_files(text)
+        if not files:
+            raise FileNotFoundError(f"{text}: no images; files must end in {', '.join(SUFFIXES)}")
+        for file in files:
+            try:
+                yield os.path.relpath(file, text), self.read_image(file)
+            except UndecodableError as error:
+                logging.warning("left out: %s", error)
+
+    def describe(self) -> dict[str, Any]:
+        """Say what images are like.
+
+        Returns:
+            "shape"; "value_range", the stored numbers that stand for 0 and 1, or None where the
+            dtype tells; "mean" and "std" of each channel, in [0, 1].
+        """
+        return {
+            "shape": list(self.shape),
+            "value_range": _as_json(self.transform.value_range),
+            "mean": self.mean.reshape(-1).tolist(),
+            "std": self.std.reshape(-1).tolist(),
+        }
+
+
+def frame(values: Any, shape: tuple[int, ...]) -> Float[np.ndarray, "*ones C"]:
+    """Make of one number, or of one a channel, what broadcasts with an example of a shape."""
+    ones = (1,) * (len(shape) - 1)
+    return np.broadcast_to(np.asarray(values, np.float32), (*ones, shape[-1])).copy()
+
+
+def _as_json(value_range: ValueRange | None) -> list | None:
+    """Turn a range into lists of Python's own numbers, which `longdouble` has none of."""
+    ends = np.asarray(value_range)
+    return (ends.astype(np.float64) if ends.dtype.kind == "f" else ends).tolist()

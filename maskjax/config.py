@@ -107,7 +107,7 @@ def load(
     return getattr(module, function)(*([] if variant is None else [variant]))
 
 
-def complete(config: ConfigDict) -> ConfigDict:
+def complete(config: Any) -> Any:
     """Add the keys that did not exist yet when a config was written, with what stands for them."""
     flat = flatten(config)
     absent = {name: value for name, value in BEFORE.items() if name not in flat}

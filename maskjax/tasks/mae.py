@@ -74,6 +74,11 @@ class MaskedPatches(Task):
         """L, patches in one example."""
         return math.prod(self.grid)
 
+    @property
+    def positions_per_example(self) -> int:
+        """The patches."""
+        return self.num_patches
+
     def init(self, key: Key[Array, ""]) -> Params:
         """Draws the parameters, float32.
 

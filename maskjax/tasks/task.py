@@ -69,12 +69,15 @@ class Task(abc.ABC):
     Attributes:
         needs: entries of a batch that the task reads.
         loss_label: what the loss is, and its unit, for the axis of a figure.
+        positions_per_example: patches, tokens, items or entries of an example, at most; None where
+            that has no meaning.
         flops_per_example: matrix-product FLOPs of a training step, forward and backward; None where
             nobody counted.
     """
 
     needs: tuple[str, ...] = ("inputs",)
     loss_label: str = "loss"
+    positions_per_example: int | None = None
     flops_per_example: float | None = None
 
     @abc.abstractmethod

@@ -62,6 +62,11 @@ class MaskedVectors(Task):
         """Of a training step."""
         return flops((self.length, *self.model.hidden, self.model.width_out))
 
+    @property
+    def positions_per_example(self) -> int:
+        """The entries."""
+        return self.length
+
     def init(self, key: Key[Array, ""]) -> Params:
         """Draw the parameters."""
         return self.model.init(key, jnp.zeros((1, self.length)))["params"]

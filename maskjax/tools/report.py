@@ -4,39 +4,51 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from maskjax.training.loggers import read_metrics
+
+_NO_NUMBERS = ("step", "split", "seconds")
+
 
 def report(summary: Mapping[str, Any], folder: str | Path) -> str:
-    """Describe a finished run.
+    """Describe a finished run, whatever its task measures.
 
     Args:
         summary: the content of its summary.json.
-        folder: the workdir, which the pictures' paths begin with.
+        folder: the workdir; the last line of each split is read from its metrics.jsonl.
 
     Returns:
-        Lines with the final losses, what the features are worth beside raw inputs and beside always
-        answering the largest class where there were labels, and the paths of the pictures.
+        Lines with the time and memory it took, a table of what was measured on the splits that it
+        was judged on, with the training step's number where that has one of the name, and the paths
+        of the pictures.
     """
-    lines = [
-        f"finished {summary['steps']} steps in {summary['seconds']:.0f} s: "
-        f"loss {_number(summary.get('loss'))} in training, "
-        f"{_number(summary.get('eval_loss'))} in evaluation"
-    ]
+    first = f"finished {summary['steps']} steps in {summary['seconds']:.0f} s"
     if "peak_host_memory_bytes" in summary:
-        lines[0] += f"; peak memory {summary['peak_host_memory_bytes'] / 1e9:.1f} GB"
+        first += f"; peak memory {summary['peak_host_memory_bytes'] / 1e9:.1f} GB"
+    lines = [first]
     if summary.get("nonfinite_total"):
         lines.append(f"  {summary['nonfinite_total']} steps were skipped as not finite")
-    if "knn_accuracy" in summary:
-        lines.append(f"  {'accuracy of':<24}{'k-NN':>8}{'linear probe':>14}")
-        for label, suffix in (("frozen features", ""), ("raw inputs", "_pixels")):
-            knn, linear = (summary.get(f"{name}_accuracy{suffix}") for name in ("knn", "linear"))
-            if knn is not None:
-                lines.append(f"  {label:<24}{knn:>8.1%}{linear:>14.1%}")
-        if "largest_class_accuracy" in summary:
-            largest = summary["largest_class_accuracy"]
-            lines.append(f"  {'always the largest class':<24}{largest:>8.1%}")
+    lines += _table({line["split"]: line for line in read_metrics(folder)})
     lines += [f"  {Path(folder) / path}" for path in summary.get("figures", ())]
     return "\n".join([*lines, f"  all of it in {folder}"])
 
 
+def _table(splits: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Put the last numbers of all splits side by side, one row a name."""
+    judged = [line for split, line in splits.items() if split != "train"]
+    names = dict.fromkeys(name for line in judged for name in line if name not in _NO_NUMBERS)
+    rows = [[name, *(_number(line.get(name)) for line in splits.values())] for name in names]
+    rows = [
+        ["", *splits],
+        *(rows or [["loss", *(_number(x.get("loss")) for x in splits.values())]]),
+    ]
+    first, *others = (max(map(len, column)) for column in zip(*rows, strict=True))
+    return [
+        f"  {name:<{first}}" + "".join(f"  {x:>{n}}" for x, n in zip(numbers, others, strict=True))
+        for name, *numbers in rows
+    ]
+
+
 def _number(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.4f}"
+    if not isinstance(value, int | float):
+        return "-"
+    return f"{value:.4f}" if abs(value) < 1000 else f"{value:.6g}"

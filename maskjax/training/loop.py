@@ -8,6 +8,7 @@ import jax
 from maskjax import data as data_layer
 from maskjax import tasks
 from maskjax.config import check_ranges, complete
+from maskjax.tasks.task import Task
 from maskjax.training import hooks, update, workdir
 from maskjax.training.prefetch import Prefetcher
 from maskjax.training.run import Run, open_run
@@ -31,13 +32,37 @@ def train(config: Any, directory: str | Path) -> dict[str, Any]:
         FloatingPointError: too many steps in a row were not finite.
         Preempted: the run was told to stop; its state is saved.
     """
+    config, folder, finished = _look_up(config, directory)
+    if finished is not None and not workdir.names_other_places(config, folder):
+        return finished
+    data = _open_data(config, folder)
+    if finished is not None:
+        return finished
+    return fit(tasks.build(config, data), data, config, folder)
+
+
+def prepare(config: Any, directory: str | Path) -> tuple[Any, Path, Any, Task]:
+    """Check a config and a folder, open the data and make the task; raises as `train`.
+
+    Returns:
+        The config with all keys, the folder, which need not exist, the data and the task.
+    """
+    config, folder, _ = _look_up(config, directory)
+    data = _open_data(config, folder)
+    return config, folder, data, tasks.build(config, data)
+
+
+def _look_up(config: Any, directory: str | Path) -> tuple[Any, Path, dict[str, Any] | None]:
+    """Check a config; find its folder, and the summary where the run is finished."""
     config = complete(config)
     check_ranges(config)
     update.check_rates(config)
     folder = workdir.check(config, directory)
-    finished = workdir.read_summary(folder)
-    if finished is not None and not workdir.names_other_places(config, folder):
-        return finished
+    return config, folder, workdir.read_summary(folder)
+
+
+def _open_data(config: Any, folder: Path) -> Any:
+    """Open the data and make sure that the folder's run was on the same."""
     data = data_layer.build(
         config.data,
         seed=config.seed,
@@ -46,9 +71,7 @@ def train(config: Any, directory: str | Path) -> dict[str, Any]:
         process_count=jax.process_count(),
     )
     workdir.check(config, folder, data.describe())
-    if finished is not None:
-        return finished
-    return fit(tasks.build(config, data), data, config, folder)
+    return data
 
 
 def fit(task: Any, data: Any, config: Any, folder: Path) -> dict[str, Any]:

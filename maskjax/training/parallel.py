@@ -81,12 +81,16 @@ class Program:
         """Run, after compiling on the first call; JAX_DISABLE_JIT=1 has nothing compiled."""
         if jax.config.jax_disable_jit:  # pyright: ignore[reportAttributeAccessIssue]
             return self._jitted(*args)
+        out = self.compile_for(*args)(*args)
+        return jax.block_until_ready(out) if self._wait else out
+
+    def compile_for(self, *args: Any) -> Any:
+        """Compile for arguments, or their shapes, unless that is done; returns what jax makes."""
         if self._compiled is None:
             start = time.perf_counter()
             self._compiled = self._jitted.lower(*args).compile()
             self.compile_seconds = time.perf_counter() - start
-        out = self._compiled(*args)
-        return jax.block_until_ready(out) if self._wait else out
+        return self._compiled
 
 
 class Spread:
@@ -160,6 +164,16 @@ class Spread:
             return jax.tree.map(put, batch)
         rows = jax.tree.map(lambda x: x.reshape(self.num_devices, -1, *x.shape[1:]), batch)
         return jax.device_put(rows, self._rows)
+
+    def shapes(self, batch: PyTree) -> PyTree:
+        """Tell the shapes of what `split` makes of a batch, without moving it."""
+        if self._global:
+            count = jax.process_count()
+            shape = lambda x: (count * x.shape[0], *x.shape[1:])  # noqa: E731
+        else:
+            count = self.num_devices
+            shape = lambda x: (count, x.shape[0] // count, *x.shape[1:])  # noqa: E731
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(shape(x), x.dtype), batch)
 
     def program(
         self, function: Callable[[Any, Any], Any], *, rows_out: bool = False, donate: bool = False

@@ -14,6 +14,7 @@ from maskjax.training import init_from, parallel, workdir
 from maskjax.training.checkpoint import Checkpoints
 from maskjax.training.evaluate import Evaluator
 from maskjax.training.loggers import RunLog
+from maskjax.training.plan import first_lines
 from maskjax.training.preemption import StopSignal
 from maskjax.training.state import TrainState, create_state
 from maskjax.training.step import init_key, train_step
@@ -130,9 +131,12 @@ def open_run(task: Task, data: Any, config: Any, folder: Path) -> Iterator[tuple
             workdir.note(folder, {"init_from": record})
             checkpoints.save(int(state.step), state)  # the other run may go on, or be gone
         with RunLog(folder, int(state.step), config.total_steps) as log:
-            for line in (data.in_words, beginning):
-                if line:
-                    log.progress.say(f"{folder.name}: {line}")
+            update = update_of(task, config)
+            lines = first_lines(task, data, config, folder, spread, update, state.params)
+            if state.step > 0 or beginning:
+                lines.append(beginning or f"goes on from step {state.step}")
+            for line in lines:
+                log.progress.say(f"{folder.name}: {line}")
             meter = Meter(
                 batch_size=config.batch_size,
                 flops_per_example=task.flops_per_example,

@@ -64,6 +64,8 @@ def test_the_main_config_trains_evaluates_and_saves(smoke):
     assert summary["steps"] == 6
     assert (folder / workdir.CHECKPOINTS / "6").is_dir()
     assert {"knn_accuracy", "linear_accuracy_pixels"} <= summary.keys()
+    assert "run: 29,588 parameters (decoder 3,924, encoder 25,664)" in printed
+    assert f"files go to {folder}" in printed
     assert "step 6/6" in printed
     assert report.report(summary, folder) in printed
 
@@ -81,6 +83,14 @@ def test_a_finished_run_prints_its_result_again(smoke):
     assert again.returncode == 0
     assert again.stdout.strip() == report.report(workdir.read_summary(folder), folder)
     assert (folder / workdir.METRICS).read_bytes() == before
+
+
+def test_a_dry_run_says_what_would_be_done_and_leaves_no_folder(tmp_path):
+    done = _train(SMOKE, f"--workdir={tmp_path / 'runs' / 'dry'}", "--dry_run")
+    assert done.returncode == 0, done.stderr
+    assert "29,588 parameters" in done.stdout
+    assert "memory of a step on each device" in done.stdout
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_run_is_drawn_again_and_so_are_images_of_ones_own(smoke, tmp_path):

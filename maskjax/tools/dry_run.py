@@ -1,0 +1,57 @@
+"""All that a run would do, up to its first step."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from maskjax.training import parallel, plan, workdir
+from maskjax.training.checkpoint import Checkpoints
+from maskjax.training.loop import prepare
+from maskjax.training.run import initial_state, make_step, update_of
+
+
+def dry_run(config: Any, directory: str | Path) -> list[str]:
+    """Check a config, read its data, compile its step and say what the run would do.
+
+    Nothing is trained and nothing is written, but to the cache of compiled programs.
+
+    Args:
+        config: the whole config.
+        directory: the run's folder.
+
+    Returns:
+        Lines.
+
+    Raises:
+        ValueError: as training would.
+        FileNotFoundError: data that the config names is not there.
+    """
+    config, folder, data, task = prepare(config, directory)
+    spread = parallel.Spread(config.num_devices)
+    spread.check_batch(config.batch_size, config.optimizer.accumulate_steps)
+    state = jax.eval_shape(lambda: initial_state(task, config))
+    lines = plan.first_lines(
+        task, data, config, folder, spread, update_of(task, config), state.params
+    )
+    program = spread.program(make_step(task, config, spread.axis_name), donate=True)
+    batches = data.train_batches(0)
+    try:
+        rows = spread.shapes(next(batches))
+    finally:
+        batches.close()
+    lines.append(plan.memory_line(program, state, rows))
+    return [*lines, _where(folder, config)]
+
+
+def _where(folder: Path, config: Any) -> str:
+    """Say where the run would begin."""
+    if workdir.read_summary(folder) is not None:
+        return "the run is finished: the same command without --dry_run prints its result"
+    saved = folder / workdir.CHECKPOINTS
+    if saved.is_dir():
+        with Checkpoints(saved, read_only=True) as checkpoints:
+            for step in checkpoints.steps[-1:]:
+                return f"the run would go on from step {step}"
+    start = config.init_from.path
+    return f"the run would begin from {start}" if start else "the run would begin from scratch"

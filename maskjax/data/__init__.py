@@ -1,11 +1,11 @@
 """Data: sources with random access, processors, and batches that are functions of (seed, step)."""
 
 from maskjax.data import image
-from maskjax.data.arrays import ArraySource
 from maskjax.data.build import Data, Described, build, restore, settings_of
+from maskjax.data.image.arrays import ArraySource
+from maskjax.data.image.files import EncodedImage
 from maskjax.data.image.processor import ImageProcessor
 from maskjax.data.image.settings import ImageSettings
-from maskjax.data.images import EncodedImage
 from maskjax.data.processor import Example, Processor, Record, UndecodableError, batch_of, stack
 from maskjax.data.settings import Settings
 from maskjax.data.sources import (

@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from maskjax import masking
-from maskjax.data.vectors import correlation, covariance
+from maskjax.data.image.vectors import correlation, covariance
 from maskjax.evaluation.gaussian import least_error
 from maskjax.evaluation.metrics import Mean, Metric
 from maskjax.evaluation.panels import ArrayPanel

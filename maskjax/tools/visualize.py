@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 from maskjax import data as data_layer
 from maskjax import evaluation, tasks
 from maskjax.config import complete
-from maskjax.data.folder import SUFFIXES, image_files
+from maskjax.data.image.folder import SUFFIXES, image_files
 from maskjax.terminal import say
 from maskjax.training import draw
 from maskjax.training import workdir as layout

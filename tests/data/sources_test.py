@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from maskjax.data import sources
-from maskjax.data.arrays import ArraySource
+from maskjax.data.image.arrays import ArraySource
 from maskjax.data.image.settings import ImageSettings
 from maskjax.data.sources import hold_out, open_splits, take
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from maskjax.data.vectors import covariance
+from maskjax.data.image.vectors import covariance
 from maskjax.evaluation.gaussian import conditional_variance, least_error
 
 RHO = 0.8

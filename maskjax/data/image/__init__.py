@@ -4,14 +4,14 @@ import dataclasses
 
 import numpy as np
 
-from maskjax.data import arrays, folder, generated, tfds, vectors
+from maskjax.data.image import arrays, folder, generated, tfds, vectors
 from maskjax.data.image.processor import ImageProcessor
+from maskjax.data.image.ranges import check_scales
 from maskjax.data.image.settings import ImageSettings
-from maskjax.data.ranges import check_scales
-from maskjax.data.shapes import shape_of
+from maskjax.data.image.shapes import shape_of
+from maskjax.data.image.statistics import statistics
+from maskjax.data.image.transforms import Transform
 from maskjax.data.sources import MODALITIES, Modality, Sample, Splits
-from maskjax.data.statistics import statistics
-from maskjax.data.transforms import Transform
 
 # Imported because importing them registers their sources.
 _SOURCES = (arrays, folder, generated, tfds, vectors)

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from maskjax.data.folder import SUFFIXES, image_files
+from maskjax.data.image.files import MAX_CHANNELS, EncodedImage
+from maskjax.data.image.folder import SUFFIXES, image_files
+from maskjax.data.image.ranges import ValueRange, can_hold
 from maskjax.data.image.settings import ImageSettings
-from maskjax.data.images import MAX_CHANNELS, EncodedImage
+from maskjax.data.image.transforms import Transform
 from maskjax.data.processor import Example, Record, UndecodableError
-from maskjax.data.ranges import ValueRange, can_hold
-from maskjax.data.transforms import Transform
 from maskjax.typing import Float, Num
 
 

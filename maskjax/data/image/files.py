@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from maskjax.data import wide
-from maskjax.data.crops import Box, crop_resize, resample
+from maskjax.data.image import wide
+from maskjax.data.image.crops import Box, crop_resize, resample
 from maskjax.data.processor import UndecodableError
 from maskjax.typing import Num
 

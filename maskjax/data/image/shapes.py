@@ -1,7 +1,7 @@
 """The shape of an example: what a source stores, and what the settings make of it."""
 
+from maskjax.data.image.files import MAX_CHANNELS
 from maskjax.data.image.settings import ImageSettings
-from maskjax.data.images import MAX_CHANNELS
 from maskjax.data.sources import Source, Splits
 
 

@@ -6,12 +6,9 @@ import zlib
 import numpy as np
 from absl import logging
 
-from maskjax.data import idx
-from maskjax.data.image.settings import ImageSettings
-from maskjax.data.images import MAX_CHANNELS
-from maskjax.data.labels import check_labels
-from maskjax.data.processor import Record
-from maskjax.data.ranges import (
+from maskjax.data.image import idx
+from maskjax.data.image.files import MAX_CHANNELS
+from maskjax.data.image.ranges import (
     Number,
     ValueRange,
     check_missing,
@@ -19,6 +16,9 @@ from maskjax.data.ranges import (
     measure_range,
     to_unit,
 )  # fmt: skip
+from maskjax.data.image.settings import ImageSettings
+from maskjax.data.labels import check_labels
+from maskjax.data.processor import Record
 from maskjax.data.sources import Source, Splits, digest, refuse_argument, register
 from maskjax.paths import local_path
 from maskjax.typing import Int, Shaped

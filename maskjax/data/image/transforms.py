@@ -4,10 +4,10 @@ import dataclasses
 
 import numpy as np
 
-from maskjax.data.crops import Box, centre_box, crop_resize, random_box
-from maskjax.data.images import EncodedImage, decode
-from maskjax.data.ranges import Number, ValueRange, is_missing, to_unit, within_unit
-from maskjax.data.wide import LUMA
+from maskjax.data.image.crops import Box, centre_box, crop_resize, random_box
+from maskjax.data.image.files import EncodedImage, decode
+from maskjax.data.image.ranges import Number, ValueRange, is_missing, to_unit, within_unit
+from maskjax.data.image.wide import LUMA
 from maskjax.typing import Float, Num
 
 _EXACT = ("PNG", "TIFF", "BMP", "GIF")  # formats that keep numbers

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from maskjax import data
-from maskjax.data.images import EncodedImage
-from maskjax.data.ranges import check_missing, measure_range, to_unit
-from maskjax.data.transforms import Transform
+from maskjax.data.image.files import EncodedImage
+from maskjax.data.image.ranges import check_missing, measure_range, to_unit
+from maskjax.data.image.transforms import Transform
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from maskjax.data import build
-from maskjax.data.vectors import covariance
+from maskjax.data.image.vectors import covariance
 
 AS_DRAWN = {"mean": (0.0,), "std": (1.0,)}
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps, JpegImagePlugin
 
-from maskjax.data import images
-from maskjax.data.crops import centre_box, crop_resize, random_box
-from maskjax.data.images import EncodedImage, UndecodableError, decode, read_header
+from maskjax.data.image import files
+from maskjax.data.image.crops import centre_box, crop_resize, random_box
+from maskjax.data.image.files import EncodedImage, UndecodableError, decode, read_header
 
 
 def _encode(image, kind, **options):
@@ -218,7 +218,7 @@ def test_the_limit_of_pixels_is_maskjaxs_own_and_a_jpeg_is_judged_by_what_is_dec
     image = Image.fromarray(photo)
     png, jpeg = _encode(image, "PNG"), _encode(image, "JPEG")
     assert _decode(png).shape == (120, 160, 3)
-    monkeypatch.setattr(images, "MAX_PIXELS", 5000)
+    monkeypatch.setattr(files, "MAX_PIXELS", 5000)
     with pytest.raises(UndecodableError, match=r"160 x 120 pixels are more than 5000; store it sm"):
         read_header(png)
     assert read_header(jpeg)[:3] == (120, 160, 3)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from maskjax import data
-from maskjax.data import idx
+from maskjax.data.image import idx
 from maskjax.data.image.settings import ImageSettings
 from maskjax.data.sources import open_splits
 

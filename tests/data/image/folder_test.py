@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from maskjax import data
-from maskjax.data import folder
+from maskjax.data.image import folder
 from maskjax.data.image.settings import ImageSettings
 from maskjax.data.sources import open_splits
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskjax.data.transforms import Transform, resize_linear, to_channels, to_unit
+from maskjax.data.image.transforms import Transform, resize_linear, to_channels, to_unit
 
 
 @pytest.mark.parametrize(

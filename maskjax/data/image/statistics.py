@@ -3,10 +3,10 @@
 import numpy as np
 from absl import logging
 
+from maskjax.data.image.files import EncodedImage
 from maskjax.data.image.processor import ImageProcessor, frame
+from maskjax.data.image.ranges import check_missing, to_unit
 from maskjax.data.image.settings import ImageSettings
-from maskjax.data.images import EncodedImage
-from maskjax.data.ranges import check_missing, to_unit
 from maskjax.data.sources import Sample, Source
 
 # Mean and std come from about so many numbers, within these bounds on the examples.

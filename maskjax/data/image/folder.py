@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from absl import logging
 
+from maskjax.data.image.files import EncodedImage, Header, read_header
 from maskjax.data.image.settings import ImageSettings
-from maskjax.data.images import EncodedImage, Header, read_header
 from maskjax.data.labels import same_name
 from maskjax.data.processor import Record, UndecodableError
 from maskjax.data.progress import shown

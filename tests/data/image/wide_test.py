@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from maskjax import data
-from maskjax.data.images import EncodedImage, UndecodableError, decode, read_header
+from maskjax.data.image.files import EncodedImage, UndecodableError, decode, read_header
 
 # First column and row, and distance of columns and rows, of Adam7's passes (PNG, section 8.2).
 _WHOLE = [(0, 0, 1, 1)]

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from etils import epath
 
+from maskjax.data.image.files import EncodedImage
+from maskjax.data.image.ranges import Number, check_missing, has_own_range, measure_range
 from maskjax.data.image.settings import ImageSettings
-from maskjax.data.images import EncodedImage
 from maskjax.data.processor import Record
-from maskjax.data.ranges import Number, check_missing, has_own_range, measure_range
 from maskjax.data.sources import Source, Splits, digest, register
 from maskjax.spelling import unknown_name
 

@@ -1,13 +1,17 @@
 """What a study file means: settings, baselines, configs and the commands that make them again."""
 
 import itertools
+import re
 import shlex
+from pathlib import Path
 
 import pytest
 from absl import flags
 from ml_collections import config_flags
 
-from maskjax.tools import study
+from maskjax.tools import study, study_search
+
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 CONFIG = """
 from ml_collections import ConfigDict
@@ -107,3 +111,25 @@ def test_a_study_that_is_not_there_or_broken_is_named(tmp_path, write):
     (tmp_path / "broken.py").write_text("import nothing_of_this_name")
     with pytest.raises(ValueError, match=r"broken\.py cannot be loaded: ModuleNotFoundError: No "):
         study.load(str(tmp_path / "broken.py"))
+
+
+def test_the_examples_of_the_readme_are_studies(tmp_path):
+    page = (CONFIGS / "studies" / "README.md").read_text()
+    axes, search = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    for name, text in (("axes", axes), ("search", search)):
+        (tmp_path / f"{name}.py").write_text(text.replace("../mae.py", str(CONFIGS / "mae.py")))
+    loaded = study.load(str(tmp_path / "axes.py:smoke"))
+    assert len(loaded.runs()) == 12
+    assert loaded.runs()[0].name == "rule=random,ratio=0.5,seed=0"
+    assert loaded.baselines["rule=block,ratio=0.75"] == "rule=random,ratio=0.75"
+    searched = study.load(str(tmp_path / "search.py"))
+    propose = searched.search["propose"]
+    rounds = [study_search.Round(propose([]), 0.5)]
+    assert propose(rounds) == {"mask.ratio": 0.85}
+
+
+def test_every_study_here_is_one_with_a_smoke_variant():
+    for path in sorted((CONFIGS / "studies").glob("*.py")):
+        for variant in ("", ":smoke"):
+            loaded = study.load(f"{path}{variant}")
+            assert loaded.search or loaded.runs()

@@ -20,7 +20,7 @@ Variants, with the data they need, and on two CPU cores the time and the linear 
 
 from ml_collections import ConfigDict
 
-from maskjax.config import base, variant_of
+from maskjax.config import base, masks, variant_of
 
 FASHION_MNIST = "idx:/usr/share/datasets/fashion-mnist"  # where Debian's package puts it
 
@@ -34,23 +34,7 @@ def get_config(variant: str = "") -> ConfigDict:
 
 def _add_task(config: ConfigDict) -> None:
     """Adds the keys that the mae task reads, with the values of the digits run."""
-    config.mask = ConfigDict()
-    config.mask.rule = "random"
-    config.mask.ratio = 0.75
-    config.mask.schedule = "constant"  # or "linear", "cosine" (to final_ratio), "uniform" (between)
-    config.mask.final_ratio = 0.75
-    config.mask.fill = "drop"
-    config.mask.block = ConfigDict({"min_area": 2, "max_aspect": 1 / 0.3})  # a rule's options
-    config.mask.inverse_block = ConfigDict({"min_area": 2, "max_aspect": 1 / 0.3})
-    config.mask.grid = ConfigDict({"stride": 2})
-    config.mask.sliding = ConfigDict({"stride": 1, "axis": -1, "follows": "step"})  # or "key"
-    config.mask.sliding_block = ConfigDict({"stride": 1, "block": 1, "follows": "step"})  # a square
-    config.mask.hierarchical = ConfigDict({"coarse": 2})  # patches along a side of a cell
-    config.mask.multi_block = ConfigDict(
-        {"num_targets": 4, "target_scale": (0.15, 0.2), "target_aspect": (0.75, 1.5),
-         "context_scale": (0.85, 1.0)}
-    )  # fmt: skip
-    config.mask.tube = ConfigDict({"space_rule": "random"})
+    config.mask = masks()  # what is hidden: maskjax/keys.py
 
     config.model = ConfigDict()
     config.model.name = "mae"

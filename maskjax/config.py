@@ -8,7 +8,7 @@ from typing import Any
 
 from ml_collections import ConfigDict, config_dict
 
-from maskjax.keys import BEFORE, KEYS
+from maskjax.keys import BEFORE, KEYS, MASKS
 from maskjax.spelling import did_you_mean
 
 
@@ -38,6 +38,32 @@ def base(**overrides: Any) -> ConfigDict:
             raise ValueError(f"unknown key of a config {name!r}{did_you_mean(name, KEYS)}")
     config.update_from_flattened_dict(overrides)
     return config
+
+
+def masks(**overrides: Any) -> ConfigDict:
+    """Make the section "mask", which tasks read that hide positions.
+
+    Args:
+        **overrides: values in place of the defaults, by name within the section.
+
+    Returns:
+        The section.
+
+    Raises:
+        ValueError: an override that is no key.
+
+    Example:
+        >>> masks(ratio=0.5, **{"block.min_area": 4}).block.min_area
+        4
+    """
+    section = ConfigDict()
+    for name, key in MASKS.items():
+        _put(section, name, key.default)
+    for name in overrides:
+        if name not in MASKS:
+            raise ValueError(f"unknown key of masks {name!r}{did_you_mean(name, MASKS)}")
+    section.update_from_flattened_dict(overrides)
+    return section
 
 
 def variant_of(
@@ -110,7 +136,12 @@ def load(
 def complete(config: Any) -> Any:
     """Add the keys that did not exist yet when a config was written, with what stands for them."""
     flat = flatten(config)
-    absent = {name: value for name, value in BEFORE.items() if name not in flat}
+    has_masks = "mask.rule" in flat
+    absent = {
+        name: value
+        for name, value in BEFORE.items()
+        if name not in flat and (has_masks or not name.startswith("mask."))
+    }
     if absent:
         config = copy.deepcopy(config)
         with config.unlocked():

@@ -133,8 +133,51 @@ KEYS: dict[str, Key] = {
     "figures.num_examples": Key(8, "rows of one picture", low=0, high=257, is_free=True),
     "figures.every_steps": _count(0, "0 = at the end alone", is_free=True),
 }
+# What a task that hides positions reads of "mask"; a rule's options are a section of its name.
+MASKS: dict[str, Key] = {
+    "rule": Key("random", "a masking rule"),
+    "ratio": Key(0.75, "share of the positions that is hidden"),
+    "schedule": Key("constant", 'or "linear", "cosine" (to final_ratio), "uniform" (between)'),
+    "final_ratio": Key(0.75, "where the ratio goes"),
+    "fill": Key("drop", "what hidden positions become"),
+    "block.min_area": Key(2, "of one block, positions"),
+    "block.max_aspect": Key(1 / 0.3, "of one block's sides"),
+    "inverse_block.min_area": Key(2, "of one block that stays visible"),
+    "inverse_block.max_aspect": Key(1 / 0.3, "of one block's sides"),
+    "grid.stride": Key(2, "every so many positions one stays visible"),
+    "sliding.stride": Key(1, "positions a step"),
+    "sliding.axis": Key(-1, "along which the window moves"),
+    "sliding.follows": Key("step", 'or "key": a place of its own for each example'),
+    "sliding_block.stride": Key(1, "positions a step"),
+    "sliding_block.block": Key(1, "positions along a side of the square"),
+    "sliding_block.follows": Key("step", 'or "key"'),
+    "hierarchical.coarse": Key(2, "positions along a side of a cell"),
+    "multi_block.num_targets": Key(4, "blocks to predict"),
+    "multi_block.target_scale": Key((0.15, 0.2), "share of the positions of a target"),
+    "multi_block.target_aspect": Key((0.75, 1.5), "of a target's sides"),
+    "multi_block.context_scale": Key((0.85, 1.0), "share of the positions of the context"),
+    "tube.space_rule": Key("random", "the rule of one frame"),
+    # What weighted, hard_patches and error_window follow, and best_of, and the fill "gate".
+    "follows": Key("losses", 'or "labels", "frequencies" (of ids)', before="losses"),
+    "entries": Key("", 'of what is followed: "ids", "positions"; "" = ids if any', before=""),
+    "losses.decay": Key(0.99, "share of a running loss that stays at an update", before=0.99),
+    "losses.floor": Key(0.01, "least weight over the mean", before=0.01),
+    "labels.alpha": Key(1.0, "m moves by alpha / |D| a token", before=1.0),
+    "labels.positive": Key((1,), "classes that raise m; the others lower it", before=(1,)),
+    "labels.start": Key("uniform", 'or "normal"', before="uniform"),
+    "frequencies.exponent": Key(0.5, "weight = frequency^-exponent", before=0.5),
+    "weighted.temperature": Key(1.0, "1 = in proportion, 0 = the heaviest", before=1.0),
+    "hard_patches.max_share": Key(0.5, "of the hidden ones, at the end of the run", before=0.5),
+    "error_window.axis": Key(-1, "along which the window extends", before=-1),
+    "error_window.temperature": Key(1.0, "1 = in proportion, 0 = the heaviest", before=1.0),
+    "best_of.candidates": Key(1, "masks of which the best is taken; 1 = off", before=1),
+    "best_of.metric": Key(
+        "losses", "or module.function(is_masked [B, L], batch) -> [B]", before="losses"
+    ),
+}
 # Keys that a resumed run may change, "model.remat" among those of tasks.
 FREE = {name for name, key in KEYS.items() if key.is_free} | {"model.remat"}
 PLACES = {name for name, key in KEYS.items() if key.is_place}
 # What stands for later keys in configs from before they existed.
 BEFORE = {name: key.before for name, key in KEYS.items() if key.before is not ALWAYS}
+BEFORE |= {f"mask.{name}": key.before for name, key in MASKS.items() if key.before is not ALWAYS}

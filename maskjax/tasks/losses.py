@@ -40,18 +40,18 @@ def patch_statistics(
     return mean, jnp.sqrt(patches.var(-1, keepdims=True, ddof=1) + NORM_PIX_EPSILON)
 
 
-def patch_loss(
+def patch_errors(
     prediction: Float[Array, "B L P"],
     target: Float[Array, "B L P"],
     loss_weights: Float[Array, "B L"],
     *,
     kind: str = "l2",
     is_known: Bool[Array, "B L P"] | None = None,
-) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Weighted sum over patches of the mean error within each.
+) -> tuple[Float[Array, "B L"], Float[Array, "B L"]]:
+    """The mean error within each patch, and what it weighs.
 
-    He et al. 2022 (section 3, "l2") and Xie et al. 2022 (SimMIM, section 3.4, "l1") divide this
-    by the sum of the weights; the caller does so, after summing over devices.
+    He et al. 2022 (section 3, "l2") and Xie et al. 2022 (SimMIM, section 3.4, "l1") divide the
+    weighted sum by that of the weights; the trainer does so, after summing over devices.
 
     Args:
         prediction: Predicted patches.
@@ -62,25 +62,24 @@ def patch_loss(
             its known numbers, however few, and a patch without any weighs nothing. None = all are.
 
     Returns:
-        The loss sum and the weight sum, float32.
+        The errors and the weights, float32.
 
     Raises:
         ValueError: an unknown kind.
 
     >>> one = jnp.ones((1, 2, 3))
-    >>> [float(x) for x in patch_loss(3 * one, one, jnp.array([[1.0, 0.0]]))]
-    [4.0, 1.0]
+    >>> [x.tolist() for x in patch_errors(3 * one, one, jnp.array([[1.0, 0.0]]))]
+    [[[4.0, 4.0]], [[1.0, 0.0]]]
     """
     if kind not in LOSS_KINDS:
         raise ValueError(f"unknown loss.kind {kind!r}: use one of {LOSS_KINDS}")
     difference = prediction.astype(jnp.float32) - target.astype(jnp.float32)
     error = jnp.square(difference) if kind == "l2" else jnp.abs(difference)
     if is_known is None:
-        return (error.mean(-1) * loss_weights).sum(), loss_weights.sum()
+        return error.mean(-1), loss_weights
     count = is_known.sum(-1, dtype=jnp.float32)
     means = _zero_unknown(error, is_known).sum(-1) / jnp.maximum(count, 1)
-    loss_weights = loss_weights * (count > 0).astype(jnp.float32)
-    return (means * loss_weights).sum(), loss_weights.sum()
+    return means, loss_weights * (count > 0).astype(jnp.float32)
 
 
 def _zero_unknown(x: Float[Array, "B L P"], is_known: Bool[Array, "B L P"]) -> Array:

@@ -14,10 +14,11 @@ from maskjax.evaluation.metrics import Mean
 from maskjax.evaluation.panels import Panel
 from maskjax.models.patches import grid_shape, patchify, unpatchify
 from maskjax.tasks import losses, pictures
-from maskjax.tasks.options import check_choice, patch_grid, patch_rule, ratio_schedule
+from maskjax.tasks.masker import Masker, make_masker
+from maskjax.tasks.options import check_choice, check_some_visible, patch_grid
 from maskjax.tasks.task import Context, Output, Sums, Task
 from maskjax.tasks.vit import build_model
-from maskjax.typing import Array, Batch, Bool, Float, Int, Key, Params
+from maskjax.typing import Array, Batch, Bool, Float, Int, Key, Params, PyTree
 
 _FOLD_DROP_PATH = 1  # keeps drop path's draws apart from the masking rule's
 
@@ -30,9 +31,9 @@ class MaskedPatches(Task):
         model: MaskedAutoencoder or SimMIM.
         shape: Sizes of one example, channels last.
         patch_size: One side an axis.
-        rule: Masking rule, from `masking.make_rule`.
-        schedule: Mask ratio, from `masking.make_schedule`.
-        fill: What hidden patches become: "drop", "token", "noise" or "zero".
+        masker: What is hidden.
+        fill: What hidden patches become: "drop", "token", "noise", "zero", or "gate", by which
+            every patch is seen in part.
         target: "norm_pix" or "pixels".
         on: Patches that count in the loss: "masked" or "all".
         kind: "l2" or "l1".
@@ -45,8 +46,7 @@ class MaskedPatches(Task):
     model: Any
     shape: tuple[int, ...]
     patch_size: tuple[int, ...]
-    rule: Callable[..., Array]
-    schedule: masking.Schedule
+    masker: Masker
     fill: str
     target: str
     on: str
@@ -70,14 +70,9 @@ class MaskedPatches(Task):
         return f"{error}, {where}, {unit}"
 
     @property
-    def num_patches(self) -> int:
-        """L, patches in one example."""
-        return math.prod(self.grid)
-
-    @property
     def positions_per_example(self) -> int:
         """The patches."""
-        return self.num_patches
+        return self.masker.length
 
     def init(self, key: Key[Array, ""]) -> Params:
         """Draws the parameters, float32.
@@ -89,57 +84,48 @@ class MaskedPatches(Task):
             The parameters, as Linen nests them.
         """
         patches = patchify(jnp.zeros((1, *self.shape)), self.patch_size)
-        hidden, is_visible = self.draw_masks(key[None], jnp.int32(0))
+        hidden, is_visible = self.masker.draw(Context(key[None], train=False), {})
         return self.model.init(key, patches, hidden, is_visible=is_visible)["params"]
 
-    def draw_masks(
-        self,
-        keys: Key[Array, "B"],
-        step: Int[Array, ""] | int,
-        noise: Float[Array, "B L"] | None = None,
-    ) -> tuple[masking.Masking, Array | None]:
-        """Hides patches of a batch.
+    def start(self) -> PyTree:
+        """What masks that follow something begin with."""
+        return self.masker.start()
 
-        Args:
-            keys: One key an example.
-            step: Training step, for schedules and for rules that follow it.
-            noise: Scores to use in place of the rule's, for parity with another implementation.
-
-        Returns:
-            The masking and, where the ratio varies, which slots are visible (else None).
-        """
-        length, schedule = self.num_patches, self.schedule
-        fewest = schedule.min_num_masked(length)
-        if noise is not None:
-            return masking.cut(noise, fewest), None
-        runtime = {"step": step} if masking.needs_step(self.rule) else {}
-        if schedule.min_ratio == schedule.max_ratio:
-            return masking.draw(self.rule, keys, self.grid, fewest, **runtime), None
-        counts = jax.vmap(lambda key: schedule.num_masked(length, step, key))(keys)
-        return masking.draw_slots(self.rule, keys, self.grid, counts, fewest, **runtime)
+    def remember(self, memory: PyTree, statistics: PyTree, step: Int[Array, ""]) -> PyTree:
+        """Move what the masks follow."""
+        del step
+        return self.masker.remember(memory, statistics)
 
     def _corrupt(
-        self, patches: Array, hidden: masking.Masking, keys: Key[Array, "B"]
+        self, patches: Array, hidden: masking.Masking, batch: Batch, context: Context
     ) -> Float[Array, "B L P"]:
         """What the model receives; tokens and dropping are the model's own doing."""
         if self.fill == "zero":
             return masking.fill_zero(patches, hidden.is_masked)
         if self.fill == "noise":
-            return masking.fill_noise(patches, hidden.is_masked, keys)
+            return masking.fill_noise(patches, hidden.is_masked, context.keys)
+        if self.fill == "gate":
+            gate = batch["gate"] if "gate" in batch else self.masker.gate(context, len(patches))
+            return masking.fill_gate(patches, gate)
         return patches
 
     def _forward(
         self, params: Params, batch: Batch, context: Context
     ) -> tuple[Array, Array, masking.Masking]:
-        patches, keys = patchify(batch["inputs"], self.patch_size), context.keys
-        hidden, is_visible = self.draw_masks(keys, context.step, batch.get("mask_noise"))
+        patches, is_known = patchify(batch["inputs"], self.patch_size), self._known_patches(batch)
+        hidden, is_visible = self.masker.draw(
+            context,
+            batch,
+            noise=batch.get("mask_noise"),
+            is_missing=None if is_known is None else ~is_known.all(-1),
+        )
         fold = jax.vmap(jax.random.fold_in, (0, None))
         prediction = self.model.apply(
             {"params": params},
-            self._corrupt(patches, hidden, keys),
+            self._corrupt(patches, hidden, batch, context),
             hidden,
             is_visible=is_visible,
-            drop_keys=fold(keys, _FOLD_DROP_PATH) if context.train else None,
+            drop_keys=fold(context.keys, _FOLD_DROP_PATH) if context.train else None,
         )
         return patches, prediction, hidden
 
@@ -149,9 +135,10 @@ class MaskedPatches(Task):
         Args:
             params: The parameters.
             batch: "inputs" [B, *shape] normalised, optionally "is_valid" [B], "mask_noise" [B, L]
-                (scores in place of the rule's) and "is_known" [B, *shape]: False where there is no
-                number; the model sees what "inputs" holds there, and the loss leaves it out.
-            context: Keys and step fix the masks; drop path is on in training.
+                (scores in place of the rule's), "gate" [B, L] (in place of the masker's) and
+                "is_known" [B, *shape]: False where there is no number; the model sees what
+                "inputs" holds there, and the loss leaves it out.
+            context: Keys, step and memory fix the masks; drop path is on in training.
 
         Returns:
             The sums, with the metric "mask_ratio".
@@ -164,12 +151,17 @@ class MaskedPatches(Task):
             target = (patches - mean) / scale
         is_valid = batch.get("is_valid")
         weights = losses.loss_weights(hidden.is_masked, is_valid, self.on)
-        loss, weight = losses.patch_loss(
+        errors, weights = losses.patch_errors(
             prediction, target, weights, kind=self.kind, is_known=is_known
         )
         ones = losses.loss_weights(hidden.is_masked, is_valid, "all")
         ratio = Mean(jnp.where(hidden.is_masked, ones, 0.0).sum(), ones.sum())
-        return Sums(loss, weight, {"mask_ratio": ratio})
+        return Sums(
+            (errors * weights).sum(),
+            weights.sum(),
+            {"mask_ratio": ratio},
+            self.masker.statistics(errors, hidden.is_masked, weights > 0, batch),
+        )
 
     def _known_patches(self, batch: Batch) -> Bool[Array, "B L P"] | None:
         is_known = batch.get("is_known")
@@ -211,7 +203,7 @@ class MaskedPatches(Task):
             mean, scale = losses.patch_statistics(patches, self._known_patches(batch))
             prediction = prediction * scale + mean
         is_masked = hidden.is_masked[..., None]
-        seen = self._corrupt(patches, hidden, context.keys)
+        seen = self._corrupt(patches, hidden, batch, context)
         pasted = jnp.where(is_masked, prediction, patches)
         is_hidden = jnp.broadcast_to(is_masked, patches.shape)
         # A flag and no NaN, which would end a program that JAX_DEBUG_NANS watches.
@@ -231,7 +223,7 @@ class MaskedPatches(Task):
             parts = self._compiled_reconstruct(params, batch, context)
             panels |= pictures.reconstructions(batch, parts, on=self.on, target=self.target)
         if len(self.grid) == 2:
-            count = self.schedule.max_num_masked(self.num_patches)
+            count = self.masker.schedule.max_num_masked(self.masker.length)
             panels |= pictures.rules(batch, self.patch_size, count, self.mask_options)
         return panels
 
@@ -260,27 +252,21 @@ def build(config: Any, data: Any) -> MaskedPatches:
     check_choice("loss.target", loss.target, losses.TARGETS)
     check_choice("loss.on", loss.on, ("masked", "all"))
     check_choice("loss.kind", loss.kind, losses.LOSS_KINDS)
-    fills = ("drop",) if model.name == "mae" else ("token", "noise", "zero")
+    fills = ("drop",) if model.name == "mae" else ("token", "noise", "zero", "gate")
     check_choice(f"mask.fill (with model.name {model.name!r})", config.mask.fill, fills)
+    if config.mask.fill == "gate" and loss.on != "all":
+        raise ValueError("mask.fill 'gate' lets every patch be seen in part: set loss.on='all'")
     patch_size = tuple(model.patch_size)
     grid = patch_grid(data.shape, patch_size)
-    schedule = ratio_schedule(config)
-    length = math.prod(grid)
-    for ratio in (schedule.min_ratio, schedule.max_ratio):
-        count = masking.num_masked_from_ratio(length, ratio)
-        if not 0 < count < length:
-            key = "mask.ratio" if ratio == config.mask.ratio else "mask.final_ratio"
-            raise ValueError(
-                f"{key} {ratio} hides {count} of {length} patches: at least one must be hidden "
-                "and one visible; change the ratio or use smaller patches"
-            )
+    num_examples = max(getattr(data, "num_train", 1), 1)
+    masker = make_masker(config, grid, modality="image", num_examples=num_examples)
+    check_some_visible(config.mask, masker.schedule, masker.length)
     module, flops = build_model(config, grid, math.prod(patch_size) * data.shape[-1])
     task = MaskedPatches(
         model=module,
         shape=tuple(data.shape),
         patch_size=patch_size,
-        rule=patch_rule(config.mask, grid, schedule.max_num_masked(length)),
-        schedule=schedule,
+        masker=masker,
         fill=config.mask.fill,
         target=loss.target,
         on=loss.on,
@@ -290,14 +276,18 @@ def build(config: Any, data: Any) -> MaskedPatches:
         flops_per_example=flops,
         mask_options=config.mask.to_dict(),
     )
-    jax.eval_shape(lambda: _try_out(task))  # what does not fit together shows here
+    has_labels = getattr(data, "num_classes", None) is not None
+    jax.eval_shape(lambda: _try_out(task, has_labels))  # what does not fit together shows here
     return task
 
 
-def _try_out(task: MaskedPatches) -> Array:
+def _try_out(task: MaskedPatches, has_labels: bool) -> Array:
     """One example through the whole task."""
     params = task.init(jax.random.key(0))
     batch = {"inputs": jnp.zeros((1, *task.shape))}
-    context = Context(jax.random.split(jax.random.key(0), 1), jnp.int32(0))
+    if has_labels:
+        batch["label"] = jnp.zeros(1, jnp.int32)
+    keys, memory = jax.random.split(jax.random.key(0), 1), task.start()
+    context = Context(keys, jnp.int32(0), memory=memory)
     task.outputs()["features"](params, batch, context)
     return task.loss(params, batch, context).loss

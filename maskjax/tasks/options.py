@@ -1,7 +1,8 @@
 """From a config to its masking rule and schedule; errors name the key of the config to mend."""
 
+import importlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -12,6 +13,8 @@ from maskjax import masking
 from maskjax.models.patches import grid_shape
 from maskjax.spelling import did_you_mean
 
+# Rules that follow a state, and what they take of it.
+FOLLOWING = {"weighted": "log_weights", "hard_patches": "losses", "error_window": "losses"}
 MANY_PATCHES = 2048  # more than images have in published models, or 16 frames of video
 
 
@@ -20,6 +23,34 @@ def check_choice(name: str, value: str, known: Sequence[str]) -> None:
     if value not in known:
         hint = did_you_mean(value, known)
         raise ValueError(f"unknown {name} {value!r}{hint}: use one of {tuple(known)}")
+
+
+def dotted(name: str, path: str) -> Callable[..., Any]:
+    """Imports a function of anybody's module.
+
+    Args:
+        name: The key, for errors.
+        path: "module.function"; the module may have dots too.
+
+    Returns:
+        The function.
+
+    Raises:
+        ValueError: no such module, or nothing in it that can be called.
+    """
+    module, _, function = path.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), function, None) if module else None
+    except ModuleNotFoundError as error:
+        if not f"{module}.".startswith(f"{error.name}."):
+            raise  # what the module itself imports is not there
+        found = None
+    if not callable(found):
+        raise ValueError(
+            f"{name} {path!r} is no function of a module that can be imported: give "
+            "module.function, in the working directory, beside the config or on PYTHONPATH"
+        )
+    return found
 
 
 def patch_grid(shape: Sequence[int], patch_size: Sequence[Any]) -> tuple[int, ...]:
@@ -90,31 +121,44 @@ def ratio_schedule(config: Any) -> masking.Schedule:
     )
 
 
-def patch_rule(options: Any, grid: tuple[int, ...], num_masked: int) -> masking.Rule:
+def check_some_visible(options: Any, schedule: masking.Schedule, length: int) -> None:
+    """Refuses a ratio of `config.mask` that hides none or all of so many patches."""
+    for ratio in (schedule.min_ratio, schedule.max_ratio):
+        count = masking.num_masked_from_ratio(length, ratio)
+        if not 0 < count < length:
+            key = "mask.ratio" if ratio == options.ratio else "mask.final_ratio"
+            raise ValueError(
+                f"{key} {ratio} hides {count} of {length} patches: at least one must be hidden "
+                "and one visible; change the ratio or use smaller patches"
+            )
+
+
+def mask_rule(options: Any, grid: tuple[int, ...], num_masked: int, modality: str) -> masking.Rule:
     """Makes the rule of a config and tries it, so that errors name the section to mend.
 
     Args:
         options: `config.mask`; the section of the rule's name holds its options.
-        grid: Patches along each axis.
+        grid: Positions along each axis.
         num_masked: How many of them are hidden.
+        modality: What it is for, one of `masking.MODALITIES`.
 
     Returns:
-        The rule.
+        The rule; what it follows is left to be given.
 
     Raises:
-        ValueError: a rule that is unknown or not for patches, or options that do not fit.
+        ValueError: a rule that is unknown or not for this modality, or options that do not fit.
     """
     name = options.rule
     missing = {
-        each: masking.missing_options(masking.make_rule(each), {})
-        for each in masking.rules_on("image")
+        each: set(masking.missing_options(masking.make_rule(each), {})) - {FOLLOWING.get(each)}
+        for each in masking.rules_on(modality)
     }
     trainable = [each for each in missing if not missing[each]]
     if name not in masking.RULES:
         check_choice("mask.rule", name, trainable)
-    if "image" not in (modalities := masking.RULES[name].on):
+    if modality not in (modalities := masking.RULES[name].on):
         raise ValueError(
-            f"mask.rule {name!r} is for {modalities}, not for patches: use one of {trainable}"
+            f"mask.rule {name!r} is for {modalities}, not for {modality}: use one of {trainable}"
         )
     if missing[name]:
         raise ValueError(
@@ -130,15 +174,18 @@ def patch_rule(options: Any, grid: tuple[int, ...], num_masked: int) -> masking.
         what = "are hidden" if name == "block" else "stay visible"
         raise ValueError(
             f"mask.{name}.min_area {given['min_area']}: only {in_boxes[name]} of "
-            f"{math.prod(grid)} patches {what}, and no box fits: lower it"
+            f"{math.prod(grid)} positions {what}, and no box fits: lower it"
         )
     if given.pop("follows", "step") == "key":
         given["step"] = None
+    given.pop("max_share", None)  # it grows with the steps
     try:
         rule = masking.make_rule(name, **given)
-        step = {"step": jnp.int32(0)} if masking.needs_step(rule) else {}
+        runtime = {"step": jnp.int32(0)} if masking.needs_step(rule) else {}
+        if name in FOLLOWING:
+            runtime[FOLLOWING[name]] = jnp.zeros((1, math.prod(grid)))
         keys = jax.random.split(jax.random.key(0), 1)
-        jax.eval_shape(lambda: masking.draw(rule, keys, grid, num_masked, **step))
+        jax.eval_shape(lambda: masking.draw(rule, keys, grid, num_masked, **runtime))
     except (TypeError, ValueError) as error:
         raise ValueError(f"mask.rule {name!r} with mask.{name} {given}: {error}") from error
     return rule

@@ -52,7 +52,8 @@ def rules(
     """
     sections = {name: dict(options.get(name, {})) for name in masking.rules_on("image")}
     for section in sections.values():
-        section.pop("follows", None)  # what moves a rule is the task's business
+        for moving in ("follows", "max_share"):  # with the steps, which is the task's business
+            section.pop(moving, None)
     height, width = patch_size
     panel = RulePanel(np.asarray(batch["inputs"]), (height, width), num_masked, sections)
     return {"rules": panel}

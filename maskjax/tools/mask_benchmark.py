@@ -87,7 +87,7 @@ def report(
     config.batch_size = step_batch_size
     timing = benchmark.time_step(config, shape, repeats=repeats, peak=1.0)
     grid = tuple(task.grid)
-    count = task.schedule.max_num_masked(task.num_patches)
+    count = task.masker.schedule.max_num_masked(task.masker.length)
     what = f"images of {' x '.join(map(str, grid))} patches"
     timings = time_rules("image", functools.partial(_image_masks, num_images, grid, count), repeats)
     yield from _table(what, num_images, timing.step_seconds / step_batch_size, timings)

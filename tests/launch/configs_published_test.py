@@ -39,7 +39,7 @@ def test_sizes_are_the_published_ones(load_config, variant, side, width, depth, 
     params = jax.eval_shape(task.init, jax.random.key(0))
     length, numbers = (224 // side) ** 2, 3 * side**2
     assert task.grid == (224 // side, 224 // side)
-    assert (task.num_patches, task.patch_size) == (length, (side, side))
+    assert (task.masker.length, task.patch_size) == (length, (side, side))
     encoder = task.model.encoder
     assert (encoder.width, encoder.transformer.depth) == (width, depth)
     assert encoder.transformer.num_heads == heads

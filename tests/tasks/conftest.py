@@ -23,9 +23,10 @@ SHAPES = {"signal": (32, 1), "": (8, 8, 1), "volume": (8, 8, 8, 1)}
 def build(load_config):
     """`build("signal", **overrides)`: the task of a config, with a small model."""
 
-    def build(variant="", shape=None, config_name="mae", **overrides):
+    def build(variant="", shape=None, config_name="mae", data=None, **overrides):
         config = load_config(config_name, variant, **(SMALL | overrides))
-        return tasks.build(config, types.SimpleNamespace(shape=shape or SHAPES[variant]))
+        data = data or types.SimpleNamespace(shape=shape or SHAPES[variant])
+        return tasks.build(config, data)
 
     return build
 

@@ -5,7 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from maskjax.tasks.losses import loss_weights, patch_loss, patch_statistics
+from maskjax.tasks.losses import loss_weights, patch_errors, patch_statistics
+
+
+def patch_loss(*args, **options):
+    """The weighted sum of the errors, and the sum of the weights."""
+    errors, weights = patch_errors(*args, **options)
+    return (errors * weights).sum(), weights.sum()
 
 
 @pytest.fixture

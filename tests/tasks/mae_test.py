@@ -59,7 +59,7 @@ def test_loss_is_that_of_the_papers_formula(build, params_of):
     batch = batch_of(task)
     loss_sum, weight_sum, *_ = jax.jit(task.loss)(params, batch, Context(keys_of(), jnp.int32(0)))
     patches = np.asarray(patchify(batch["inputs"], task.patch_size), np.float64)
-    hidden, _ = task.draw_masks(keys_of(), jnp.int32(0))
+    hidden, _ = task.masker.draw(Context(keys_of(), jnp.int32(0)), {})
     prediction = jax.jit(task.model.apply)({"params": params}, jnp.float32(patches), hidden)
     total = count = 0
     for b in range(4):
@@ -80,7 +80,7 @@ def test_numbers_that_are_not_known_are_left_out_of_the_loss(build, params_of):
     loss_sum, weight_sum, *_ = jax.jit(task.loss)(params, batch, Context(keys_of(), jnp.int32(0)))
     patches = np.asarray(patchify(inputs, task.patch_size), np.float64)
     known = np.asarray(patchify(batch["is_known"], task.patch_size))
-    hidden, _ = task.draw_masks(keys_of(), jnp.int32(0))
+    hidden, _ = task.masker.draw(Context(keys_of(), jnp.int32(0)), {})
     prediction = jax.jit(task.model.apply)({"params": params}, jnp.float32(patches), hidden)
     total = count = 0
     for b, i in np.argwhere(np.asarray(hidden.is_masked) & known.any(-1)):
@@ -122,10 +122,12 @@ def test_padding_examples_do_not_count(build, params_of):
 
 def test_masks_differ_between_examples_and_steps_and_repeat_with_the_key(build):
     task = build()
-    first = task.draw_masks(keys_of(8), jnp.int32(0))[0].is_masked
-    np.testing.assert_array_equal(first, task.draw_masks(keys_of(8), jnp.int32(0))[0].is_masked)
+    first = task.masker.draw(Context(keys_of(8), jnp.int32(0)), {})[0].is_masked
+    np.testing.assert_array_equal(
+        first, task.masker.draw(Context(keys_of(8), jnp.int32(0)), {})[0].is_masked
+    )
     assert len(np.unique(first, axis=0)) > 4
-    later = task.draw_masks(keys_of(8, step=1), jnp.int32(1))[0].is_masked
+    later = task.masker.draw(Context(keys_of(8, step=1), jnp.int32(1)), {})[0].is_masked
     assert (first != later).any(axis=1).sum() > 4
 
 
@@ -147,7 +149,7 @@ def test_a_drawn_ratio_stays_within_its_bounds(build):
     task = build(
         **{"mask.schedule": "uniform", "mask.ratio": 0.75, "mask.final_ratio": 0.25},
     )
-    counts = task.draw_masks(keys_of(200), jnp.int32(0))[0].is_masked.sum(1)
+    counts = task.masker.draw(Context(keys_of(200), jnp.int32(0)), {})[0].is_masked.sum(1)
     assert 4 <= counts.min() <= 5  # 4 only for a draw of exactly .25
     assert counts.max() == 12
     assert len(np.unique(counts)) >= 8
@@ -205,7 +207,7 @@ def test_norm_pix_predictions_get_back_the_true_patch_s_mean_and_scale(build, pa
     task = build(**{"model.pool": "mean"})
     params, batch = params_of(task), batch_of(task)
     patches = np.asarray(patchify(batch["inputs"], task.patch_size), np.float64)
-    hidden, _ = task.draw_masks(keys_of(), jnp.int32(0))
+    hidden, _ = task.masker.draw(Context(keys_of(), jnp.int32(0)), {})
     raw = np.asarray(jax.jit(task.model.apply)({"params": params}, jnp.float32(patches), hidden))
     scale = np.sqrt(patches.var(-1, ddof=1, keepdims=True) + 1e-6)
     expected = raw * scale + patches.mean(-1, keepdims=True)
@@ -217,10 +219,10 @@ def test_norm_pix_predictions_get_back_the_true_patch_s_mean_and_scale(build, pa
 @pytest.mark.parametrize("rule", ["sliding", "sliding_block"])
 def test_a_sliding_window_can_follow_the_key_instead_of_the_step(build, rule):
     by_step = build(**{"mask.rule": rule})
-    drawn = by_step.draw_masks(keys_of(8), jnp.int32(3))[0].is_masked
+    drawn = by_step.masker.draw(Context(keys_of(8), jnp.int32(3)), {})[0].is_masked
     assert (drawn == drawn[:1]).all()
     by_key = build(**{"mask.rule": rule, f"mask.{rule}.follows": "key"})
-    assert (by_key.draw_masks(keys_of(8), jnp.int32(3))[0].is_masked != drawn).any()
+    assert (by_key.masker.draw(Context(keys_of(8), jnp.int32(3)), {})[0].is_masked != drawn).any()
 
 
 @pytest.mark.parametrize("fill", ["noise", "zero"])
@@ -278,7 +280,10 @@ BAD = [
     ({"mask.rule": "blok"}, r"unknown mask.rule 'blok' \(did you mean 'block'\?\)"),
     ({"mask.rule": "ratio"}, "unknown mask.rule 'ratio'"),  # as are other keys of the section
     ({"mask.rule": "schedule"}, "unknown mask.rule 'schedule'"),
-    ({"mask.rule": "weighted"}, r"'weighted' needs log_weights, which .* use one of \['block', "),
+    (
+        {"mask.rule": "attention_guided"},
+        r"'attention_guided' needs .*, which .* one of \['block', ",
+    ),
     ({"mask.sliding.follows": "keyy"}, r"mask.sliding.follows 'keyy' \(did you mean 'key'\?\)"),
     (
         {"mask.rule": "grid", "mask.grid.stride": 0},
@@ -288,14 +293,14 @@ BAD = [
         {"mask.rule": "multi_block", "mask.multi_block.target_scale": ("x", "y")},
         r"with mask.multi_block .*'target_scale': \('x', 'y'\)",
     ),
-    ({"mask.rule": "whole_word"}, r"is for \('text',\), not for patches: use one of "),
+    ({"mask.rule": "whole_word"}, r"is for \('text',\), not for image: use one of "),
     (
         {"mask.rule": "block", "mask.block.min_area": 13},
-        "mask.block.min_area 13: only 12 of 16 patches are hidden, .* lower it",
+        "mask.block.min_area 13: only 12 of 16 positions are hidden, .* lower it",
     ),
     (
         {"mask.rule": "inverse_block", "mask.inverse_block.min_area": 5},
-        "mask.inverse_block.min_area 5: only 4 of 16 patches stay visible",
+        "mask.inverse_block.min_area 5: only 4 of 16 positions stay visible",
     ),
     ({"mask.ratio": 1.0}, "mask.ratio 1.0 must lie strictly between 0 and 1"),
     ({"mask.ratio": 0.99}, "mask.ratio 0.99 hides 16 of 16 patches"),

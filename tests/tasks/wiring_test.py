@@ -50,7 +50,7 @@ def loss_jaxpr(task, params, batch, keys, *, gradient=False):
 def predicted(build, params, batch, keys):
     """True patches, predicted ones and which are hidden, of a task whose loss is any."""
     patches = patchify(batch["inputs"], (2, 2))
-    hidden, _ = build().draw_masks(keys, STEP)
+    hidden, _ = build().masker.draw(Context(keys, STEP), batch)
     prediction = jax.jit(build().model.apply)({"params": params}, patches, hidden)
     return np.float64(patches), np.float64(prediction), np.asarray(hidden.is_masked)
 

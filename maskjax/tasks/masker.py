@@ -1,0 +1,311 @@
+"""What is hidden of each example: `config.mask` as a rule, a count, and what the masks follow.
+
+A task draws by `draw` (patches: slots of static size) or `flags` (rows of different lengths). Rules
+that follow something are given its state, the task's memory, as weights; `statistics` and
+`remember` move it. In evaluation masks follow nothing, so that losses can be compared.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from maskjax import masking
+from maskjax.masking.adaptive import best_of, hard_share
+from maskjax.tasks.followers import Follower, Frequencies, Labels, Losses, Seen
+from maskjax.tasks.options import FOLLOWING, check_choice, dotted, mask_rule, ratio_schedule
+from maskjax.tasks.task import Context
+from maskjax.typing import Array, Batch, Bool, Float, Int, PyTree
+
+FOLLOWS = ("losses", "labels", "frequencies")
+_LOSSES = "losses"  # the metric of best_of that the running losses give
+
+
+@dataclasses.dataclass(frozen=True)
+class Masker:
+    """Rule, count, and what the masks follow.
+
+    Attributes:
+        rule: from `masking.make_rule`.
+        schedule: of the mask ratio.
+        grid: positions along each axis, L in all.
+        total_steps: of the run, for what grows with it.
+        follower: what the masks follow; None for nothing.
+        max_share: of `hard_patches`, at the end of the run.
+        num_candidates: masks of which the best is taken, 1 = the first.
+        metric: `(is_masked [B, L], batch) -> [B]`, the higher the better; None: the running losses.
+        positive: the classes that count as positive, for masks that follow labels.
+        hides_missing: whether what is missing is hidden, whatever the rule says.
+    """
+
+    rule: masking.Rule
+    schedule: masking.Schedule
+    grid: tuple[int, ...]
+    total_steps: int
+    follower: Follower | None = None
+    max_share: float = 0.5
+    num_candidates: int = 1
+    metric: Callable[[Array, Batch], Array] | None = None
+    positive: tuple[int, ...] = ()
+    hides_missing: bool = False
+
+    @property
+    def length(self) -> int:
+        """L, positions of an example."""
+        return math.prod(self.grid)
+
+    def start(self) -> PyTree:
+        """The memory of step 0; () where the masks follow nothing."""
+        return () if self.follower is None else self.follower.start()
+
+    def remember(self, memory: PyTree, statistics: PyTree) -> PyTree:
+        """The next memory."""
+        return memory if self.follower is None else self.follower.remember(memory, statistics)
+
+    def statistics(
+        self,
+        losses: Float[Array, "B L"],
+        is_masked: Bool[Array, "B L"],
+        is_counted: Bool[Array, "B L"],
+        batch: Batch,
+        ids: Int[Array, "B L"] | None = None,
+    ) -> PyTree:
+        """What `remember` needs of a batch; () where the masks follow nothing.
+
+        Args:
+            losses: of each position; those of visible ones are not read.
+            is_masked: True = hidden.
+            is_counted: False for padding, and where there was nothing to predict.
+            batch: labels are read where the masks follow them.
+            ids: the vocabulary's entry of each position.
+        """
+        if self.follower is None:
+            return ()
+        label = batch.get("label")
+        is_positive = None if label is None else jnp.isin(label, jnp.array(self.positive))
+        losses = jax.lax.stop_gradient(losses)
+        return self.follower.statistics(Seen(losses, is_masked, is_counted, ids, is_positive))
+
+    def draw(
+        self,
+        context: Context,
+        batch: Mapping[str, Any],
+        *,
+        noise: Float[Array, "B L"] | None = None,
+        is_missing: Bool[Array, "B L"] | None = None,
+    ) -> tuple[masking.Masking, Array | None]:
+        """Hide positions of examples that are all of one length.
+
+        Args:
+            context: keys, step and memory.
+            batch: what a metric of one's own reads.
+            noise: scores in place of the rule's, for parity with another implementation.
+            is_missing: with `hides_missing`, what is hidden beside the rule's share of the rest.
+
+        Returns:
+            The masking and, where the count varies, which slots are visible (else None).
+        """
+        fewest = self.schedule.min_num_masked(self.length)
+        if noise is not None:
+            return masking.cut(noise, fewest), None
+        if self.hides_missing and is_missing is not None:
+            return self._beside(is_missing, context, batch)
+        if self.schedule.min_ratio == self.schedule.max_ratio:
+            return masking.cut(self._scores(context, batch, fewest), fewest), None
+        counts = self._counts(context)
+        return masking.cut_slots(self._scores(context, batch, counts), counts, fewest)
+
+    def flags(
+        self,
+        context: Context,
+        batch: Mapping[str, Any],
+        counts: Int[Array, "B"],
+        is_candidate: Bool[Array, "B L"],
+        ids: Int[Array, "B L"] | None = None,
+    ) -> Bool[Array, "B L"]:
+        """Hide positions of rows of different lengths.
+
+        Args:
+            context: keys, step and memory.
+            batch: what a metric of one's own reads.
+            counts: how many positions are hidden in each row.
+            is_candidate: False where a position must stay visible, such as padding.
+            ids: the vocabulary's entry of each position.
+
+        Returns:
+            True where a position is hidden.
+        """
+        scores = self._scores(context, batch, counts, ids=ids, is_candidate=is_candidate)
+        return masking.cut_counts(scores, counts)
+
+    def gate(
+        self, context: Context, num_rows: int, ids: Int[Array, "B L"] | None = None
+    ) -> Float[Array, "B L"]:
+        """The soft gate m of masks that follow labels: 1 = seen."""
+        assert isinstance(self.follower, Labels)
+        return self._rows(self.follower.gate(self._memory(context), ids), num_rows)
+
+    def _memory(self, context: Context) -> PyTree:
+        return context.memory if context.train else self.start()
+
+    def _rows(self, weights: Array, num_rows: int) -> Float[Array, "B L"]:
+        return jnp.broadcast_to(weights, (num_rows, self.length))
+
+    def _counts(self, context: Context) -> Int[Array, "B"]:
+        count = lambda key: self.schedule.num_masked(self.length, context.step, key)  # noqa: E731
+        return jax.vmap(count)(context.keys)
+
+    def _scores(
+        self,
+        context: Context,
+        batch: Mapping[str, Any],
+        counts: Any,
+        *,
+        ids: Array | None = None,
+        is_candidate: Array | None = None,
+    ) -> Float[Array, "B L"]:
+        """What the rule, or the best of several tries of it, says of each position."""
+        keys, runtime = context.keys, self._runtime(context, ids)
+        if is_candidate is not None:
+            runtime["is_candidate"] = is_candidate
+        if self.num_candidates == 1:
+            return masking.score(self.rule, keys, self.grid, counts, **runtime)
+        metric: Any = lambda is_masked: self.metric(is_masked, batch)  # noqa: E731
+        if self.metric is None:
+            weights = jnp.exp(self._weights(context, ids))
+            metric = lambda is_masked: jnp.where(is_masked, weights, 0).sum(1)  # noqa: E731
+        found = best_of(
+            self.rule, keys, self.grid, counts, metric,
+            num_candidates=self.num_candidates, **runtime,
+        )  # fmt: skip
+        return found.scores
+
+    def _weights(self, context: Context, ids: Array | None) -> Float[Array, "B L"]:
+        assert self.follower is not None
+        logs = self.follower.log_weights(self._memory(context), ids)
+        return self._rows(logs, len(context.keys))
+
+    def _runtime(self, context: Context, ids: Array | None) -> dict[str, Any]:
+        """What the rule takes beside key, grid and count."""
+        wanted = masking.accepted_options(self.rule)
+        runtime = {"step": context.step} if masking.needs_step(self.rule) else {}
+        if "log_weights" in wanted:
+            runtime["log_weights"] = self._weights(context, ids)
+        elif "losses" in wanted:
+            runtime["losses"] = jnp.exp(self._weights(context, ids))
+        if "share" in wanted:
+            step = jnp.minimum(context.step, self.total_steps - 1)
+            runtime["share"] = hard_share(step, self.total_steps, max_share=self.max_share)
+        return runtime
+
+    def _beside(
+        self, is_missing: Bool[Array, "B L"], context: Context, batch: Mapping[str, Any]
+    ) -> tuple[masking.Masking, Array]:
+        """Hide what is missing, and of the rest the rule's share; at least one stays visible."""
+        num_missing = is_missing.sum(1, dtype=jnp.int32)
+        there = self.length - num_missing
+        ratio = jax.vmap(lambda key: self.schedule.ratio(context.step, key))(context.keys)
+        visible = jnp.floor(there.astype(jnp.float32) * (1 - ratio) + 1e-4).astype(jnp.int32)
+        counts = self.length - jnp.clip(visible, jnp.minimum(there, 1), there)
+        fewest = self.schedule.min_num_masked(self.length)
+        scores = self._scores(context, batch, jnp.maximum(counts - num_missing, 0))
+        scores = jnp.where(is_missing, jnp.inf, scores)
+        return masking.cut_slots(scores, jnp.maximum(counts, fewest), fewest)
+
+
+def make_masker(
+    config: Any,
+    grid: tuple[int, ...],
+    *,
+    modality: str,
+    num_ids: int = 0,
+    num_examples: int = 1,
+) -> Masker:
+    """Make the masker of a config.
+
+    Args:
+        config: the whole config; "mask", "seed" and "total_steps" are read.
+        grid: positions along each axis.
+        modality: of the rules that there are, one of `masking.MODALITIES`.
+        num_ids: size of the vocabulary; 0 where positions have no ids.
+        num_examples: of the training split.
+
+    Returns:
+        The masker.
+
+    Raises:
+        ValueError: a rule, ratio, option or metric that does not fit; the message names the key.
+    """
+    mask, schedule = config.mask, ratio_schedule(config)
+    length, tries = math.prod(grid), mask.best_of.candidates
+    if tries < 1:
+        raise ValueError(f"mask.best_of.candidates {tries} must be at least 1, which is off")
+    if not 0 <= mask.hard_patches.max_share <= 1:
+        raise ValueError(
+            f"mask.hard_patches.max_share {mask.hard_patches.max_share} must be from 0 to 1"
+        )
+    is_gated, by_weights = mask.fill == "gate", tries > 1 and mask.best_of.metric == _LOSSES
+    if is_gated and mask.follows != "labels":
+        raise ValueError(f"mask.fill 'gate' needs mask.follows='labels', not {mask.follows!r}")
+    is_following = mask.rule in FOLLOWING or is_gated or by_weights
+    chosen = None
+    if tries > 1 and not by_weights:
+        chosen = dotted("mask.best_of.metric", mask.best_of.metric)
+    return Masker(
+        rule=mask_rule(mask, grid, schedule.max_num_masked(length), modality),
+        schedule=schedule,
+        grid=tuple(grid),
+        total_steps=config.total_steps,
+        follower=_follower(config, length, num_ids, num_examples) if is_following else None,
+        max_share=mask.hard_patches.max_share,
+        num_candidates=tries,
+        metric=chosen,
+        positive=tuple(mask.labels.positive),
+        hides_missing=str(config.data.missing).startswith("hide"),
+    )
+
+
+def _follower(config: Any, length: int, num_ids: int, num_examples: int) -> Follower:
+    """What `mask.follows` names, with the options of its section."""
+    mask = config.mask
+    check_choice("mask.follows", mask.follows, FOLLOWS)
+    check_choice("mask.entries", mask.entries, ("", "ids", "positions"))
+    by_id = num_ids > 0 if not mask.entries else mask.entries == "ids"
+    if num_ids == 0 and (by_id or mask.follows == "frequencies"):
+        key = "mask.entries 'ids'" if by_id else "mask.follows 'frequencies'"
+        raise ValueError(
+            f"{key}: this data has no ids, such as items or tokens; "
+            f"use mask.{'entries=positions' if by_id else 'follows=losses'}"
+        )
+    entries = {"num_entries": num_ids if by_id else length, "by_id": by_id}
+    try:
+        if mask.follows == "losses":
+            made: Follower = Losses(**entries, **mask.losses)
+        elif mask.follows == "frequencies":
+            made = Frequencies(num_ids, True, mask.frequencies.exponent)
+        else:
+            made = Labels(
+                **entries, alpha=mask.labels.alpha, num_examples=num_examples,
+                start_from=mask.labels.start, seed=config.seed,
+            )  # fmt: skip
+        _try_out(made, length)
+        return made
+    except ValueError as error:
+        raise ValueError(f"mask.{mask.follows}: {error}") from error
+
+
+def _try_out(follower: Follower, length: int) -> None:
+    """Once around, so that an option out of range shows before a run."""
+    ids = jnp.zeros((1, length), jnp.int32)
+    flags = jnp.ones((1, length), bool)
+    seen = Seen(jnp.ones((1, length)), flags, flags, ids, jnp.ones(1, bool))
+    state = jax.eval_shape(follower.start)
+
+    def around(state: PyTree) -> Array:
+        state = follower.remember(state, follower.statistics(seen))
+        return follower.log_weights(state, ids)
+
+    jax.eval_shape(around, state)

@@ -134,18 +134,25 @@ def load(
 
 
 def complete(config: Any) -> Any:
-    """Add the keys that did not exist yet when a config was written, with what stands for them."""
+    """Add the keys that did not exist yet when a config was written, with what stands for them.
+
+    Lists of names that came as one word with commas, as flags give them, are taken apart.
+    """
     flat = flatten(config)
     has_masks = "mask.rule" in flat
-    absent = {
+    changes = {
         name: value
         for name, value in BEFORE.items()
         if name not in flat and (has_masks or not name.startswith("mask."))
     }
-    if absent:
+    for name, key in KEYS.items():
+        given = flat.get(name, ())
+        if key.are_names and any("," in word for word in given):
+            changes[name] = tuple(word.strip() for part in given for word in part.split(","))
+    if changes:
         config = copy.deepcopy(config)
         with config.unlocked():
-            for name, value in absent.items():
+            for name, value in changes.items():
                 _put(config, name, value)
     return config
 

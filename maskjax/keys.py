@@ -11,6 +11,7 @@ import numpy as np
 
 _COUNT = 2**31  # steps and examples are counted in int32
 ALWAYS = object()
+_LOGGERS = ("jsonl", "tensorboard")
 _PROBES = ("knn", "linear", "raw", "largest_class")
 
 
@@ -25,6 +26,7 @@ class Key(NamedTuple):
         is_low_allowed: whether `low` itself is.
         is_high_allowed: whether `high` is, after all.
         choices: all values that there are; () where there are more.
+        are_names: whether it lists names, without commas in them.
         is_free: whether a resumed run may change it, for it changes no result.
         is_place: whether it says where data are; what they are is compared by themselves.
         before: what stands for it in configs from before it existed; unset for the oldest keys,
@@ -39,6 +41,7 @@ class Key(NamedTuple):
     is_low_allowed: bool = True
     is_high_allowed: bool = False
     choices: tuple[str, ...] = ()
+    are_names: bool = False
     is_free: bool = False
     is_place: bool = False
     before: Any = ALWAYS
@@ -81,6 +84,13 @@ KEYS: dict[str, Key] = {
     "save_every_steps": _count(250, "0 = at the end alone", is_free=True),
     "keep_checkpoints": _count(2, "so many of the newest, beside the best", low=1, is_free=True),
     "max_nonfinite_steps": _count(10, "skipped in a row before the run ends", is_free=True),
+    "loggers": Key(
+        _LOGGERS,
+        'what gets the numbers, "wandb" and "mlflow" too; jsonl always does',
+        are_names=True,
+        is_free=True,
+        before=_LOGGERS,
+    ),
     "init_from.path": Key("", 'the --workdir of a run to start from; "" = from scratch', before=""),
     "init_from.what": Key(
         "params",
@@ -127,7 +137,9 @@ KEYS: dict[str, Key] = {
     "optimizer.frozen": Key((), "what keeps its values", before=()),
     "optimizer.no_decay": Key((), "spared by decay, beside biases and norms' scales", before=()),
     "eval.batch_size": Key(256, "each batch is padded to it", low=1, high=2**20, is_free=True),
-    "eval.probes": Key(_PROBES, "what judges frozen features, by name", before=_PROBES),
+    "eval.probes": Key(
+        _PROBES, "what judges frozen features, by name", are_names=True, before=_PROBES
+    ),
     "eval.knn_k": _count(20, "neighbours of the k-NN probe", low=1),
     "eval.max_train_examples": _count(0, "that probes learn from; 0 = all"),
     "figures.num_examples": Key(8, "rows of one picture", low=0, high=257, is_free=True),

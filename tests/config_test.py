@@ -158,3 +158,11 @@ def test_a_run_that_ends_within_its_warm_up_is_told_so(monkeypatch, warmup, base
         "one or raise the other."
     )
     assert told == [text] * is_told
+
+
+def test_names_with_commas_between_are_taken_apart():
+    config = shared.base(loggers=("jsonl, wandb",), **{"eval.probes": ("knn,linear",)}).lock()
+    whole = shared.complete(config)
+    assert whole.loggers == ("jsonl", "wandb")
+    assert whole.eval.probes == ("knn", "linear")
+    assert config.loggers == ("jsonl, wandb",)

@@ -1,25 +1,21 @@
-"""Where numbers go: metrics.jsonl, tensorboard events, and the terminal."""
+"""Where numbers go: metrics.jsonl, the terminal, and the trackers that a config chooses."""
 
 import contextlib
 import json
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 from matplotlib.figure import Figure
-from tensorboardX import summary
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore
 from tqdm import tqdm
 
 from maskjax import evaluation
-from maskjax.paths import where_offered
 from maskjax.terminal import say
+from maskjax.training import trackers
 from maskjax.training.workdir import METRICS, write_atomically
 
 
@@ -88,39 +84,6 @@ class Progress:
         return f"loss {numbers['loss']:.4f}  {numbers['examples_per_second']:.0f} examples/s"
 
 
-class Events:
-    """Tensorboard events, on disk when a call returns.
-
-    The thread that tensorboardX's SummaryWriter leaves writing to ends unseen where the disk is
-    full, and whoever logs then waits for it for ever.
-    """
-
-    def __init__(self, workdir: Path, purge_step: int):
-        """Begin a file; tensorboard passes over what earlier files say of `purge_step` and on."""
-        self._writer = EventsWriter(str(workdir / "events"))
-        self._write(purge_step, session_log=SessionLog(status=SessionLog.START))
-
-    def scalars(self, numbers: Mapping[str, float | int], step: int) -> None:
-        """Add numbers, by name."""
-        values = [summary.scalar(name, value).value[0] for name, value in numbers.items()]
-        self._write(step, summary=summary.Summary(value=values))
-
-    def images(self, pixels: Mapping[str, np.ndarray], step: int) -> None:
-        """Add pictures, uint8 [H, W, 3], by name."""
-        for name, picture in pixels.items():
-            self._write(step, summary=summary.image(name, picture, dataformats="HWC"))
-
-    def close(self) -> None:
-        """Close the file."""
-        with where_offered():
-            self._writer.close()
-
-    def _write(self, step: int, **content: Any) -> None:
-        self._writer.write_event(Event(wall_time=time.time(), step=step, **content))
-        with where_offered():  # it makes the file last, too
-            self._writer.flush()
-
-
 class RunLog(contextlib.AbstractContextManager):
     """Writes and shows a run's numbers; in a run over several processes the first one alone does.
 
@@ -129,13 +92,23 @@ class RunLog(contextlib.AbstractContextManager):
         progress: the display.
     """
 
-    def __init__(self, workdir: Path, start: int, total: int):
+    def __init__(
+        self,
+        workdir: Path,
+        start: int,
+        total: int,
+        *,
+        names: Sequence[str] = ("tensorboard",),
+        config: Mapping[str, Any] | None = None,
+    ):
         """Go on after step `start`: later lines, of a run that was killed, are dropped.
 
         Args:
             workdir: the run's folder.
             start: steps done.
             total: steps of the whole run.
+            names: of trackers, checked; metrics.jsonl is written whether it is among them or not.
+            config: what trackers are told of the run, {dotted name: value}.
         """
         self._writes = jax.process_index() == 0
         kept = [line for line in read_metrics(workdir) if line["step"] <= start]
@@ -146,20 +119,22 @@ class RunLog(contextlib.AbstractContextManager):
         if self._writes:
             write_atomically(workdir / METRICS, "".join(json.dumps(x) + "\n" for x in kept))
             self._file = (workdir / METRICS).open("a", encoding="utf-8")
-            self._events = Events(workdir, start + 1)
+            self._trackers = trackers.make(names, trackers.Start(workdir, config or {}, start))
 
     def __exit__(self, *_: object) -> None:
         """Close the files."""
         self.progress.close()
         if self._writes:
             self._file.close()
-            self._events.close()
+            for tracker in self._trackers:
+                tracker.close()
 
     def write_figures(self, step: int, figures: Mapping[str, Figure]) -> None:
-        """Show figures in tensorboard, by name."""
-        if self._writes:
+        """Show figures in the trackers, by name."""
+        if self._writes and self._trackers:
             pixels = {f"figures/{name}": evaluation.figure_pixels(x) for name, x in figures.items()}
-            self._events.images(pixels, step)
+            for tracker in self._trackers:
+                tracker.images(pixels, step)
 
     @property
     def seconds(self) -> float:
@@ -182,4 +157,5 @@ class RunLog(contextlib.AbstractContextManager):
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()
         shown = {name: x for name, x in numbers.items() if x is not None and not isinstance(x, str)}
-        self._events.scalars({f"{split}/{name}": x for name, x in shown.items()}, step)
+        for tracker in self._trackers:
+            tracker.scalars({f"{split}/{name}": x for name, x in shown.items()}, step)

@@ -38,11 +38,12 @@ def first_lines(
         writes.
     """
     device = jax.devices()[0].device_kind
+    loggers = ", ".join(dict.fromkeys(["jsonl", *config.loggers]))
     return [
         f"task {config.task} on {config.data.source}: {data.in_words}",
         _size(params, update),
         _steps(task, data, config),
-        f"on {spread.num_devices} x {device}; files go to {folder}",
+        f"on {spread.num_devices} x {device}; files go to {folder}, numbers to {loggers}",
     ]
 
 

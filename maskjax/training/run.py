@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 
+from maskjax.config import flatten
 from maskjax.tasks.task import Task
 from maskjax.training import init_from, parallel, workdir
 from maskjax.training.checkpoint import Checkpoints
@@ -130,7 +131,8 @@ def open_run(task: Task, data: Any, config: Any, folder: Path) -> Iterator[tuple
             )
             workdir.note(folder, {"init_from": record})
             checkpoints.save(int(state.step), state)  # the other run may go on, or be gone
-        with RunLog(folder, int(state.step), config.total_steps) as log:
+        told = {"names": config.loggers, "config": flatten(config)}
+        with RunLog(folder, int(state.step), config.total_steps, **told) as log:
             update = update_of(task, config)
             lines = first_lines(task, data, config, folder, spread, update, state.params)
             if state.step > 0 or beginning:

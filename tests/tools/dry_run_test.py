@@ -33,7 +33,7 @@ def test_data_model_steps_devices_and_files_are_told(lines):
         f"{encoder + decoder:,} parameters (decoder {decoder:,}, encoder {encoder:,})"
     )
     assert said[2] == "6 steps of 128 examples of 16 positions (3 epochs)"
-    assert said[3] == f"on 1 x cpu; files go to {folder}"
+    assert said[3] == f"on 1 x cpu; files go to {folder}, numbers to jsonl, tensorboard"
     assert said[-1] == "the run would begin from scratch"
 
 

@@ -1,0 +1,198 @@
+"""What holds for every task: one table. A new task is one line of CASES, on its smallest shapes."""
+
+import types
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from maskjax import masking, tasks
+from maskjax.tasks.task import Context
+from maskjax.training import parallel, run
+from maskjax.training.checkpoint import Checkpoints
+
+SIZE, STEPS = 8, 3  # a batch divides by four devices and into halves
+PATCHES = {
+    "model.encoder": {"width": 8, "depth": 1, "heads": 2},
+    "model.decoder": {"width": 8, "depth": 1, "heads": 2},
+}
+WEIGHTED = PATCHES | {"mask.rule": "weighted", "mask.ratio": 0.5}
+
+
+class Case(NamedTuple):
+    """A task and what it is fed.
+
+    Attributes:
+        config: name of the config file; its smoke variant is taken.
+        changes: to the config, by dotted name.
+        data: what `build` is given as the data.
+        rows: (generator, number of rows) -> the entries of a batch that are the task's own.
+    """
+
+    config: str
+    changes: dict[str, Any]
+    data: Any
+    rows: Callable[[np.random.Generator, int], dict[str, np.ndarray]]
+
+
+def arrays(*shape):
+    """Data of normal numbers: what `build` is given, and rows."""
+    draw = lambda rng, size: {"inputs": rng.normal(size=(size, *shape)).astype(np.float32)}  # noqa: E731
+    return types.SimpleNamespace(shape=shape), draw
+
+
+CASES = {
+    "mae": Case("mae", PATCHES, *arrays(8, 8, 1)),
+    "simmim": Case("simmim", PATCHES | {"model.drop_path": 0.1}, *arrays(8, 8, 1)),
+    "masks that follow losses": Case("mae", WEIGHTED, *arrays(8, 8, 1)),
+    "vectors": Case("vectors", {}, *arrays(10, 1)),
+}
+
+
+class Made(NamedTuple):
+    """A task, made once for all its contracts.
+
+    Attributes:
+        task: the task.
+        config: the whole config.
+        batch: a whole batch.
+        params: parameters.
+        memory: the memory after a batch.
+        sums: (rows of the batch, their content) -> sums, compiled once a number of rows.
+    """
+
+    task: Any
+    config: Any
+    batch: dict[str, np.ndarray]
+    params: Any
+    memory: Any
+    sums: Callable[..., Any]
+
+
+def _batch(case, seed):
+    rows = case.rows(np.random.default_rng(seed), SIZE)
+    ids = np.arange(SIZE, dtype=np.int32) + 3
+    epoch = np.zeros(SIZE, np.int32)
+    return rows | {"id": ids, "epoch": epoch, "is_valid": np.ones(SIZE, bool)}
+
+
+@pytest.fixture(scope="module", params=CASES.values(), ids=CASES)
+def case(request):
+    """A line of the table."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def made(case, load_config):
+    """The task of a case."""
+    changes = {"batch_size": SIZE, "total_steps": STEPS, "optimizer.warmup_steps": 0}
+    config = load_config(case.config, "smoke", **(changes | case.changes))
+    task = tasks.build(config, case.data)
+    state = run.initial_state(task, config)
+    batch = _batch(case, 0)
+
+    @jax.jit
+    def loss(params, batch, keys, documents, memory):
+        context = Context(keys, jnp.int32(1), documents, memory, params, train=True)
+        return task.loss(params, batch, context)
+
+    def sums(rows, batch, memory, seed=0):
+        keys = masking.example_keys(jax.random.key(seed), 0, jnp.asarray(rows))
+        documents = masking.example_keys(jax.random.key(7), 0, jnp.asarray(batch["id"]))
+        return jax.device_get(loss(state.params, batch, keys, documents, memory))
+
+    statistics = sums(np.arange(SIZE), batch, state.memory).statistics
+    memory = task.remember(state.memory, statistics, jnp.int32(0))
+    return Made(task, config, batch, state.params, memory, sums)
+
+
+def _take(batch, rows):
+    return {name: x[rows] for name, x in batch.items()}
+
+
+def _add(a, b):
+    return jax.tree.map(np.add, a, b)
+
+
+def _assert_close(a, b, rtol=1e-5):
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=rtol, atol=1e-5), a, b)
+
+
+ALL, FIRST, LAST = np.arange(SIZE), np.arange(SIZE // 2), np.arange(SIZE // 2, SIZE)
+
+
+def test_a_batch_equals_the_sum_of_its_halves(made):
+    whole = made.sums(ALL, made.batch, made.memory)
+    halves = (made.sums(rows, _take(made.batch, rows), made.memory) for rows in (FIRST, LAST))
+    assert whole.weight > 0
+    _assert_close(whole, _add(*halves))
+
+
+def test_padding_weighs_nothing_whatever_stands_there(made, case):
+    other = _batch(case, 1)
+    padded = {name: np.concatenate([x[FIRST], other[name][LAST]]) for name, x in made.batch.items()}
+    padded |= {"is_valid": ALL < SIZE // 2, "id": np.where(ALL < SIZE // 2, padded["id"], -1)}
+    half = made.sums(FIRST, _take(made.batch, FIRST), made.memory)
+    _assert_close(made.sums(ALL, padded, made.memory), half)
+
+
+def test_keys_alone_decide_what_is_random(made):
+    whole = made.sums(ALL, made.batch, made.memory)
+    jax.tree.map(np.testing.assert_array_equal, whole, made.sums(ALL, made.batch, made.memory))
+    # Each row with its own key, wherever it stands.
+    order = np.random.default_rng(2).permutation(SIZE)
+    _assert_close(made.sums(order, _take(made.batch, order), made.memory), whole)
+    assert made.sums(ALL, made.batch, made.memory, seed=1).loss != whole.loss
+
+
+class Trained(NamedTuple):
+    """States of each step and what was reported, by number of devices; the program on one."""
+
+    states: dict[int, list[Any]]
+    losses: dict[int, list[float]]
+    step: Callable[..., Any]
+    fresh: Any
+
+
+@pytest.fixture(scope="module")
+def trained(made, case):
+    """STEPS steps on one device and on four."""
+    states, losses, programs, fresh = {}, {}, {}, None
+    for devices in (4, 1):
+        spread = parallel.Spread(devices)
+        program = spread.program(run.make_step(made.task, made.config, spread.axis_name))
+        programs[devices] = lambda state, seed, p=program, s=spread: p(
+            state, s.split(_batch(case, seed))
+        )
+        fresh = state = spread.replicate(run.initial_state(made.task, made.config))
+        states[devices], losses[devices] = [], []
+        for seed in range(STEPS):
+            state, report = programs[devices](state, seed)
+            states[devices].append(state)
+            losses[devices].append(float(report["loss"]))
+    return Trained(states, losses, programs[1], fresh)
+
+
+def test_one_device_equals_four_and_memory_advances_alike(made, trained):
+    np.testing.assert_allclose(trained.losses[1], trained.losses[4], rtol=1e-5)
+    assert len(set(trained.losses[1])) == STEPS
+    for one, four in zip(trained.states[1], trained.states[4], strict=True):
+        _assert_close(jax.device_get(one.memory), jax.device_get(four.memory), rtol=1e-4)
+    for leaf, start in zip(jax.tree.leaves(one.memory), jax.tree.leaves(made.task.start())):
+        assert np.shape(leaf) == np.shape(start)
+    if jax.tree.leaves(one.memory):
+        before, after = (jax.tree.leaves(x.memory) for x in trained.states[1][-2:])
+        assert any((np.asarray(a) != np.asarray(b)).any() for a, b in zip(before, after))
+
+
+def test_a_state_that_was_saved_goes_on_bit_for_bit(trained, tmp_path):
+    *_, before, straight = trained.states[1]
+    with Checkpoints(tmp_path / "checkpoints") as checkpoints:
+        checkpoints.save(STEPS - 1, before)
+        checkpoints.wait()
+        restored = checkpoints.restore(trained.fresh)
+    resumed, _ = trained.step(restored, STEPS - 1)
+    jax.tree.map(np.testing.assert_array_equal, resumed, straight)

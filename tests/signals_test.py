@@ -18,7 +18,7 @@ STAND_IN = "import os, signal; os.kill(os.getpid(), signal.{})"
     [
         ("train", "SIGINT"),
         ("train", "SIGTERM"),
-        ("visualize", "SIGINT"),
+        ("predict", "SIGINT"),
         ("benchmark", "SIGTERM"),
         ("draw_masks", "SIGINT"),
     ],

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -69,7 +70,7 @@ def show(
         Panels of the examples by name, on the host.
     """
     index = np.arange(first, first + len(batch["is_valid"]), dtype=np.int32)
-    context = eval_context(config, dict(batch, index=index), state.memory)
-    panels = task.show(state.eval_params, batch, context)
+    rows = jax.device_put(dict(batch, index=index))
+    panels = task.show(state.eval_params, rows, eval_context(config, rows, state.memory))
     count = int(np.sum(batch["is_valid"]))
     return {name: first_rows(panel, count) for name, panel in panels.items()}

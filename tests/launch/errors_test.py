@@ -160,7 +160,8 @@ def test_numbers_of_a_flag_are_whole_and_at_least_1(word):
         (["benchmark", SMOKE, "--batch_sizes=4,3", "--config.optimizer.accumulate_steps=2"],
          "batch_size 3 does not divide"),
         (["train", SMOKE, "--multihost"], "--multihost: JAX finds no cluster"),
-        (["visualize"], "give --workdir=..."),
+        (["visualize", "--workdir=r", "--images=a.png"], "launch/predict.py --workdir=r --input=a"),
+        (["predict", "--workdir=r"], "give --input=..."),
     ],
 )  # fmt: skip
 def test_launchers_refuse_before_they_compute(command, words):

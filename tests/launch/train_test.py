@@ -93,13 +93,14 @@ def test_a_dry_run_says_what_would_be_done_and_leaves_no_folder(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_run_is_drawn_again_and_so_are_images_of_ones_own(smoke, tmp_path):
+def test_images_of_ones_own_are_drawn(smoke, tmp_path):
     folder, _ = smoke
     image = tmp_path / "$1, own.png"  # taken whole, as it is there
     Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(image)
-    drawn = _launch("visualize", f"--workdir={folder}", f"--images={image}")
+    drawn = _launch("predict", f"--workdir={folder}", f"--input={image}")
     assert drawn.returncode == 0, drawn.stderr
-    assert str(folder / workdir.FIGURES / "own_images.png") in drawn.stdout.splitlines()
+    own = folder / workdir.FIGURES / "own_reconstructions.png"
+    assert drawn.stdout.splitlines() == [str(own)]
     for path in drawn.stdout.splitlines():
         with Image.open(path) as picture:
             picture.verify()

@@ -82,15 +82,15 @@ def chosen(names: Sequence[str]) -> tuple[str, ...]:
     """Read `config.eval.probes`.
 
     Args:
-        names: of `PROBES`, and "raw"; as flags give them, several in one word with commas between.
+        names: of `PROBES`, and "raw"; an empty one, as flags give it for none, is passed over.
 
     Raises:
         ValueError: one is unknown, or "raw" has nothing to repeat.
 
-    >>> chosen(["knn,linear"]), chosen([""])
+    >>> chosen(["knn", "linear"]), chosen([""])
     (('knn', 'linear'), ())
     """
-    words = tuple(filter(None, (word.strip() for name in names for word in name.split(","))))
+    words = tuple(name for name in names if name)
     known = (*PROBES, RAW)
     for word in words:
         if word not in known:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from maskjax import masking, tasks
+from maskjax.evaluation import panels
 from maskjax.tasks.task import Context
 from maskjax.training import parallel, run
 from maskjax.training.checkpoint import Checkpoints
@@ -146,6 +147,20 @@ def test_keys_alone_decide_what_is_random(made):
     order = np.random.default_rng(2).permutation(SIZE)
     _assert_close(made.sums(order, _take(made.batch, order), made.memory), whole)
     assert made.sums(ALL, made.batch, made.memory, seed=1).loss != whole.loss
+
+
+def test_outputs_and_panels_have_a_row_an_example_and_names_of_their_own(made):
+    keys = masking.example_keys(jax.random.key(0), 0, jnp.arange(SIZE))
+    context = Context(keys, jnp.int32(1), keys, made.memory, train=False)
+    outputs = made.task.outputs()
+    for output in outputs.values():
+        assert jax.eval_shape(output, made.params, made.batch, context).shape[0] == SIZE
+    shown = made.task.show(made.params, jax.device_put(made.batch), context)
+    assert not set(shown) & set(outputs)
+    for panel in shown.values():
+        arrays = [x for x in panels.first_rows(panel, 3) if isinstance(x, np.ndarray)]
+        assert arrays
+        assert {len(array) for array in arrays} == {3}
 
 
 class Trained(NamedTuple):

@@ -12,6 +12,7 @@ import numpy as np
 _COUNT = 2**31  # steps and examples are counted in int32
 ALWAYS = object()
 _LOGGERS = ("jsonl", "tensorboard")
+_MODES = ("min", "max")
 _PROBES = ("knn", "linear", "raw", "largest_class")
 
 
@@ -98,6 +99,11 @@ KEYS: dict[str, Key] = {
         choices=("params", "all"),
         before="params",
     ),
+    "stop.metric": Key("", 'number of evaluations that may end a run; "" = none', before=""),
+    "stop.mode": Key("min", 'what is better: "min" or "max"', choices=_MODES, before="min"),
+    "stop.value": Key(None, "the run ends where it is reached", before=None, kind=float),
+    "stop.patience": _count(0, "or after so many evaluations without a better; 0 = off", before=0),
+    "stop.min_delta": Key(0.0, "by which better is better", low=0, before=0.0),
     # What values these may have depends on the source: maskjax/data/settings.py refuses them.
     "data.source": Key("digits", "a source and where it needs one its argument", is_place=True),
     "data.eval_source": Key("", '"" = held out by the source itself', is_place=True),
@@ -121,6 +127,17 @@ KEYS: dict[str, Key] = {
     "optimizer.eps": Key(1e-8, "added to the second's root", low=0, is_low_allowed=False),
     "optimizer.weight_decay": Key(0.05, "decoupled, per unit of lr", low=0),
     "optimizer.warmup_steps": _count(100, "in which lr rises from 0"),
+    "optimizer.schedule": Key(
+        "cosine",
+        'or "plateau": the peak, lowered where an evaluation is no better',
+        choices=("cosine", "plateau"),
+        before="cosine",
+    ),
+    "optimizer.plateau.metric": Key("loss", "number of evaluations", before="loss"),
+    "optimizer.plateau.mode": Key("min", "what is better", choices=_MODES, before="min"),
+    "optimizer.plateau.patience": _count(3, "evaluations without a better", low=1, before=3),
+    "optimizer.plateau.factor": Key(0.5, "of the rate, then", low=0, high=1, before=0.5),
+    "optimizer.plateau.min_delta": Key(0.0, "by which better is better", low=0, before=0.0),
     "optimizer.clip_norm": Key(0.0, "largest norm of a gradient; 0 = off", low=0),
     "optimizer.accumulate_steps": _count(1, "parts that a batch is computed in", low=1),
     "optimizer.ema_decay": Key(0.0, "of the parameters' moving average; 0 = off", low=0, high=1),

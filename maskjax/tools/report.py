@@ -25,6 +25,8 @@ def report(summary: Mapping[str, Any], folder: str | Path) -> str:
     if "peak_host_memory_bytes" in summary:
         first += f"; peak memory {summary['peak_host_memory_bytes'] / 1e9:.1f} GB"
     lines = [first]
+    if "ended" in summary:
+        lines.append(f"  ended before total_steps: {summary['ended']}")
     if summary.get("nonfinite_total"):
         lines.append(f"  {summary['nonfinite_total']} steps were skipped as not finite")
     lines += _table({line["split"]: line for line in read_metrics(folder)})

@@ -1,8 +1,9 @@
 """What happens beside the step: each hook is called after every step and knows when it is due.
 
-A hook is `(run, step, state, metrics) -> None`, with `step` the number of steps done. They are
-called in the order of `AFTER_STEP`. A step that will be evaluated is on disk before that begins,
-for it may take long; what is cut short of evaluation and drawing, `catch_up` does on resuming.
+A hook is `(run, step, state, metrics)`, with `step` the number of steps done; the one that changes
+the state returns it. They are called in the order of `AFTER_STEP`. A step that will be evaluated
+is on disk before that begins, for it may take long; what is cut short of evaluation and drawing,
+`catch_up` does on resuming.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ from absl import logging
 
 from maskjax.evaluation.metrics import numbers as metric_numbers
 from maskjax.training import draw as drawing
+from maskjax.training import watch as watching
 from maskjax.training import workdir
 from maskjax.training.preemption import Preempted
 from maskjax.training.prefetch import InterruptedWait
@@ -48,7 +50,7 @@ def guard(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
     run.in_flight.append((step, metrics["nonfinite_run"]))
     # The step before this one is awaited, not this one: an accelerator computes while the next
     # batch is made, yet batches cannot pile up in its memory.
-    while len(run.in_flight) > (1 if step < run.config.total_steps else 0):
+    while len(run.in_flight) > (1 if step < run.end.step else 0):
         checked, skipped = run.in_flight.popleft()
         if int(skipped) > run.config.max_nonfinite_steps:
             raise FloatingPointError(
@@ -63,7 +65,7 @@ def log(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
     A resumed run also shows its first step, but writes the lines of an uninterrupted one.
     """
     is_first = not run.meter.has_read
-    is_written = step == 1 or is_due(step, run.config.log_every_steps, run.config.total_steps)
+    is_written = step == 1 or is_due(step, run.config.log_every_steps, run.end.step)
     if not (is_first or is_written):
         run.log.progress.update(step)
         return
@@ -142,7 +144,7 @@ def checkpoint(run: Run, step: int, state: TrainState, metrics: Metrics) -> None
     """Save when due, and what will be evaluated; stop when told to."""
     config = run.config
     intervals = (config.save_every_steps, config.eval_every_steps)
-    if any(is_due(step, every, config.total_steps) for every in intervals):
+    if any(is_due(step, every, run.end.step) for every in intervals):
         with run.meter.paused():
             run.checkpoints.save(step, state)
     leave_if_told(run, step, state)
@@ -150,7 +152,7 @@ def checkpoint(run: Run, step: int, state: TrainState, metrics: Metrics) -> None
 
 def evaluate(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
     """Evaluate unless the log has it, write what came out, and keep the best checkpoint."""
-    if not is_due(step, run.config.eval_every_steps, run.config.total_steps):
+    if not is_due(step, run.config.eval_every_steps, run.end.step):
         return
     with run.meter.paused():
         if run.log.last.get("eval", {}).get("step") != step:
@@ -164,10 +166,25 @@ def evaluate(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
         run.checkpoints.add_metrics(step, run.log.last["eval"])
 
 
+def watch(run: Run, step: int, state: TrainState, metrics: Metrics) -> TrainState | None:
+    """Take an evaluation into what the run watches; it may end here.
+
+    The checkpoint of this step is from before, so that resuming from it does this again.
+    """
+    line = run.log.last.get("eval", {})
+    if not state.watches or line.get("step") != step:
+        return None
+    seen, reason = watching.observe(jax.device_get(state.watches), run.config, line)
+    if reason and step < run.end.step:
+        run.end.step, run.end.reason = step, reason
+        run.log.progress.say(f"ends at step {step}: {reason}")
+    return dataclasses.replace(state, watches=run.spread.replicate(seen))
+
+
 def draw(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
     """Draw what the model makes of its input, in the first process; no examples, no pictures."""
     settings = run.config.figures
-    is_now = is_due(step, settings.every_steps, run.config.total_steps)
+    is_now = is_due(step, settings.every_steps, run.end.step)
     if not is_now or settings.num_examples == 0:
         return
     leave_if_told(run, step, state)
@@ -179,12 +196,17 @@ def draw(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
         run.log.write_figures(step, figures)
 
 
-def catch_up(run: Run, start: int, state: TrainState) -> None:
+def catch_up(run: Run, start: int, state: TrainState) -> TrainState:
     """Evaluate and draw what is due at the step that a run is resumed from."""
-    if start > 0:
-        for hook in AFTER_SAVE:
-            hook(run, start, state, {})
+    return call(AFTER_SAVE, run, start, state, {}) if start > 0 else state
 
 
-AFTER_SAVE = (evaluate, draw)
+def call(hooks: Any, run: Run, step: int, state: TrainState, metrics: Metrics) -> TrainState:
+    """Call hooks in turn; returns the state after them."""
+    for hook in hooks:
+        state = hook(run, step, state, metrics) or state
+    return state
+
+
+AFTER_SAVE = (evaluate, watch, draw)
 AFTER_STEP = (guard, log, checkpoint, *AFTER_SAVE)

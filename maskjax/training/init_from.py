@@ -20,7 +20,7 @@ _NAMED = 5  # leaves that an error lists by name
 
 
 def start(
-    state: TrainState, config: Any, schedule: Callable[[int], Any]
+    state: TrainState, config: Any, schedule: Callable[[int, float], Any]
 ) -> tuple[TrainState, dict[str, Any], str]:
     """Put what another run has learned into a fresh state.
 
@@ -59,7 +59,7 @@ def start(
         )
     record = {"path": str(folder), "step": step, "what": what}
     record |= {"params_sha256": params_sha256(state.params)}
-    rates = [float(schedule(at)) for at in (done, config.total_steps)]
+    rates = [float(schedule(at, 1.0)) for at in (done, config.total_steps)]
     line = (
         f"starts at step {done} of {config.total_steps} from step {step} of {folder} ({what}): "
         f"learning rate {rates[0]:.3g} now, {rates[1]:.3g} at the end"
@@ -88,6 +88,7 @@ def _merge(state: TrainState, tree: Mapping[str, Any], what: str, place: Path) -
         params=params,
         opt_state=_filled(state.opt_state, tree["opt_state"], f"{place}: opt_state"),
         ema_params=averages,
+        memory=_filled(state.memory, tree.get("memory") or {}, f"{place}: memory"),
         nonfinite_total=tree["nonfinite_total"],
     )
 

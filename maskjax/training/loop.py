@@ -78,24 +78,24 @@ def _open_data(config: Any, folder: Path) -> Any:
 def fit(task: Any, data: Any, config: Any, folder: Path) -> dict[str, Any]:
     """Train a task on data in a folder that was checked; returns and raises as `train`."""
     with open_run(task, data, config, folder) as (run, state):
-        start = int(state.step)
+        step = int(state.step)
         with (
             hooks.advising(run),
             Prefetcher(
-                data.train_batches(start),
+                data.train_batches(step),
                 run.spread.split,
                 is_interrupted=lambda: run.stop.received,
             ) as batches,
         ):
-            hooks.catch_up(run, start, state)
+            state = hooks.catch_up(run, step, state)
             run.meter.restart()
-            for step in range(start + 1, config.total_steps + 1):
-                with hooks.saving(run, step - 1, state):
-                    batch = hooks.next_batch(run, step - 1, state, batches)
-                state, metrics = run.program(state, batch)
+            while step < run.end.step:
                 with hooks.saving(run, step, state):
-                    for hook in hooks.AFTER_STEP:
-                        hook(run, step, state, metrics)
+                    batch = hooks.next_batch(run, step, state, batches)
+                state, metrics = run.program(state, batch)
+                step += 1
+                with hooks.saving(run, step, state):
+                    state = hooks.call(hooks.AFTER_STEP, run, step, state, metrics)
         summary = summarise(run, state)
     if jax.process_index() == 0:
         workdir.write_summary(folder, summary)
@@ -115,6 +115,7 @@ def summarise(run: Run, state: TrainState) -> dict[str, Any]:
     figures = sorted((run.folder / workdir.FIGURES).glob("*.png"))
     return {
         "steps": int(state.step),
+        **({"ended": run.end.reason} if run.end.reason else {}),
         "params_sha256": params_sha256(state.params),
         "seconds": round(run.log.seconds, 3),
         "compile_seconds": run.program.compile_seconds,

@@ -11,7 +11,7 @@ import jax
 
 from maskjax.config import flatten
 from maskjax.tasks.task import Task
-from maskjax.training import init_from, parallel, workdir
+from maskjax.training import init_from, parallel, watch, workdir
 from maskjax.training.checkpoint import Checkpoints
 from maskjax.training.evaluate import Evaluator
 from maskjax.training.loggers import RunLog
@@ -21,6 +21,19 @@ from maskjax.training.state import TrainState, create_state
 from maskjax.training.step import init_key, train_step
 from maskjax.training.throughput import Meter
 from maskjax.training.update import Update, make_update
+
+
+@dataclasses.dataclass
+class End:
+    """Where a run ends: `total_steps`, unless what it watches says so before.
+
+    Attributes:
+        step: the last one.
+        reason: why it is not `total_steps`.
+    """
+
+    step: int
+    reason: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +52,7 @@ class Run:
         log: where numbers go.
         meter: how fast it goes.
         evaluator: what the features are worth.
+        end: where it ends.
         in_flight: (step, nonfinite_run) of steps that were not waited for yet, oldest first.
     """
 
@@ -53,6 +67,7 @@ class Run:
     log: RunLog
     meter: Meter
     evaluator: Evaluator
+    end: End
     in_flight: collections.deque[Any] = dataclasses.field(default_factory=collections.deque)
 
 
@@ -63,7 +78,8 @@ def update_of(task: Task, config: Any) -> Update:
 
 def initial_state(task: Task, config: Any) -> TrainState:
     """Make the state of step 0, which the task and the config's seed and optimizer determine."""
-    return create_state(task, update_of(task, config), init_key(config.seed))
+    update, watches = update_of(task, config), watch.start(config)
+    return create_state(task, update, init_key(config.seed), watches)
 
 
 def make_step(task: Task, config: Any, axis_name: str | None) -> Any:
@@ -158,5 +174,6 @@ def open_run(task: Task, data: Any, config: Any, folder: Path) -> Iterator[tuple
                 log=log,
                 meter=meter,
                 evaluator=Evaluator(task, data, config, spread),
+                end=End(config.total_steps),
             )
             yield run, state

@@ -25,6 +25,7 @@ class TrainState:
         opt_state: the optimizer's moments, as optax keeps them.
         ema_params: exponential moving average of `params`, or None where it is not asked for.
         memory: what the task remembers; () where it remembers nothing.
+        watches: what was seen of the numbers that a run watches, by purpose (`watch`).
         nonfinite_total: steps skipped so far for a non-finite loss or gradient, int32 scalar.
         nonfinite_run: the same, in a row up to now, int32 scalar.
     """
@@ -36,6 +37,7 @@ class TrainState:
     nonfinite_total: Any
     nonfinite_run: Any
     memory: Any = ()
+    watches: Any = struct.field(default_factory=dict)
 
     @property
     def eval_params(self) -> Any:
@@ -43,7 +45,7 @@ class TrainState:
         return self.params if self.ema_params is None else self.ema_params
 
 
-def create_state(task: Any, update: Any, key: Array) -> TrainState:
+def create_state(task: Any, update: Any, key: Array, watches: Any) -> TrainState:
     """Make the state of step 0 in one compiled program.
 
     Args:
@@ -51,6 +53,7 @@ def create_state(task: Any, update: Any, key: Array) -> TrainState:
         update: its `init` lays out the optimizer's state; with an `ema_decay` above 0 a moving
             average is kept, which starts as a copy of the parameters.
         key: PRNG key of the initialisation.
+        watches: of step 0.
 
     Returns:
         The state, on the default device.
@@ -64,6 +67,7 @@ def create_state(task: Any, update: Any, key: Array) -> TrainState:
             opt_state=update.init(params),
             ema_params=jax.tree.map(jnp.copy, params) if update.ema_decay > 0 else None,
             memory=task.start(),
+            watches=watches,
             nonfinite_total=jnp.int32(0),
             nonfinite_run=jnp.int32(0),
         )

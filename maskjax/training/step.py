@@ -136,7 +136,8 @@ def train_step(
         mean = sums.loss / sums.weight
         gradient = jax.tree.map(lambda x: x / sums.weight, gradient)
         norm = jnp.sqrt(sum(jnp.sum(jnp.square(x)) for x in jax.tree.leaves(gradient)))
-        rate = update.schedule(state.step)
+        factor = state.watches["plateau"].factor if "plateau" in state.watches else 1.0
+        rate = update.schedule(state.step, factor)
         is_finite = jnp.isfinite(mean) & jnp.isfinite(norm) & _are_finite(sums.statistics)
         moved = update(gradient, state.opt_state, state.params, state.ema_params, rate)
         memory = task.remember(state.memory, sums.statistics, state.step)
@@ -171,6 +172,7 @@ def _advance(state: TrainState, new: PyTree, is_finite: Array) -> TrainState:
         opt_state=opt_state,
         ema_params=ema_params,
         memory=memory,
+        watches=state.watches,
         nonfinite_total=state.nonfinite_total + skipped,
         nonfinite_run=(state.nonfinite_run + 1) * skipped,
     )

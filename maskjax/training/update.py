@@ -64,6 +64,31 @@ def learning_rate(
     return jnp.where(done < warmup_steps, warmup, cosine)
 
 
+def plateau_rate(
+    step: Int[Array, ""] | int,
+    factor: Float[Array, ""] | float,
+    *,
+    peak: float,
+    warmup_steps: int = 0,
+    min_lr: float = 0.0,
+) -> Float[Array, ""]:
+    """Linear warm-up from 0, then the peak times a factor, but no less than `min_lr`.
+
+    Args:
+        step: steps done so far.
+        factor: what evaluations have made of the rate (`watch.observe`).
+        peak: rate at the end of the warm-up.
+        warmup_steps: length of the warm-up.
+        min_lr: the least rate after it.
+
+    Returns:
+        The rate of the update that follows `step` done ones, f32 scalar.
+    """
+    done = jnp.asarray(step, jnp.float32)
+    lowered = jnp.maximum(jnp.float32(peak) * factor, jnp.float32(min_lr))
+    return jnp.where(done < warmup_steps, peak * done / max(warmup_steps, 1), lowered)
+
+
 def adamw(
     *,
     b1: float,
@@ -104,7 +129,7 @@ class Update:
 
     Attributes:
         optimizer: gradients to the direction that the learning rate multiplies.
-        schedule: learning rate of a step number.
+        schedule: learning rate of a step number and of the factor that evaluations made.
         frozen: paths of the leaves that keep their values.
         rate_factors: of the learning rate, by path; 1 where there is none.
         accumulate_steps: micro-batches whose gradients are added before an update.
@@ -112,7 +137,7 @@ class Update:
     """
 
     optimizer: optax.GradientTransformation
-    schedule: Callable[[Any], Any]
+    schedule: Callable[[Any, Any], Any]
     frozen: frozenset[str] = frozenset()
     rate_factors: Mapping[str, float] = dataclasses.field(default_factory=dict)
     accumulate_steps: int = 1
@@ -201,18 +226,24 @@ def make_update(config: Any, params: Params) -> Update:
     chosen = {name: options[name] for name in names}
     return Update(
         optimizer=adamw(**chosen, decay_mask=lambda tree: _by_path(decays, tree)),
-        schedule=functools.partial(
-            learning_rate,
-            peak=peak_learning_rate(options.base_lr, config.batch_size),
-            total_steps=config.total_steps,
-            warmup_steps=options.warmup_steps,
-            min_lr=options.min_lr,
-        ),
+        schedule=_schedule(config),
         frozen=frozen,
         rate_factors=layer_factors(options.layer_decay, paths),
         accumulate_steps=options.accumulate_steps,
         ema_decay=options.ema_decay,
     )
+
+
+def _schedule(config: Any) -> Callable[[Any, Any], Any]:
+    options = config.optimizer
+    given = {
+        "peak": peak_learning_rate(options.base_lr, config.batch_size),
+        "warmup_steps": options.warmup_steps,
+        "min_lr": options.min_lr,
+    }
+    if options.schedule == "plateau":
+        return functools.partial(plateau_rate, **given)
+    return lambda step, factor: learning_rate(step, **given, total_steps=config.total_steps)
 
 
 def layer_factors(decay: float, paths: Sequence[str]) -> dict[str, float]:

@@ -31,7 +31,7 @@ def _config(toy, begun, what, **overrides):
 def _started(toy, config):
     """The state that a run with this config starts with, its record and its line."""
     fresh = jax.device_put(runs.initial_state(toy.Task(), config), jax.devices()[0])
-    return init_from.start(fresh, config, lambda step: 0.25)
+    return init_from.start(fresh, config, lambda step, factor: 0.25)
 
 
 def test_a_longer_run_goes_on_with_all_of_the_state(toy, begun, tmp_path, capsys):
@@ -109,7 +109,7 @@ def test_what_does_not_fit_is_named_on_both_sides(toy, begun):
         r"kernel float32\[6, 6\], here float32\[6, 9\]; set the same model keys"
     )
     with pytest.raises(ValueError, match=words):
-        init_from.start(fresh, config, lambda step: 0.25)
+        init_from.start(fresh, config, lambda step, factor: 0.25)
 
 
 def test_a_run_that_is_over_says_to_raise_total_steps(toy, begun):

@@ -1,0 +1,113 @@
+"""Numbers that a run watches, to end once they are good or no longer better, or lower the rate.
+
+What was seen is a part of the state, moved after each evaluation by the numbers of the log, so that
+a resumed run ends, and lowers its rate, where an uninterrupted one does.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from maskjax.typing import Array, Float, Int
+
+
+class Watch(NamedTuple):
+    """What was seen of a number.
+
+    Attributes:
+        best: its best value so far; infinite, on the bad side, before the first.
+        since: evaluations since then.
+        factor: of the learning rate.
+    """
+
+    best: Float[Array, ""] | Any
+    since: Int[Array, ""] | Any
+    factor: Float[Array, ""] | Any
+
+
+def start(config: Any) -> dict[str, Watch]:
+    """Make the watches that a config asks for: "stop", "plateau", both or none.
+
+    Raises:
+        ValueError: a number is to be watched that is never looked at, or nothing follows from it.
+    """
+    sections = {}
+    if config.stop.metric:
+        sections["stop"] = config.stop
+        if config.stop.value is None and config.stop.patience == 0:
+            raise ValueError(
+                f"stop.metric {config.stop.metric!r} ends nothing: set stop.value, or "
+                "stop.patience to a number of evaluations"
+            )
+    if config.optimizer.schedule == "plateau":
+        sections["plateau"] = config.optimizer.plateau
+    if sections and config.eval_every_steps == 0:
+        key = "stop.metric" if "stop" in sections else "optimizer.schedule 'plateau'"
+        raise ValueError(f"{key} needs evaluations on the way: set eval_every_steps")
+    worst = {"min": math.inf, "max": -math.inf}
+    return {
+        name: Watch(jnp.float32(worst[section.mode]), jnp.int32(0), jnp.float32(1))
+        for name, section in sections.items()
+    }
+
+
+def observe(
+    watches: Mapping[str, Watch], config: Any, numbers: Mapping[str, Any]
+) -> tuple[dict[str, Watch], str]:
+    """Take the numbers of an evaluation into the watches.
+
+    Args:
+        watches: from `start` or an earlier call, on the host.
+        config: the whole config; "stop" and "optimizer.plateau" are read.
+        numbers: by name; None is no number, and never better.
+
+    Returns:
+        The new watches, and why the run ends, "" where it goes on.
+
+    Raises:
+        ValueError: an evaluation without the number that is watched.
+    """
+    found, reason = dict(watches), ""
+    if "stop" in watches:
+        key, section = "stop.metric", config.stop
+        value, found["stop"] = _look("stop", key, watches, section, numbers)
+        goal, sign = section.value, _sign(section.mode)
+        if goal is not None and sign * value <= sign * goal:
+            reason = f"{section.metric} is {value:.4g}, and stop.value {goal:.4g}"
+        elif 0 < section.patience <= found["stop"].since:
+            reason = (
+                f"{section.metric} was not better than {float(found['stop'].best):.4g} in "
+                f"{section.patience} evaluations (stop.patience)"
+            )
+    if "plateau" in watches:
+        section = config.optimizer.plateau
+        _, seen = _look("plateau", "optimizer.plateau.metric", watches, section, numbers)
+        if seen.since >= section.patience:
+            factor = np.float32(seen.factor * np.float32(section.factor))
+            seen = seen._replace(since=np.int32(0), factor=factor)
+        found["plateau"] = seen
+    return found, reason
+
+
+def _sign(mode: str) -> int:
+    return 1 if mode == "min" else -1
+
+
+def _look(
+    name: str, key: str, watches: Mapping[str, Watch], section: Any, numbers: Mapping[str, Any]
+) -> tuple[float, Watch]:
+    """The value of a watched number, and the watch after it."""
+    if section.metric not in numbers:
+        known = sorted(name for name, x in numbers.items() if isinstance(x, float))
+        raise ValueError(
+            f"{key} {section.metric!r} is no number of an evaluation: use one of {known}"
+        )
+    sign, watch = _sign(section.mode), watches[name]
+    given = numbers[section.metric]
+    value = sign * math.inf if given is None else float(np.float32(given))
+    if sign * value < sign * float(watch.best) - section.min_delta:
+        return value, watch._replace(best=np.float32(value), since=np.int32(0))
+    return value, watch._replace(since=np.int32(watch.since + 1))

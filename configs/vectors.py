@@ -16,7 +16,7 @@ configs/studies/vectors.py compares them over seeds.
 
 from ml_collections import ConfigDict
 
-from maskjax.config import base, variant_of
+from maskjax.config import base, masks, variant_of
 
 
 def get_config(variant: str = "") -> ConfigDict:
@@ -39,10 +39,8 @@ def get_config(variant: str = "") -> ConfigDict:
             "eval.batch_size": 1000,
         },
     )
-    config.mask = ConfigDict()
-    config.mask.rule = "random"  # or "none"
-    config.mask.ratio = 0.5
-    config.mask.fill = "noise"  # or "zero"
+    # What is hidden: maskjax/keys.py; "none" is a rule too, "zero" another fill.
+    config.mask = masks(ratio=0.5, fill="noise")
     config.model = ConfigDict()
     config.model.hidden = (7, 7)
     config.model.num_targets = 0  # predict the first so many entries; 0 = all

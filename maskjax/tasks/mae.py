@@ -15,7 +15,12 @@ from maskjax.evaluation.panels import Panel
 from maskjax.models.patches import grid_shape, patchify, unpatchify
 from maskjax.tasks import losses, pictures
 from maskjax.tasks.masker import Masker, make_masker
-from maskjax.tasks.options import check_choice, check_some_visible, patch_grid
+from maskjax.tasks.options import (
+    check_choice,
+    check_counted,
+    check_some_visible,
+    patch_grid,
+)
 from maskjax.tasks.task import Context, Output, Sums, Task
 from maskjax.tasks.vit import build_model
 from maskjax.typing import Array, Batch, Bool, Float, Int, Key, Params, PyTree
@@ -222,8 +227,8 @@ class MaskedPatches(Task):
         if len(self.grid) <= 3:
             parts = self._compiled_reconstruct(params, batch, context)
             panels |= pictures.reconstructions(batch, parts, on=self.on, target=self.target)
-        if len(self.grid) == 2:
-            count = self.masker.schedule.max_num_masked(self.masker.length)
+        count = self.masker.schedule.max_num_masked(self.masker.length)
+        if len(self.grid) == 2 and count:
             panels |= pictures.rules(batch, self.patch_size, count, self.mask_options)
         return panels
 
@@ -251,6 +256,7 @@ def build(config: Any, data: Any) -> MaskedPatches:
     check_choice("model.pool", model.pool, ("mean", "class", "both"))
     check_choice("loss.target", loss.target, losses.TARGETS)
     check_choice("loss.on", loss.on, ("masked", "all"))
+    check_counted(config)
     check_choice("loss.kind", loss.kind, losses.LOSS_KINDS)
     fills = ("drop",) if model.name == "mae" else ("token", "noise", "zero", "gate")
     check_choice(f"mask.fill (with model.name {model.name!r})", config.mask.fill, fills)

@@ -13,6 +13,7 @@ from maskjax import masking
 from maskjax.models.patches import grid_shape
 from maskjax.spelling import did_you_mean
 
+NONE = "none"  # in place of a rule: nothing is hidden, a plain autoencoder
 # Rules that follow a state, and what they take of it.
 FOLLOWING = {"weighted": "log_weights", "hard_patches": "losses", "error_window": "losses"}
 MANY_PATCHES = 2048  # more than images have in published models, or 16 frames of video
@@ -83,6 +84,30 @@ def patch_grid(shape: Sequence[int], patch_size: Sequence[Any]) -> tuple[int, ..
     return grid
 
 
+class _Nothing(masking.Schedule):
+    """The ratio 0, which is none that a rule can cut by."""
+
+    def __init__(self):
+        for name in ("min_ratio", "max_ratio"):
+            object.__setattr__(self, name, 0.0)
+        object.__setattr__(self, "ratio", lambda step, key: jnp.float32(0))
+
+    def min_num_masked(self, length: int) -> int:
+        """No position."""
+        return 0
+
+    max_num_masked = min_num_masked
+
+
+def check_counted(config: Any) -> None:
+    """Refuses a loss on hidden positions where none is hidden."""
+    if config.mask.rule == NONE and config.loss.on == "masked":
+        raise ValueError(
+            f"mask.rule {NONE!r} hides nothing that loss.on 'masked' could count: set loss.on to "
+            "'all', for a plain autoencoder"
+        )
+
+
 def ratio_schedule(config: Any) -> masking.Schedule:
     """Makes the mask-ratio schedule of a config.
 
@@ -97,6 +122,8 @@ def ratio_schedule(config: Any) -> masking.Schedule:
         ValueError: an unknown schedule, a ratio outside (0, 1), or no two ratios to move between.
     """
     options = config.mask
+    if options.rule == NONE:
+        return _Nothing()
     check_choice("mask.schedule", options.schedule, tuple(masking.SCHEDULES))
     for key in ("ratio", "final_ratio"):
         if not 0 < options[key] < 1:
@@ -123,6 +150,8 @@ def ratio_schedule(config: Any) -> masking.Schedule:
 
 def check_some_visible(options: Any, schedule: masking.Schedule, length: int) -> None:
     """Refuses a ratio of `config.mask` that hides none or all of so many patches."""
+    if options.rule == NONE:
+        return
     for ratio in (schedule.min_ratio, schedule.max_ratio):
         count = masking.num_masked_from_ratio(length, ratio)
         if not 0 < count < length:
@@ -148,14 +177,14 @@ def mask_rule(options: Any, grid: tuple[int, ...], num_masked: int, modality: st
     Raises:
         ValueError: a rule that is unknown or not for this modality, or options that do not fit.
     """
-    name = options.rule
+    name = "random" if options.rule == NONE else options.rule
     missing = {
         each: set(masking.missing_options(masking.make_rule(each), {})) - {FOLLOWING.get(each)}
         for each in masking.rules_on(modality)
     }
     trainable = [each for each in missing if not missing[each]]
     if name not in masking.RULES:
-        check_choice("mask.rule", name, trainable)
+        check_choice("mask.rule", name, [*trainable, NONE])
     if modality not in (modalities := masking.RULES[name].on):
         raise ValueError(
             f"mask.rule {name!r} is for {modalities}, not for {modality}: use one of {trainable}"

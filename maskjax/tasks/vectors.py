@@ -12,9 +12,10 @@ from maskjax.evaluation.gaussian import least_error
 from maskjax.evaluation.metrics import Mean, Metric
 from maskjax.evaluation.panels import ArrayPanel
 from maskjax.models.mlp import Mlp, flops
-from maskjax.tasks.options import check_choice
+from maskjax.tasks.masker import Masker, make_masker
+from maskjax.tasks.options import NONE, check_choice, check_counted, check_some_visible
 from maskjax.tasks.task import Context, Output, Sums, Task
-from maskjax.typing import Array, Batch, Bool, Float, Key, Params
+from maskjax.typing import Array, Batch, Bool, Float, Int, Key, Params, PyTree
 
 FILLS = {
     "noise": masking.fill_noise,
@@ -31,8 +32,7 @@ class MaskedVectors(Task):
     Attributes:
         model: a perceptron.
         shape: of an example; its numbers in order are the vector.
-        rule: masking rule, None to hide nothing (a plain autoencoder).
-        num_masked: entries that are hidden.
+        masker: which entries are hidden.
         fill: what they become, "noise" or "zero".
         on: targets that count in the loss, "masked" or "all".
         best: least possible loss, None where nobody knows it.
@@ -40,8 +40,7 @@ class MaskedVectors(Task):
 
     model: Any
     shape: tuple[int, ...]
-    rule: masking.Rule | None
-    num_masked: int
+    masker: Masker
     fill: str
     on: str
     best: float | None
@@ -74,14 +73,21 @@ class MaskedVectors(Task):
     def _vectors(self, batch: Batch) -> Float[Array, "B L"]:
         return jnp.asarray(batch["inputs"]).reshape(-1, self.length)
 
+    def start(self) -> PyTree:
+        """What masks that follow something begin with."""
+        return self.masker.start()
+
+    def remember(self, memory: PyTree, statistics: PyTree, step: Int[Array, ""]) -> PyTree:
+        """Move what the masks follow."""
+        del step
+        return self.masker.remember(memory, statistics)
+
     def _hide(
-        self, x: Float[Array, "B L"], keys: Key[Array, "B"]
+        self, x: Float[Array, "B L"], batch: Batch, context: Context
     ) -> tuple[Float[Array, "B L"], Bool[Array, "B L"]]:
         """What the model sees, and where that is not the input."""
-        if self.rule is None:
-            return x, jnp.zeros(x.shape, bool)
-        hidden = masking.draw(self.rule, keys, (self.length,), self.num_masked)
-        return FILLS[self.fill](x, hidden.is_masked, keys), hidden.is_masked
+        is_masked = self.masker.draw(context, batch)[0].is_masked
+        return FILLS[self.fill](x, is_masked, context.keys), is_masked
 
     def loss(self, params: Params, batch: Batch, context: Context) -> Sums:
         """Hide, predict, and sum the squared error over targets.
@@ -91,18 +97,24 @@ class MaskedVectors(Task):
         undercut.
         """
         x = self._vectors(batch)
-        seen, is_masked = self._hide(x, context.keys)
-        targets = self.model.width_out
-        prediction = self.model.apply({"params": params}, seen)
-        weights = jnp.ones_like(x) if self.on == "all" else is_masked.astype(x.dtype)
+        seen, is_masked = self._hide(x, batch, context)
+        prediction = self._predict(params, seen)
+        is_counted = jnp.ones_like(is_masked) if self.on == "all" else is_masked
+        is_counted &= (jnp.arange(self.length) < self.model.width_out)[None]
         if "is_valid" in batch:
-            weights = weights * batch["is_valid"][:, None]
-        weights, target = weights[:, :targets], x[:, :targets]
+            is_counted &= jnp.asarray(batch["is_valid"])[:, None]
+        weights, errors = is_counted.astype(x.dtype), (prediction - x) ** 2
         weight = weights.sum()
-        metrics: dict[str, Metric] = {"constant_loss": Mean((weights * target**2).sum(), weight)}
+        metrics: dict[str, Metric] = {"constant_loss": Mean((weights * x**2).sum(), weight)}
         if self.best is not None:
             metrics["best_loss"] = Mean(self.best * weight, weight)
-        return Sums((weights * (prediction - target) ** 2).sum(), weight, metrics)
+        statistics = self.masker.statistics(errors, is_masked, is_counted, batch)
+        return Sums((weights * errors).sum(), weight, metrics, statistics)
+
+    def _predict(self, params: Params, seen: Float[Array, "B L"]) -> Float[Array, "B L"]:
+        """The targets' predictions; the entries after them are left as they are seen."""
+        found = self.model.apply({"params": params}, seen)
+        return jnp.concatenate([found, seen[:, self.model.width_out :]], 1)
 
     def outputs(self) -> dict[str, Output]:
         """Of whole vectors: "features", the last hidden layer, and the "prediction"."""
@@ -119,9 +131,8 @@ class MaskedVectors(Task):
     def show(self, params: Params, batch: Batch, context: Context) -> dict[str, ArrayPanel]:
         """Vectors as curves; entries that are no target are shown as they were seen."""
         x = self._vectors(batch)
-        seen, is_masked = self._hide(x, context.keys)
-        found = self.model.apply({"params": params}, seen)
-        prediction = jnp.concatenate([found, seen[:, self.model.width_out :]], 1)
+        seen, is_masked = self._hide(x, batch, context)
+        prediction = self._predict(params, seen)
         parts = (x, seen, prediction, jnp.where(is_masked, prediction, x), is_masked)
         shaped = [part.reshape(-1, *self.shape) for part in parts]
         absent = jnp.zeros_like(shaped[-1])  # something stands in every place
@@ -133,8 +144,9 @@ def build(config: Any, data: Any) -> MaskedVectors:
     """Make the task that a config describes.
 
     Args:
-        config: the whole config; "data.source", "mask", "model" and "loss" are read.
-        data: has `shape`, the sizes of one example.
+        config: the whole config; "data.source", "mask", "model", "loss", "seed" and "total_steps"
+            are read.
+        data: has `shape`, the sizes of one example, and where it is known `num_train`.
 
     Returns:
         The task.
@@ -142,46 +154,35 @@ def build(config: Any, data: Any) -> MaskedVectors:
     Raises:
         ValueError: a rule, fill, count or width that does not fit.
     """
-    length = math.prod(data.shape)
-    mask, targets = config.mask, config.model.num_targets or length
-    check_choice("mask.rule", mask.rule, ("random", "none"))
-    check_choice("mask.fill", mask.fill, tuple(FILLS))
+    length, hidden = math.prod(data.shape), tuple(config.model.hidden)
+    targets = config.model.num_targets or length
+    check_choice("mask.fill", config.mask.fill, tuple(FILLS))
     check_choice("loss.on", config.loss.on, ("masked", "all"))
+    check_counted(config)
     if not 0 < targets <= length:
         raise ValueError(f"model.num_targets {targets} must be at most {length}, or 0 for all")
-    if any(width < 1 for width in config.model.hidden):
-        raise ValueError(
-            f"model.hidden {tuple(config.model.hidden)} must hold widths of at least 1"
-        )
-    num_masked = 0 if mask.rule == "none" else _count(mask.ratio, length)
-    if not num_masked and config.loss.on == "masked":
-        raise ValueError(
-            "mask.rule 'none' hides nothing that loss.on 'masked' could count: set it to 'all'"
-        )
+    if any(width < 1 for width in hidden):
+        raise ValueError(f"model.hidden {hidden} must hold widths of at least 1")
+    num_examples = max(getattr(data, "num_train", 1), 1)
+    masker = make_masker(config, (length,), modality="image", num_examples=num_examples)
+    check_some_visible(config.mask, masker.schedule, length)
     return MaskedVectors(
-        model=Mlp(tuple(config.model.hidden), targets),
+        model=Mlp(hidden, targets),
         shape=tuple(data.shape),
-        rule=masking.make_rule(mask.rule) if num_masked else None,
-        num_masked=num_masked,
-        fill=mask.fill,
+        masker=masker,
+        fill=config.mask.fill,
         on=config.loss.on,
-        best=_best(config, length, num_masked, targets),
+        best=_best(config, masker, targets),
     )
 
 
-def _count(ratio: float, length: int) -> int:
-    count = masking.num_masked_from_ratio(length, ratio) if 0 < ratio < 1 else 0
-    if not 0 < count < length:
-        raise ValueError(
-            f"mask.ratio {ratio} must hide at least one of {length} entries and leave one, as 0.5 "
-            "does; to hide nothing set mask.rule to 'none' and loss.on to 'all'"
-        )
-    return count
-
-
-def _best(config: Any, length: int, num_masked: int, targets: int) -> float | None:
-    """The least possible loss on Gaussian vectors of a known covariance."""
-    rho = correlation(config.data.source)
-    if rho is None or math.comb(length, num_masked) > _MOST_SUBSETS:
+def _best(config: Any, masker: Masker, targets: int) -> float | None:
+    """The least possible loss on Gaussian vectors of a known covariance, hidden at random."""
+    rho, length = correlation(config.data.source), masker.length
+    num_masked = masker.schedule.min_num_masked(length)
+    is_plain = config.mask.rule in ("random", NONE) and masker.num_candidates == 1
+    is_constant = num_masked == masker.schedule.max_num_masked(length)
+    is_small = math.comb(length, num_masked) <= _MOST_SUBSETS
+    if rho is None or not (is_plain and is_constant and is_small):
         return None
     return least_error(covariance(length, rho), num_masked, num_targets=targets, on=config.loss.on)

@@ -5,26 +5,18 @@ import types
 import jax
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 from maskjax.tasks import vectors
 from maskjax.tasks.task import Context
 
-DATA = types.SimpleNamespace(shape=(10, 1))
+DATA = types.SimpleNamespace(shape=(10, 1), num_train=1000)
 KEYS = jax.random.split(jax.random.key(1), 6)
 
 
-def _task(**changes):
-    config = ConfigDict(
-        {
-            "data": {"source": "vectors:0.9"},
-            "mask": {"rule": "random", "ratio": 0.5, "fill": "noise"},
-            "model": {"hidden": (7, 7), "num_targets": 0},
-            "loss": {"on": "masked"},
-        }
-    )
-    config.update_from_flattened_dict(changes)
-    return vectors.build(config, DATA)
+@pytest.fixture(scope="module")
+def make(load_config):
+    """`make(**changes)`: the task of configs/vectors.py with these changes."""
+    return lambda **changes: vectors.build(load_config("vectors", **changes), DATA)
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +33,8 @@ def _by_hand(params, x):
 
 
 @pytest.mark.parametrize(("on", "targets"), [("masked", 0), ("masked", 5), ("all", 5)])
-def test_loss_is_the_squared_error_on_the_entries_that_count(batch, on, targets):
-    task = _task(**{"loss.on": on, "model.num_targets": targets})
+def test_loss_is_the_squared_error_on_the_entries_that_count(make, batch, on, targets):
+    task = make(**{"loss.on": on, "model.num_targets": targets})
     params = jax.device_get(task.init(jax.random.key(0)))
     sums = jax.device_get(task.loss(params, batch, Context(KEYS)))
     panel = jax.device_get(task.show(params, batch, Context(KEYS))["reconstructions"])
@@ -67,8 +59,8 @@ def test_loss_is_the_squared_error_on_the_entries_that_count(batch, on, targets)
     assert constant == pytest.approx(square / weight, rel=1e-5)
 
 
-def test_nothing_hidden_is_a_plain_autoencoder(batch):
-    task = _task(**{"mask.rule": "none", "loss.on": "all"})
+def test_nothing_hidden_is_a_plain_autoencoder(make, batch):
+    task = make(**{"mask.rule": "none", "loss.on": "all"})
     params = jax.device_get(task.init(jax.random.key(0)))
     sums = task.loss(params, {"inputs": batch["inputs"]}, Context(KEYS))
     x = batch["inputs"][..., 0]
@@ -82,41 +74,55 @@ def test_nothing_hidden_is_a_plain_autoencoder(batch):
     assert outputs["features"](params, batch, context).shape == (6, 7)
 
 
-def test_zeros_may_stand_for_what_is_hidden(batch):
-    task = _task(**{"mask.fill": "zero"})
+def test_zeros_may_stand_for_what_is_hidden(make, batch):
+    task = make(**{"mask.fill": "zero"})
     params = task.init(jax.random.key(0))
     panel = task.show(params, batch, Context(KEYS))["reconstructions"]
     assert (np.asarray(panel.seen) == 0).sum() == 30
 
 
-def test_best_loss_is_known_for_the_source_that_has_one_and_for_no_other():
-    assert _task(**{"data.source": "vectors"}).best == pytest.approx(1.0)
-    assert 0 < _task().best < 0.5
-    assert _task(**{"data.source": "digits"}).best is None
+def test_best_loss_is_known_for_the_source_that_has_one_and_for_no_other(make):
+    assert make(**{"data.source": "vectors"}).best == pytest.approx(1.0)
+    assert 0 < make().best < 0.5
+    assert make(**{"data.source": "digits"}).best is None
+    assert make(**{"mask.rule": "sliding"}).best is None
 
 
-def test_parameters_are_those_of_a_perceptron_of_10_7_7_10():
-    shapes = jax.eval_shape(_task().init, jax.random.key(0))
+def test_masks_may_follow_the_losses(make, batch):
+    task = make(**{"mask.rule": "weighted", "model.num_targets": 5})
+    params = task.init(jax.random.key(0))
+    statistics = task.loss(params, batch, Context(KEYS, memory=task.start())).statistics
+    panel = task.show(params, batch, Context(KEYS, memory=task.start()))["reconstructions"]
+    error = np.square(np.asarray(panel.prediction) - batch["inputs"])[:5, :, 0]
+    is_told = np.asarray(panel.is_hidden)[:5, :, 0] & (np.arange(10) < 5)
+    found = [np.asarray(leaf) for leaf in jax.tree.leaves(statistics) if leaf.shape == (10,)]
+    expected = np.where(is_told, error, 0).sum(0)
+    assert any(np.allclose(leaf, expected, rtol=1e-4) for leaf in found)
+
+
+def test_parameters_are_those_of_a_perceptron_of_10_7_7_10(make):
+    shapes = jax.eval_shape(make().init, jax.random.key(0))
     count = sum(leaf.size for leaf in jax.tree.leaves(shapes))
     assert count == (10 * 7 + 7) + (7 * 7 + 7) + (7 * 10 + 10)
-    assert _task().flops_per_example == 6 * (70 + 49 + 70)
+    assert make().flops_per_example == 6 * (70 + 49 + 70)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"mask.rule": "rnadom"}, "unknown mask.rule 'rnadom' (did you mean 'random'?)"),
+        ({"mask.rule": "span"}, "unknown mask.rule 'span'"),
         ({"mask.fill": "token"}, "unknown mask.fill 'token'"),
         ({"loss.on": "hidden"}, "unknown loss.on 'hidden'"),
         ({"model.num_targets": 11}, "model.num_targets 11 must be at most 10"),
         ({"model.num_targets": -1}, "model.num_targets -1 must be at most 10"),
         ({"model.hidden": (7, 0)}, "model.hidden (7, 0) must hold widths of at least 1"),
-        ({"mask.ratio": 0.0}, "mask.ratio 0.0 must hide at least one of 10"),
-        ({"mask.ratio": 1.5}, "mask.ratio 1.5 must hide"),
-        ({"mask.rule": "none"}, "loss.on 'masked' could count: set it to 'all'"),
+        ({"mask.ratio": 0.0}, "mask.ratio 0.0 must lie strictly between 0 and 1"),
+        ({"mask.ratio": 0.99}, "at least one must be hidden"),
+        ({"mask.rule": "none"}, "loss.on 'masked' could count: set loss.on to 'all'"),
     ],
 )
-def test_what_does_not_fit_is_refused(changes, message):
+def test_what_does_not_fit_is_refused(make, changes, message):
     with pytest.raises(ValueError) as refused:
-        _task(**changes)
+        make(**changes)
     assert message in str(refused.value)

@@ -20,6 +20,7 @@ from maskjax.data.processor import Example, Processor
 from maskjax.data.progress import shown
 from maskjax.data.settings import Config, Settings
 from maskjax.data.sources import (
+    Source,
     Splits,
     hold_out,
     modality_of,
@@ -154,6 +155,14 @@ class Data(Described):
             process_index=self._process_index,
             process_count=self._process_count,
         )
+
+    def source(self, split: str) -> Source | None:
+        """Return the records of a split, as "train" or "eval", for what is computed once of them.
+
+        They are the same in every process; None where there is no such split.
+        """
+        loader = {"train": self._train, "eval": self._eval}[split]
+        return loader and loader.source
 
     def examples(self, split: str, count: int) -> Batch:
         """Read the first examples of a split, the same in every process.

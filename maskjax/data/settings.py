@@ -58,13 +58,20 @@ class Settings:
             The checked settings.
 
         Raises:
-            ValueError: for an unknown key or a value out of range.
+            ValueError: for an unknown key, one of another modality that is set, or a value out of
+                range.
         """
         fields = {field.name: field for field in dataclasses.fields(cls)}
         values = dict(config.items())
-        for name in values:
-            if name not in fields:
+        for name in set(values) - set(fields):
+            key = KEYS.get(f"data.{name}")
+            if key is None:
                 raise ValueError(unknown_name("key in config.data", name, fields))
+            if values.pop(name) != key.default:  # every config has the keys of images
+                raise ValueError(
+                    f"data.{name} says nothing of examples of"
+                    f" {values.get('source', cls.source)!r}: leave it at {key.default!r}"
+                )
         return cls(**cls.convert(values))
 
     @classmethod

@@ -1,1 +1,22 @@
 """Histories of items: who had what, in order of time."""
+
+from maskjax.data.history import sources
+from maskjax.data.history.processor import HistoryProcessor
+from maskjax.data.history.settings import HistorySettings
+from maskjax.data.history.sources import HistorySource
+from maskjax.data.sources import MODALITIES, Modality, Sample, Splits
+
+# Imported because importing it registers its sources.
+_SOURCES = (sources,)
+
+
+def prepare(splits: Splits, settings: HistorySettings, sample: Sample) -> HistoryProcessor:
+    """Make the processor of opened sources; see `Modality`."""
+    del sample
+    assert isinstance(splits.eval, HistorySource)  # which no limit has cut
+    histories = splits.eval.histories
+    names = tuple(map(str, histories.names))
+    return HistoryProcessor(settings.length, int(histories.lengths.max()), settings.window, names)
+
+
+MODALITIES["history"] = Modality(HistorySettings, prepare, HistoryProcessor.restore)

@@ -1,0 +1,45 @@
+"""The keys of `config.data` that histories have."""
+
+import dataclasses
+
+from maskjax.data.settings import Settings
+
+WINDOWS = ("newest", "random")
+
+
+@dataclasses.dataclass(frozen=True)
+class HistorySettings(Settings):
+    """How histories of items are prepared.
+
+    Attributes:
+        length: items of an example; shorter histories are padded in front.
+        window: what of a longer history trains: its "newest" items, or a "random" window of it,
+            drawn anew each time. A test always shows the newest.
+        user_column: of `interactions:FILE`, the name of the column of users.
+        item_column: the name of the column of items.
+        time_column: the name of the column of times; "" takes each user's lines as sorted.
+
+    Raises:
+        ValueError: where a value is outside what is stated here.
+    """
+
+    length: int = 50
+    window: str = "newest"
+    user_column: str = "user"
+    item_column: str = "item"
+    time_column: str = "time"
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not 2 <= self.length < 2**20:
+            raise ValueError(
+                f"data.length={self.length} must be at least 2, an item and the next one, and below"
+                " 2**20"
+            )
+        if self.window not in WINDOWS:
+            raise ValueError(f"data.window={self.window!r} must be one of {WINDOWS}")
+        if self.eval_source:
+            raise ValueError(
+                f"data.eval_source={self.eval_source!r} must be '' for histories: their last items"
+                " are held out"
+            )

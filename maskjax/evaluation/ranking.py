@@ -14,6 +14,7 @@ from maskjax.evaluation.metrics import Mean
 from maskjax.typing import Array, Bool, Float, Int
 
 CUTOFFS = (5, 10)
+_ROWS = 512  # users that are ranked at a time
 
 
 def ranks_of(
@@ -177,6 +178,56 @@ def knn_scores(
         neighbours (Deshpande & Karypis 2004, section 4).
     """
     return (_had(histories, len(neighbours.indptr) - 1) @ neighbours.T).toarray()
+
+
+def baselines(
+    train: Sequence[Int[np.ndarray, "_"]],
+    histories: Sequence[Int[np.ndarray, "_"]],
+    targets: Int[np.ndarray, "N"],
+    num_items: int,
+    *,
+    exclude_seen: bool,
+    chances: Float[np.ndarray, "N V"] | None = None,
+    cutoffs: Sequence[int] = CUTOFFS,
+) -> dict[str, float]:
+    """Judge what a model has to beat, and where it is known the best that there is.
+
+    Args:
+        train: histories to learn from, items from 0.
+        histories: what each judged user had.
+        targets: what came next.
+        num_items: V.
+        exclude_seen: whether a user's ranking leaves out what the user had; the target stays.
+        chances: true chances of each item to come next.
+        cutoffs: each k.
+
+    Returns:
+        The mean of each name of `rank_values`, as "popularity_NAME" and "item_knn_NAME", and
+        "best_NAME", expected of the best ranking, where the chances are known and nothing is
+        excluded.
+    """
+    counts, neighbours = popularity(train, num_items), item_neighbours(train, num_items)
+    sums: dict[str, float] = {}
+    for start in range(0, len(histories), _ROWS):
+        rows = slice(start, start + _ROWS)
+        had, wanted = histories[rows], jnp.asarray(targets[rows], jnp.int32)
+        seen = jnp.asarray(_had(had, num_items).toarray() > 0) if exclude_seen else None
+        scores = {
+            "popularity": np.tile(counts, (len(had), 1)),
+            "item_knn": knn_scores(neighbours, had),
+        }
+        values = {
+            f"{method}_{name}": value
+            for method, score in scores.items()
+            for name, value in rank_values(
+                ranks_of(jnp.asarray(score, jnp.float32), wanted, seen), cutoffs
+            ).items()
+        }
+        if chances is not None and not exclude_seen:
+            best = best_values(chances[rows], cutoffs)
+            values |= {f"best_{name}": value for name, value in best.items()}
+        sums = {name: sums.get(name, 0.0) + float(x.sum()) for name, x in values.items()}
+    return {name: total / len(histories) for name, total in sums.items()}
 
 
 def _had(histories: Sequence[Int[np.ndarray, "_"]], num_items: int) -> scipy.sparse.csr_array:

@@ -8,7 +8,7 @@ panels of the pictures. A module with a task in it has `build(config, data) -> T
 
 import abc
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flax import struct
 
@@ -106,6 +106,19 @@ class Task(abc.ABC):
 
     def outputs(self) -> Mapping[str, Output]:
         """Name what can be had of whole examples: "features", "logits" ..."""
+        return {}
+
+    def baselines(self, data: Any, split: str) -> Mapping[str, float]:
+        """Judge what learns nothing, or the best that there is, on a whole split, on the host.
+
+        Args:
+            data: has `source(split)`.
+            split: which to judge.
+
+        Returns:
+            Numbers that stand beside those of the model, once a run.
+        """
+        del data, split
         return {}
 
     def show(self, params: Params, batch: Batch, context: Context) -> dict[str, Panel]:

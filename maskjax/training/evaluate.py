@@ -24,19 +24,21 @@ class Evaluator:
 
         Args:
             task: what is judged; where it has the output "features", these are probed.
-            data: has `eval_batches(split, batch_size, limit)`, `num_train` and `num_classes`.
+            data: has `eval_batches(split, batch_size, limit)`, `num_train` and `num_classes`, and
+                what the task's baselines ask of it.
             config: the run's; "seed", "total_steps" and "eval" are read.
             spread: the devices.
 
         Raises:
             ValueError: an unknown probe.
         """
-        self._data, self._config, self._spread = data, config, spread
+        self._task, self._data, self._config, self._spread = task, data, config, spread
         devices = spread.num_devices
         self._batch_size = -(-config.eval.batch_size // devices) * devices
         chosen = probes.chosen(config.eval.probes)
         self._probes = chosen if "features" in task.outputs() else ()
         self._raw: dict[str, float] | None = None
+        self._baselines: dict[str, dict[str, float]] = {}
 
         def sums(judged: PyTree, batch: Batch) -> Sums:
             params, memory = judged
@@ -65,7 +67,7 @@ class Evaluator:
             (the last) that are the same at every evaluation. Where there are labels of two classes,
             also "NAME_accuracy" of each of `config.eval.probes` on the features, and with "raw"
             "NAME_accuracy_pixels" on the normalised inputs, unless that takes too much time or
-            memory. Nothing where the data has no evaluation split.
+            memory; and the task's baselines. Nothing where the data has no evaluation split.
         """
         self._before_batch = before_batch
         judged = (state.eval_params, state.memory)
@@ -78,6 +80,8 @@ class Evaluator:
             report |= probes.accuracies(self._probes, self._examples(features), self._config.eval)
             if probes.RAW in self._probes and "inputs" in last:
                 report |= self._of_inputs(math.prod(last["inputs"].shape[1:]))
+        if report:
+            report |= self._beside("eval")
         return report
 
     def _batches(self, split: str) -> Iterator[Batch]:
@@ -113,6 +117,12 @@ class Evaluator:
             return np.concatenate(rows), np.concatenate(labels)
 
         return probes.Examples(*collect("train"), *collect("eval"))
+
+    def _beside(self, split: str) -> dict[str, float]:
+        """The task's baselines, which no state changes."""
+        if split not in self._baselines:
+            self._baselines[split] = dict(self._task.baselines(self._data, split))
+        return self._baselines[split]
 
     def _of_inputs(self, width: int) -> dict[str, float]:
         """Probes of raw inputs, which no state changes."""

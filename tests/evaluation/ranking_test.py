@@ -113,3 +113,25 @@ def test_knn_scores_equal_a_slow_sum_over_the_history():
     for user, history in enumerate(histories):
         expected = [sum(table[item, other] for other in set(history)) for item in range(15)]
         np.testing.assert_allclose(scores[user], expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("exclude", [False, True])
+def test_baselines_are_means_over_users(monkeypatch, exclude):
+    monkeypatch.setattr(ranking, "_ROWS", 7)  # 25 users are no multiple
+    train, histories = some_histories(2), some_histories(3)
+    targets = np.random.default_rng(4).integers(0, 15, 25)
+    chances = np.random.default_rng(5).dirichlet(np.ones(15), 25)
+    found = ranking.baselines(
+        train, histories, targets, 15, exclude_seen=exclude, chances=chances, cutoffs=(3,)
+    )
+    counts = ranking.popularity(train, 15)
+    knn = ranking.knn_scores(ranking.item_neighbours(train, 15, 100), histories)
+    for name, scores in (("popularity", np.tile(counts, (25, 1))), ("item_knn", knn)):
+        seen = [set(history) if exclude else () for history in histories]
+        ranks = [slow_rank(*row) for row in zip(scores.astype(np.float32), targets, seen)]
+        assert found[f"{name}_hr@3"] == pytest.approx(np.mean([rank <= 3 for rank in ranks]))
+        assert found[f"{name}_mrr"] == pytest.approx(np.mean([1 / rank for rank in ranks]))
+    # Where seen items are left out the closed form is not that of the chain's own chances.
+    assert ("best_hr@3" in found) == (not exclude)
+    if not exclude:
+        assert found["best_hr@3"] == pytest.approx(np.sort(chances)[:, -3:].sum(1).mean())

@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from maskjax import masking
+from maskjax.evaluation import ranking
 from maskjax.evaluation.metrics import Mean
 from maskjax.evaluation.panels import UNKNOWN, TokenPanel
-from maskjax.evaluation.ranking import rank_means, ranks_of
 from maskjax.models.sizes import Size, transformer_flops
 from maskjax.models.tokens import MaskedTokens, TokenEncoder
 from maskjax.tasks.options import check_choice
@@ -74,6 +75,11 @@ class HiddenItems(Task):
     needs: tuple[str, ...] = ("items",)
     loss_label: str = "cross-entropy of hidden items, nats"
 
+    @property
+    def positions_per_example(self) -> int:
+        """L, see Task."""
+        return self.length
+
     def init(self, key: Key[Array, ""]) -> Params:
         """Draw the parameters, float32."""
         row = jnp.zeros((1, self.length), jnp.int32)
@@ -91,8 +97,8 @@ class HiddenItems(Task):
         total = weights.sum()
         metrics = {}
         if is_test:
-            ranks = ranks_of(logits[:, 0], question.answers[:, 0], self._excluded(batch))
-            metrics |= rank_means(ranks, weights[:, 0])
+            ranks = ranking.ranks_of(logits[:, 0], question.answers[:, 0], self._excluded(batch))
+            metrics |= ranking.rank_means(ranks, weights[:, 0])
         else:
             is_right = chances.argmax(-1) == question.answers
             num_items = ((items > 0) & is_row[:, None]).sum(dtype=jnp.float32)
@@ -104,8 +110,8 @@ class HiddenItems(Task):
         """What can be had of histories, nothing hidden in them.
 
         Returns:
-            "features" [B, D], the mean of the items' vectors, and "next_items" [B, V], the chance
-            of each item to come next.
+            "features" [B, D], the mean of the items' vectors, and "next_item_chances" [B, V], of
+            each item to come next.
         """
 
         def features(params: Params, batch: Batch, context: Context) -> Array:
@@ -114,10 +120,10 @@ class HiddenItems(Task):
             weights = is_valid.astype(jnp.float32)[..., None]
             return (x.astype(jnp.float32) * weights).sum(1) / jnp.maximum(weights.sum(1), 1)
 
-        def next_items(params: Params, batch: Batch, context: Context) -> Array:
+        def chances(params: Params, batch: Batch, context: Context) -> Array:
             return self._next_chances(params, batch)
 
-        return {"features": features, "next_items": next_items}
+        return {"features": features, "next_item_chances": chances}
 
     def show(self, params: Params, batch: Batch, context: Context) -> dict[str, Any]:
         """The items that the model expects next, most likely first."""
@@ -139,6 +145,28 @@ class HiddenItems(Task):
                 note="items that were there before are left out" if self.exclude_seen else "",
             )
         }
+
+    def baselines(self, data: Any, split: str) -> dict[str, float]:
+        """Rank the targets of a split by popularity and by similar items, and as well as can be.
+
+        Args:
+            data: has `source(split)`, of records {"items", "target"}.
+            split: which to judge.
+
+        Returns:
+            See `ranking.baselines`.
+        """
+        train, judged = ([*data.source(name)] for name in ("train", split))
+        histories = [np.asarray(record["items"]) - 1 for record in judged]
+        chances = getattr(data.source(split), "chances", lambda: None)
+        return ranking.baselines(
+            [np.asarray(record["items"]) - 1 for record in train],
+            histories,
+            np.array([record["target"] for record in judged]) - 1,
+            self.num_items,
+            exclude_seen=self.exclude_seen,
+            chances=chances(),
+        )
 
     @property
     def _num_guesses(self) -> int:
@@ -168,10 +196,10 @@ class HiddenItems(Task):
 
     def _next(self, batch: Batch) -> Question:
         """Ask what follows the history; the target is the answer where there is one."""
-        ids, is_valid = self._ids(batch["items"])
+        ids, is_valid = self._ids(jnp.asarray(batch["items"]))
         asked = masking.sequences.append_mask_item(ids, is_valid, mask_token_id=self.num_items)
         places = jnp.argmax(asked.is_masked, axis=1).astype(jnp.int32)[:, None]
-        target = batch.get("target", jnp.ones(len(ids), jnp.int32))
+        target = jnp.asarray(batch.get("target", jnp.ones(len(ids), jnp.int32)))
         answers = jnp.maximum(target - 1, 0)[:, None]
         return Question(asked.inputs, asked.is_valid, places, answers, answers >= 0)
 
@@ -195,7 +223,7 @@ class HiddenItems(Task):
         """True for what the user had before, where that is left out of rankings."""
         if not self.exclude_seen:
             return None
-        seen = batch["seen"] if "seen" in batch else batch["items"]
+        seen = jnp.asarray(batch["seen"] if "seen" in batch else batch["items"])
         flags = jnp.zeros((len(seen), self.num_items + 1), bool)
         return flags.at[jnp.arange(len(seen))[:, None], seen].set(True)[:, 1:]
 

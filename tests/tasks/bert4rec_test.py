@@ -122,7 +122,7 @@ def test_targets_are_ranked_among_all_items_or_the_unseen(biased, target, seen, 
 def test_next_items_are_chances_without_what_was_seen(biased):
     task = make_task()
     context = Context(jax.random.split(jax.random.key(0), 1), train=False)
-    chances = task.outputs()["next_items"](biased, {"items": ITEMS[:1]}, context)[0]
+    chances = task.outputs()["next_item_chances"](biased, {"items": ITEMS[:1]}, context)[0]
     weights = np.exp(np.asarray(BIAS)) * [0, 1, 0, 1, 1, 0]
     np.testing.assert_allclose(chances, weights / weights.sum(), rtol=1e-5)
     panel = task.show(biased, {"items": ITEMS[:1]}, context)["next_items"]

@@ -45,11 +45,24 @@ def arrays(*shape):
     return types.SimpleNamespace(shape=shape), draw
 
 
+def histories(num_items, length):
+    """Histories of items, padded in front, one of them of nothing."""
+
+    def draw(rng, size):
+        items = rng.integers(1, num_items + 1, (size, length)).astype(np.int32)
+        lengths = rng.integers(0, length + 1, (size, 1))
+        return {"items": np.where(np.arange(length) >= length - lengths, items, 0)}
+
+    processor = types.SimpleNamespace(num_items=num_items, length=length)
+    return types.SimpleNamespace(processor=processor), draw
+
+
 CASES = {
     "mae": Case("mae", PATCHES, *arrays(8, 8, 1)),
     "simmim": Case("simmim", PATCHES | {"model.drop_path": 0.1}, *arrays(8, 8, 1)),
     "masks that follow losses": Case("mae", WEIGHTED, *arrays(8, 8, 1)),
     "vectors": Case("vectors", {}, *arrays(10, 1)),
+    "bert4rec": Case("bert4rec", {}, *histories(9, 6)),
 }
 
 

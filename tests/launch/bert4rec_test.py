@@ -1,0 +1,37 @@
+"""BERT4Rec's smoke run: trains, is judged beside its baselines, drawn, and resumed."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from maskjax.training import workdir
+from maskjax.training.loggers import read_metrics
+from maskjax.training.loop import train
+
+
+@pytest.fixture(scope="module")
+def run(load_config, tmp_path_factory):
+    config = load_config("bert4rec", "smoke")
+    folder = tmp_path_factory.mktemp("bert4rec")
+    return config, folder, train(config, folder)
+
+
+def test_it_is_judged_beside_baselines_and_the_best_that_is_possible(run):
+    _, folder, summary = run
+    assert np.isfinite(summary["eval_loss"])
+    (line,) = (row for row in read_metrics(folder) if row["split"] != "train")
+    for name in ("hr@10", "ndcg@10", "mrr"):
+        assert 0 <= line[name] < line[f"best_{name}"] <= 1  # six steps learn little
+        assert 0 < line[f"popularity_{name}"] < line[f"best_{name}"]
+        assert line[f"popularity_{name}"] < line[f"item_knn_{name}"] < line[f"best_{name}"]
+    assert "figures/next_items.png" in summary["figures"]
+
+
+def test_it_resumes_to_the_same_numbers(run, tmp_path):
+    config, folder, summary = run
+    resumed = tmp_path / "resumed"
+    shutil.copytree(folder, resumed)
+    (resumed / workdir.SUMMARY).unlink()
+    shutil.rmtree(resumed / workdir.CHECKPOINTS / str(config.total_steps))
+    assert train(config, resumed)["params_sha256"] == summary["params_sha256"]

@@ -99,7 +99,9 @@ KEYS: dict[str, Key] = {
         choices=("params", "all"),
         before="params",
     ),
-    "stop.metric": Key("", 'number of evaluations that may end a run; "" = none', before=""),
+    "stop.metric": Key(
+        "", "number of evaluations that may end a run, and tells its best checkpoint", before=""
+    ),
     "stop.mode": Key("min", 'what is better: "min" or "max"', choices=_MODES, before="min"),
     "stop.value": Key(None, "the run ends where it is reached", before=None, kind=float),
     "stop.patience": _count(0, "or after so many evaluations without a better; 0 = off", before=0),

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from maskjax import config as shared
 from maskjax.keys import KEYS
-from maskjax.training import update
+from maskjax.training import schedule
 
 RANGED = [name for name, key in KEYS.items() if key.low is not None]
 
@@ -19,7 +19,7 @@ def test_every_config_is_within_the_ranges(load_config):
         for variant in ("", "smoke", "fashion_mnist", "imagenet_vit_l16", "signal", "volume"):
             config = load_config(name, variant)
             shared.check_ranges(config)
-            update.check_rates(config)
+            schedule.check_rates(config)
 
 
 def test_every_number_of_the_trainer_has_a_range():
@@ -86,7 +86,7 @@ def test_the_message_is_whole(name, value, message):
 
 def test_a_least_rate_above_the_peak_is_refused():
     with pytest.raises(ValueError, match=r"min_lr is 0\.5: it must be at most the peak 9\.375e-05"):
-        update.check_rates(shared.base(batch_size=16, **{"optimizer.min_lr": 0.5}))
+        schedule.check_rates(shared.base(batch_size=16, **{"optimizer.min_lr": 0.5}))
 
 
 def test_a_key_that_is_missing_is_named_with_its_default():
@@ -152,7 +152,7 @@ def test_a_run_that_ends_within_its_warm_up_is_told_so(monkeypatch, warmup, base
     told = []
     monkeypatch.setattr(logging, "warning", lambda *args: told.append(args[0] % args[1:]))
     options = {"optimizer.warmup_steps": warmup, "optimizer.base_lr": base_lr}
-    update.check_rates(shared.base(total_steps=3, **options))
+    schedule.check_rates(shared.base(total_steps=3, **options))
     text = (
         "optimizer.warmup_steps is 3 of total_steps 3: the run ends within its warm-up; lower the "
         "one or raise the other."

@@ -13,7 +13,10 @@ import jax
 import jax.numpy as jnp
 
 from maskjax.masking.adaptive import labels, running, token_frequencies
+from maskjax.tasks.options import check_choice
 from maskjax.typing import Array, Bool, Float, Int, PyTree
+
+FOLLOWS = ("losses", "labels", "frequencies")
 
 
 class Seen(NamedTuple):
@@ -166,3 +169,56 @@ class Frequencies(Follower):
     def remember(self, state: Any, statistics: Any) -> token_frequencies.TokenCounts:
         """Add the counts up."""
         return token_frequencies.apply(state, statistics)
+
+
+def make_follower(config: Any, length: int, num_ids: int, num_examples: int) -> Follower:
+    """Make what `mask.follows` names, with the options of its section.
+
+    Args:
+        config: the whole config; "mask" and "seed" are read.
+        length: positions of an example.
+        num_ids: size of the vocabulary; 0 where positions have no ids.
+        num_examples: of the training split.
+
+    Raises:
+        ValueError: an option that does not fit; the message names the key.
+    """
+    mask = config.mask
+    check_choice("mask.follows", mask.follows, FOLLOWS)
+    check_choice("mask.entries", mask.entries, ("", "ids", "positions"))
+    by_id = num_ids > 0 if not mask.entries else mask.entries == "ids"
+    if num_ids == 0 and (by_id or mask.follows == "frequencies"):
+        key = "mask.entries 'ids'" if by_id else "mask.follows 'frequencies'"
+        raise ValueError(
+            f"{key}: this data has no ids, such as items or tokens; "
+            f"use mask.{'entries=positions' if by_id else 'follows=losses'}"
+        )
+    entries = {"num_entries": num_ids if by_id else length, "by_id": by_id}
+    try:
+        if mask.follows == "losses":
+            made: Follower = Losses(**entries, **mask.losses)
+        elif mask.follows == "frequencies":
+            made = Frequencies(num_ids, True, mask.frequencies.exponent)
+        else:
+            made = Labels(
+                **entries, alpha=mask.labels.alpha, num_examples=num_examples,
+                start_from=mask.labels.start, seed=config.seed,
+            )  # fmt: skip
+        _try_out(made, length)
+        return made
+    except ValueError as error:
+        raise ValueError(f"mask.{mask.follows}: {error}") from error
+
+
+def _try_out(follower: Follower, length: int) -> None:
+    """Once around, so that an option out of range shows before a run."""
+    ids = jnp.zeros((1, length), jnp.int32)
+    flags = jnp.ones((1, length), bool)
+    seen = Seen(jnp.ones((1, length)), flags, flags, ids, jnp.ones(1, bool))
+    state = jax.eval_shape(follower.start)
+
+    def around(state: PyTree) -> Array:
+        state = follower.remember(state, follower.statistics(seen))
+        return follower.log_weights(state, ids)
+
+    jax.eval_shape(around, state)

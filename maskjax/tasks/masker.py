@@ -15,12 +15,11 @@ import jax.numpy as jnp
 
 from maskjax import masking
 from maskjax.masking.adaptive import best_of, hard_share
-from maskjax.tasks.followers import Follower, Frequencies, Labels, Losses, Seen
-from maskjax.tasks.options import FOLLOWING, check_choice, dotted, mask_rule, ratio_schedule
+from maskjax.tasks.followers import Follower, Labels, Seen, make_follower
+from maskjax.tasks.options import FOLLOWING, dotted, mask_rule, ratio_schedule
 from maskjax.tasks.task import Context
 from maskjax.typing import Array, Batch, Bool, Float, Int, PyTree
 
-FOLLOWS = ("losses", "labels", "frequencies")
 _LOSSES = "losses"  # the metric of best_of that the running losses give
 
 
@@ -259,53 +258,10 @@ def make_masker(
         schedule=schedule,
         grid=tuple(grid),
         total_steps=config.total_steps,
-        follower=_follower(config, length, num_ids, num_examples) if is_following else None,
+        follower=make_follower(config, length, num_ids, num_examples) if is_following else None,
         max_share=mask.hard_patches.max_share,
         num_candidates=tries,
         metric=chosen,
         positive=tuple(mask.labels.positive),
         hides_missing=str(config.data.missing).startswith("hide"),
     )
-
-
-def _follower(config: Any, length: int, num_ids: int, num_examples: int) -> Follower:
-    """What `mask.follows` names, with the options of its section."""
-    mask = config.mask
-    check_choice("mask.follows", mask.follows, FOLLOWS)
-    check_choice("mask.entries", mask.entries, ("", "ids", "positions"))
-    by_id = num_ids > 0 if not mask.entries else mask.entries == "ids"
-    if num_ids == 0 and (by_id or mask.follows == "frequencies"):
-        key = "mask.entries 'ids'" if by_id else "mask.follows 'frequencies'"
-        raise ValueError(
-            f"{key}: this data has no ids, such as items or tokens; "
-            f"use mask.{'entries=positions' if by_id else 'follows=losses'}"
-        )
-    entries = {"num_entries": num_ids if by_id else length, "by_id": by_id}
-    try:
-        if mask.follows == "losses":
-            made: Follower = Losses(**entries, **mask.losses)
-        elif mask.follows == "frequencies":
-            made = Frequencies(num_ids, True, mask.frequencies.exponent)
-        else:
-            made = Labels(
-                **entries, alpha=mask.labels.alpha, num_examples=num_examples,
-                start_from=mask.labels.start, seed=config.seed,
-            )  # fmt: skip
-        _try_out(made, length)
-        return made
-    except ValueError as error:
-        raise ValueError(f"mask.{mask.follows}: {error}") from error
-
-
-def _try_out(follower: Follower, length: int) -> None:
-    """Once around, so that an option out of range shows before a run."""
-    ids = jnp.zeros((1, length), jnp.int32)
-    flags = jnp.ones((1, length), bool)
-    seen = Seen(jnp.ones((1, length)), flags, flags, ids, jnp.ones(1, bool))
-    state = jax.eval_shape(follower.start)
-
-    def around(state: PyTree) -> Array:
-        state = follower.remember(state, follower.statistics(seen))
-        return follower.log_weights(state, ids)
-
-    jax.eval_shape(around, state)

@@ -20,7 +20,7 @@ from jax.experimental import multihost_utils
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
 from maskjax.masking.parameters import leaf_paths
-from maskjax.training import file_sync, workdir
+from maskjax.training import manager, workdir
 from maskjax.training.state import named_leaves, with_leaves
 from maskjax.typing import PyTree
 
@@ -37,40 +37,30 @@ def _checksums(tree: PyTree) -> dict[str, int]:
     return {name: checksum(array) for name, array in named_leaves(tree).items()}
 
 
-def _is_news(record: Any) -> bool:
-    return not str(record.msg).startswith("Given directory is read only")
-
-
 class DamagedCheckpointError(Exception):
     """A checkpoint that cannot be read, or whose content is not what was saved."""
-
-
-class _Manager(ocp.CheckpointManager):
-    """Orbax's manager, without its own question whether the run is preempted.
-
-    It asks JAX with the step that it has just written in the background. JAX takes the last number
-    that it was asked with for where the process is, and agrees on a stop from it, where perhaps no
-    process ever arrives. `preemption.StopSignal` alone asks.
-    """
-
-    def reached_preemption(self, step: int) -> bool:
-        """Say no: what is saved, and when, is decided outside."""
-        del step
-        return False
 
 
 class Checkpoints(contextlib.AbstractContextManager):
     """The checkpoints of one run; on every way out of the context pending saves are finished.
 
-    The newest ones are kept, and beside them the one with the lowest evaluation loss.
+    The newest ones are kept, and beside them the one that evaluation found best.
     """
 
-    def __init__(self, directory: str | Path, *, keep: int = 1, read_only: bool = False):
+    def __init__(
+        self,
+        directory: str | Path,
+        *,
+        keep: int = 1,
+        best: tuple[str, str] = ("loss", "min"),
+        read_only: bool = False,
+    ):
         """Open a folder of checkpoints, or make it.
 
         Args:
             directory: the folder.
             keep: how many of the newest to keep, at least 1.
+            best: the number of an evaluation that tells which is best, and "min" or "max".
             read_only: change nothing, also where another process saves there; evaluation metrics
                 are not read.
         """
@@ -78,18 +68,22 @@ class Checkpoints(contextlib.AbstractContextManager):
         self._keep, self._read_only = keep, read_only
         self._manager: Any = None
         if not read_only:
-            file_sync.do_without_where_refused(self.directory.parent)
+            manager.do_without_where_refused(self.directory.parent)
         for step in [] if read_only else self._steps_with_unreadable_metrics():
             self._move_aside(step, "its metrics cannot be read")
 
-        def loss(metrics: dict[str, Any]) -> float:
-            value = metrics.get("loss")
-            return value if value is not None and math.isfinite(value) else math.inf
+        name, sign = best[0], 1 if best[1] == "min" else -1
+
+        def badness(metrics: dict[str, Any]) -> float:
+            value = metrics.get(name)
+            return sign * value if value is not None and math.isfinite(value) else math.inf
 
         # Orbax warns of `read_only`, which is asked for here.
-        logging.get_absl_logger().addFilter(_is_news)
-        best = BestN(get_metric_fn=loss, reverse=True, n=1, keep_checkpoints_without_metrics=False)
-        self._manager = _Manager(
+        logging.get_absl_logger().addFilter(manager.is_news)
+        kept = BestN(
+            get_metric_fn=badness, reverse=True, n=1, keep_checkpoints_without_metrics=False
+        )
+        self._manager = manager.Manager(
             self.directory,
             item_names=(_STATE, _CHECKSUMS),
             item_handlers={
@@ -97,9 +91,9 @@ class Checkpoints(contextlib.AbstractContextManager):
                 _CHECKSUMS: ocp.JsonCheckpointHandler(),
             },
             options=ocp.CheckpointManagerOptions(
-                best_fn=loss,
+                best_fn=badness,
                 best_mode="min",
-                preservation_policy=AnyPreservationPolicy([LatestN(keep), best]),
+                preservation_policy=AnyPreservationPolicy([LatestN(keep), kept]),
                 save_interval_steps=0,  # `save` decides
                 create=not read_only,
                 cleanup_tmp_directories=not read_only,
@@ -141,7 +135,7 @@ class Checkpoints(contextlib.AbstractContextManager):
 
         Args:
             step: which one.
-            metrics: JSON values; "loss" decides which step is best.
+            metrics: JSON values, among them the one that tells which step is best.
         """
         self.wait()
         if jax.process_index() == 0:

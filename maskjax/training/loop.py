@@ -9,7 +9,7 @@ from maskjax import data as data_layer
 from maskjax import tasks
 from maskjax.config import check_ranges, complete
 from maskjax.tasks.task import Task
-from maskjax.training import hooks, trackers, update, workdir
+from maskjax.training import hooks, trackers, workdir
 from maskjax.training.prefetch import Prefetcher
 from maskjax.training.run import Run, open_run
 from maskjax.training.state import TrainState, params_sha256
@@ -56,7 +56,7 @@ def _look_up(config: Any, directory: str | Path) -> tuple[Any, Path, dict[str, A
     """Check a config; find its folder, and the summary where the run is finished."""
     config = complete(config)
     check_ranges(config)
-    update.check_rates(config)
+    schedule.check_rates(config)
     trackers.check(config.loggers)
     folder = workdir.check(config, directory)
     return config, folder, workdir.read_summary(folder)

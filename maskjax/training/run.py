@@ -136,7 +136,11 @@ def open_run(task: Task, data: Any, config: Any, folder: Path) -> Iterator[tuple
     with (
         workdir.claim(config, folder, data.describe()),
         StopSignal() as stop,
-        Checkpoints(folder / workdir.CHECKPOINTS, keep=config.keep_checkpoints) as checkpoints,
+        Checkpoints(
+            folder / workdir.CHECKPOINTS,
+            keep=config.keep_checkpoints,
+            best=(config.stop.metric or "loss", config.stop.mode),
+        ) as checkpoints,
     ):
         fresh = spread.replicate(initial_state(task, config))
         state = checkpoints.restore(fresh)

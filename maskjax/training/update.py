@@ -1,92 +1,19 @@
 """From gradients to parameters: the optimizer, its rate, and which parameters move how far."""
 
 import dataclasses
-import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import optax
-from absl import logging
 from jax.tree_util import keystr
 
 from maskjax.masking.parameters import leaf_paths, matching
-from maskjax.typing import Array, Float, Int, Params, PyTree
+from maskjax.training.schedule import make_schedule
+from maskjax.typing import Array, Float, Params, PyTree
 
 _BLOCK = re.compile(r"encoder/(?:.*/)?block(\d+)(?:/|$)")
-
-
-def peak_learning_rate(base_lr: float, batch_size: int) -> float:
-    """Scale a base learning rate to the batch: base_lr * batch_size / 256 (Goyal et al. 2017).
-
-    Args:
-        base_lr: rate for a batch of 256 examples.
-        batch_size: examples in one update, over all devices and accumulation steps.
-
-    Returns:
-        The rate that warm-up ends at.
-
-    Example:
-        >>> peak_learning_rate(1.5e-4, 4096)
-        0.0024
-    """
-    return base_lr * batch_size / 256
-
-
-def learning_rate(
-    step: Int[Array, ""] | int,
-    *,
-    peak: float,
-    total_steps: int,
-    warmup_steps: int = 0,
-    min_lr: float = 0.0,
-) -> Float[Array, ""]:
-    """Linear warm-up from 0, then half a cosine down to `min_lr` (He et al. 2022, appendix A.1).
-
-    A run shorter than its warm-up stays in the warm-up.
-
-    Args:
-        step: steps done so far; the first update has step 0, and with a warm-up a rate of 0.
-        peak: rate at the end of the warm-up.
-        total_steps: step at which the rate would reach `min_lr`.
-        warmup_steps: length of the warm-up.
-        min_lr: rate at the end.
-
-    Returns:
-        The rate of the update that follows `step` done ones, f32 scalar.
-    """
-    done = jnp.asarray(step, jnp.float32)
-    warmup = peak * done / max(warmup_steps, 1)
-    progress = jnp.clip((done - warmup_steps) / max(total_steps - warmup_steps, 1), 0.0, 1.0)
-    cosine = min_lr + (peak - min_lr) * 0.5 * (1.0 + jnp.cos(jnp.pi * progress))
-    return jnp.where(done < warmup_steps, warmup, cosine)
-
-
-def plateau_rate(
-    step: Int[Array, ""] | int,
-    factor: Float[Array, ""] | float,
-    *,
-    peak: float,
-    warmup_steps: int = 0,
-    min_lr: float = 0.0,
-) -> Float[Array, ""]:
-    """Linear warm-up from 0, then the peak times a factor, but no less than `min_lr`.
-
-    Args:
-        step: steps done so far.
-        factor: what evaluations have made of the rate (`watch.observe`).
-        peak: rate at the end of the warm-up.
-        warmup_steps: length of the warm-up.
-        min_lr: the least rate after it.
-
-    Returns:
-        The rate of the update that follows `step` done ones, f32 scalar.
-    """
-    done = jnp.asarray(step, jnp.float32)
-    lowered = jnp.maximum(jnp.float32(peak) * factor, jnp.float32(min_lr))
-    return jnp.where(done < warmup_steps, peak * done / max(warmup_steps, 1), lowered)
 
 
 def adamw(
@@ -226,24 +153,12 @@ def make_update(config: Any, params: Params) -> Update:
     chosen = {name: options[name] for name in names}
     return Update(
         optimizer=adamw(**chosen, decay_mask=lambda tree: _by_path(decays, tree)),
-        schedule=_schedule(config),
+        schedule=make_schedule(config),
         frozen=frozen,
         rate_factors=layer_factors(options.layer_decay, paths),
         accumulate_steps=options.accumulate_steps,
         ema_decay=options.ema_decay,
     )
-
-
-def _schedule(config: Any) -> Callable[[Any, Any], Any]:
-    options = config.optimizer
-    given = {
-        "peak": peak_learning_rate(options.base_lr, config.batch_size),
-        "warmup_steps": options.warmup_steps,
-        "min_lr": options.min_lr,
-    }
-    if options.schedule == "plateau":
-        return functools.partial(plateau_rate, **given)
-    return lambda step, factor: learning_rate(step, **given, total_steps=config.total_steps)
 
 
 def layer_factors(decay: float, paths: Sequence[str]) -> dict[str, float]:
@@ -291,27 +206,3 @@ def _by_path(function: Callable[..., Any], tree: PyTree, *others: PyTree) -> PyT
         lambda path, *leaves: function(keystr(path, simple=True, separator="/"), *leaves),
         tree, *others,
     )  # fmt: skip
-
-
-def check_rates(config: Any) -> None:
-    """Refuse a least learning rate above the peak; warn where the rate never gets to its peak.
-
-    Args:
-        config: the whole config.
-
-    Raises:
-        ValueError: names the key, its value and its limit.
-    """
-    options = config.optimizer
-    peak = peak_learning_rate(options.base_lr, config.batch_size)
-    if peak and options.min_lr > peak:
-        raise ValueError(
-            f"optimizer.min_lr is {options.min_lr}: it must be at most the peak {peak}, which is "
-            "optimizer.base_lr * batch_size / 256"
-        )
-    if peak and options.warmup_steps >= config.total_steps:
-        logging.warning(
-            "optimizer.warmup_steps is %d of total_steps %d: the run ends within its warm-up; "
-            "lower the one or raise the other.",
-            options.warmup_steps, config.total_steps,
-        )  # fmt: skip

@@ -17,8 +17,8 @@ def _state(value, shape=(40,), dtype=jnp.float32, name="w"):
     return {"params": {name: jnp.full(shape, value, dtype)}, "step": jnp.int32(value), "ema": None}
 
 
-def _save(directory, steps, keep=10, metrics=None):
-    with Checkpoints(directory, keep=keep) as checkpoints:
+def _save(directory, steps, keep=10, metrics=None, best=("loss", "min")):
+    with Checkpoints(directory, keep=keep, best=best) as checkpoints:
         for step in steps:
             checkpoints.save(step, _state(step))
             if step in (metrics or {}):
@@ -77,6 +77,11 @@ def test_the_newest_are_kept_and_the_best_beside_them(tmp_path):
     assert _save(tmp_path, range(1, 7), keep=2, metrics=losses) == [2, 5, 6]
     with Checkpoints(tmp_path, keep=2) as checkpoints:
         assert checkpoints.metrics(2) == {"loss": 0.1}
+
+
+def test_what_is_best_may_be_another_number(tmp_path):
+    scores = {1: {"f1": 0.5, "loss": 0.1}, 2: {"f1": 0.7, "loss": 0.9}, 3: {"loss": 0.3}}
+    assert _save(tmp_path, range(1, 5), keep=1, metrics=scores, best=("f1", "max")) == [2, 4]
 
 
 def test_without_evaluations_only_the_newest_are_kept(tmp_path):

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from maskjax.masking.parameters import leaf_paths
-from maskjax.training import update
+from maskjax.training import schedule, update
 
 
 def test_learning_rate_of_the_published_pretraining():
     # Batch 4096 at a base rate of 1.5e-4.
-    assert update.peak_learning_rate(1.5e-4, 4096) == pytest.approx(2.4e-3)
+    assert schedule.peak_learning_rate(1.5e-4, 4096) == pytest.approx(2.4e-3)
 
 
 def test_warm_up_is_linear_and_the_cosine_is_half_way_down_in_its_middle():
@@ -21,16 +21,16 @@ def test_warm_up_is_linear_and_the_cosine_is_half_way_down_in_its_middle():
     expected = {0: 0.0, 5: 0.5, 9: 0.9, 10: 1.0, 60: 0.6, 110: 0.2}
     expected[35] = 0.2 + 0.8 * 0.5 * (1 + math.cos(math.pi / 4))
     for step, rate in expected.items():
-        assert float(update.learning_rate(step, **options)) == pytest.approx(rate, abs=1e-6)
+        assert float(schedule.learning_rate(step, **options)) == pytest.approx(rate, abs=1e-6)
 
 
 def test_without_warm_up_the_first_step_has_the_peak():
-    assert float(update.learning_rate(0, peak=0.3, total_steps=5)) == pytest.approx(0.3)
+    assert float(schedule.learning_rate(0, peak=0.3, total_steps=5)) == pytest.approx(0.3)
 
 
 def test_a_run_shorter_than_its_warm_up_stays_in_it():
     rates = [
-        float(update.learning_rate(step, peak=1.0, total_steps=4, warmup_steps=40))
+        float(schedule.learning_rate(step, peak=1.0, total_steps=4, warmup_steps=40))
         for step in range(4)
     ]
     np.testing.assert_allclose(rates, [0.0, 0.025, 0.05, 0.075], rtol=1e-6)

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from maskjax.training import hooks, loggers, preemption, update, watch, workdir
+from maskjax.training import hooks, loggers, preemption, schedule, watch, workdir
 
 
 def observed(toy, values, metric="loss", **overrides):
@@ -50,10 +50,10 @@ def test_a_plateau_lowers_the_rate_each_time_that_patience_is_gone(toy):
 def test_the_rate_of_a_plateau_warms_up_and_has_a_floor():
     options = {"peak": 1.0, "warmup_steps": 10, "min_lr": 0.3}
     rates = [
-        float(update.plateau_rate(s, f, **options)) for s, f in [(5, 1.0), (10, 1.0), (99, 0.5)]
+        float(schedule.plateau_rate(s, f, **options)) for s, f in [(5, 1.0), (10, 1.0), (99, 0.5)]
     ]
     np.testing.assert_allclose(
-        [*rates, update.plateau_rate(99, 0.1, **options)], [0.5, 1, 0.5, 0.3]
+        [*rates, schedule.plateau_rate(99, 0.1, **options)], [0.5, 1, 0.5, 0.3]
     )
 
 

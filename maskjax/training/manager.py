@@ -1,8 +1,10 @@
-"""Checkpoints on file systems that offer no way to make a file last (fsync)."""
+"""Orbax's checkpoint manager, told what it has no settings for."""
 
 import importlib
 from pathlib import Path
+from typing import Any
 
+import orbax.checkpoint as ocp
 from absl import logging
 
 from maskjax.paths import can_sync
@@ -31,3 +33,22 @@ def do_without_where_refused(folder: Path) -> None:
             getattr(module, name)["file_io_sync"] = False
     except (ImportError, AttributeError) as error:
         logging.warning("Checkpoints are still written with fsync (%s)", error)
+
+
+def is_news(record: Any) -> bool:
+    """Whether a warning of Orbax's is of something that was not asked for."""
+    return not str(record.msg).startswith("Given directory is read only")
+
+
+class Manager(ocp.CheckpointManager):
+    """Orbax's manager, without its own question whether the run is preempted.
+
+    It asks JAX with the step that it has just written in the background. JAX takes the last number
+    that it was asked with for where the process is, and agrees on a stop from it, where perhaps no
+    process ever arrives. `preemption.StopSignal` alone asks.
+    """
+
+    def reached_preemption(self, step: int) -> bool:
+        """Say no: what is saved, and when, is decided outside."""
+        del step
+        return False

@@ -103,7 +103,7 @@ class Guess(NamedTuple):
     """A hidden position of a `TokenPanel` in words.
 
     Attributes:
-        position: 0 is the first.
+        position: 0 is the first that is no padding.
         true: what was hidden, "" where nobody knows.
         words: the guesses, the likeliest first.
         probabilities: of the guesses.
@@ -135,10 +135,10 @@ def in_words(panel: TokenPanel, units: TokenUnits) -> Iterator[list[str | Guess]
     for row in range(len(panel.seen)):
         seen, true = named(panel.seen[row]), named(panel.true[row])
         line: list[str | Guess] = []
-        for at in np.flatnonzero(panel.is_valid[row]).tolist():
+        for place, at in enumerate(np.flatnonzero(panel.is_valid[row]).tolist()):
             if panel.is_hidden[row, at]:
                 chances = panel.probabilities[row, at].tolist()
-                line.append(Guess(at, true[at], named(panel.guesses[row, at]), chances))
+                line.append(Guess(place, true[at], named(panel.guesses[row, at]), chances))
             else:
                 line.append(seen[at])
         yield line

@@ -85,9 +85,16 @@ def _read_config(workdir: Path) -> tuple[Any, dict[str, Any] | None]:
         raise FileNotFoundError(f"{workdir} holds no run: give the --workdir of a training run")
     try:
         record = json.loads(path.read_text())
-        return complete(ConfigDict(record["config"])), record.get("data")
+        return complete(ConfigDict(_tuples(record["config"]))), record.get("data")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} cannot be read ({error}): is this a training run?") from None
+
+
+def _tuples(tree: Any) -> Any:
+    """Turn lists, which JSON makes of tuples, back into tuples."""
+    if isinstance(tree, Mapping):
+        return {key: _tuples(value) for key, value in tree.items()}
+    return tuple(map(_tuples, tree)) if isinstance(tree, list) else tree
 
 
 def _open_data(config: Any, described: Mapping[str, Any] | None, source: str) -> Any:

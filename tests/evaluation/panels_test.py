@@ -40,6 +40,14 @@ def test_tokens_are_said_with_what_was_hidden_and_without_padding():
     assert [word.position for word in second if not isinstance(word, str)] == [0, 2]
 
 
+def test_positions_are_counted_from_the_first_that_is_no_padding():
+    (line,) = panels.in_words(
+        panels.first_rows(TOKENS._replace(is_valid=jnp.array([[0, 1, 1, 0]] * 2, bool)), 1), Units()
+    )
+    assert panels.said(line) == "[cat: cat 50.0%, dog 25.0%] sat"
+    assert line[0].position == 0
+
+
 def test_the_first_rows_of_a_panel_are_on_the_host_and_words_stay():
     cut = panels.first_rows(TOKENS, 1)
     assert cut.note == "A note."

@@ -11,11 +11,17 @@ from maskjax.training.loop import train
 
 
 @pytest.fixture(scope="session")
-def smoke_run(tmp_path_factory, load_config):
+def smoke_config(load_config):
+    """The config of that run."""
+    overrides = {"eval.max_train_examples": 64, "figures.num_examples": 2}
+    return load_config("mae", "smoke", **overrides)
+
+
+@pytest.fixture(scope="session")
+def smoke_run(tmp_path_factory, smoke_config):
     """The folder of a finished run of mae's smoke variant."""
     folder = tmp_path_factory.mktemp("smoke") / "run"
-    overrides = {"eval.max_train_examples": 64, "figures.num_examples": 2}
-    train(load_config("mae", "smoke", **overrides), folder)
+    train(smoke_config, folder)
     return folder
 
 

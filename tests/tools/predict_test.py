@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from maskjax.config import flatten
 from maskjax.data.processor import Processor, stack
 from maskjax.evaluation import panels
 from maskjax.tasks.task import Task
@@ -92,6 +93,11 @@ def test_a_picture_goes_where_its_name_says_and_touches_nothing_else(smoke_run, 
     named = tmp_path / "mine.png"
     assert _all(smoke_run, [image], output=named) == [str(named)]
     assert (tmp_path / "mine-2.png").exists()
+
+
+def test_a_saved_config_is_the_one_that_was_trained_with(smoke_run, smoke_config):
+    read = saved.open_saved(smoke_run, needs_examples=False).config
+    assert flatten(read) == flatten(smoke_config)
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".csv"])

@@ -9,7 +9,7 @@ from maskjax import data as data_layer
 from maskjax import tasks
 from maskjax.config import check_ranges, complete
 from maskjax.tasks.task import Task
-from maskjax.training import hooks, trackers, workdir
+from maskjax.training import hooks, schedule, trackers, workdir
 from maskjax.training.prefetch import Prefetcher
 from maskjax.training.run import Run, open_run
 from maskjax.training.state import TrainState, params_sha256

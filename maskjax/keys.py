@@ -99,6 +99,14 @@ KEYS: dict[str, Key] = {
         choices=("params", "all"),
         before="params",
     ),
+    "init_from.format": Key(
+        "maskjax", "of what lies at the path", choices=("maskjax",), before="maskjax"
+    ),
+    # Regular expressions on paths of parameters, such as encoder/transformer/block00/norm1/scale.
+    "init_from.skip": Key((), "what begins anew here, and is left out there", before=()),
+    "init_from.rename": Key(
+        (), "pairs: what is found in the other's paths, in its place", before=()
+    ),
     "stop.metric": Key(
         "", "number of evaluations that may end a run, and tells its best checkpoint", before=""
     ),

@@ -172,8 +172,10 @@ class Masker:
             runtime["is_candidate"] = is_candidate
         if self.num_candidates == 1:
             return masking.score(self.rule, keys, self.grid, counts, **runtime)
-        metric: Any = lambda is_masked: self.metric(is_masked, batch)  # noqa: E731
-        if self.metric is None:
+        own = self.metric
+        if own is not None:
+            metric: Any = lambda is_masked: own(is_masked, batch)  # noqa: E731
+        else:
             weights = jnp.exp(self._weights(context, ids))
             metric = lambda is_masked: jnp.where(is_masked, weights, 0).sum(1)  # noqa: E731
         found = best_of(
@@ -190,7 +192,7 @@ class Masker:
     def _runtime(self, context: Context, ids: Array | None) -> dict[str, Any]:
         """What the rule takes beside key, grid and count."""
         wanted = masking.accepted_options(self.rule)
-        runtime = {"step": context.step} if masking.needs_step(self.rule) else {}
+        runtime: dict[str, Any] = {"step": context.step} if masking.needs_step(self.rule) else {}
         if "log_weights" in wanted:
             runtime["log_weights"] = self._weights(context, ids)
         elif "losses" in wanted:

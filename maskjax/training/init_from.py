@@ -1,6 +1,7 @@
 """A new run that starts from the newest state of another: `config.init_from`."""
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 from absl import logging
 from flax import serialization
 
+from maskjax.masking.parameters import matching
 from maskjax.paths import local_path
 from maskjax.training import workdir
 from maskjax.training.checkpoint import Checkpoints
@@ -27,8 +29,10 @@ def start(
     Args:
         state: a fresh state; its structure, shapes and placement are kept.
         config: the new run's; `init_from.path` is the folder of the other, `init_from.what` is
-            "params" (its parameters; the run begins at step 0) or "all" (step, moments and averages
-            too). Averages that the other run lacks start as a copy of its parameters.
+            "params" (its parameters; the run begins at step 0) or "all" (step, moments, averages
+            and memory too). Averages that the other run lacks start as a copy of its parameters.
+            With "params", "rename" changes the other's paths, and what "skip" finds then begins
+            anew here and is left out there: every other leaf must be on both sides.
         schedule: learning rate of the new run at a step.
 
     Returns:
@@ -50,7 +54,7 @@ def start(
     if found is None:
         raise FileNotFoundError(f"init_from.path: {saved} has no whole checkpoint yet")
     step, tree = found
-    state = _merge(state, tree, what, saved / str(step))
+    state = _merge(state, tree, config.init_from, saved / str(step))
     done = int(state.step)
     if done >= config.total_steps:
         raise ValueError(
@@ -67,11 +71,18 @@ def start(
     return state, record, line
 
 
-def _merge(state: TrainState, tree: Mapping[str, Any], what: str, place: Path) -> TrainState:
+def _merge(state: TrainState, tree: Mapping[str, Any], options: Any, place: Path) -> TrainState:
     """Take from nested dicts what the new run's state has a place for, and all of it."""
-    params = _filled(state.params, tree["params"], f"{place}: params")
+    if options.what == "params":
+        params = _filled(state.params, tree["params"], f"{place}: params", options)
+    elif options.skip or options.rename:
+        raise ValueError(
+            "init_from.skip and init_from.rename are for parameters: set init_from.what=params"
+        )
+    else:
+        params = _filled(state.params, tree["params"], f"{place}: params")
     averages = state.ema_params
-    if what == "params":
+    if options.what == "params":
         if averages is not None:
             averages = jax.tree.map(jnp.copy, params)
         return dataclasses.replace(state, params=params, ema_params=averages)
@@ -93,13 +104,22 @@ def _merge(state: TrainState, tree: Mapping[str, Any], what: str, place: Path) -
     )
 
 
-def _filled(wanted: PyTree, saved: PyTree, name: str) -> PyTree:
-    """Give saved leaves the wanted structure.
+def _filled(wanted: PyTree, saved: PyTree, name: str, options: Any = None) -> PyTree:
+    """Give saved leaves the wanted structure, those of `options.skip` aside.
 
     Raises:
-        ValueError: one side has a leaf that the other lacks, or of another shape or dtype.
+        ValueError: one side has a leaf that the other lacks, or of another shape or dtype; or a
+            rule that finds nothing.
     """
     ours, theirs = named_leaves(serialization.to_state_dict(wanted)), named_leaves(saved)
+    begun: dict[str, Any] = {}
+    if options is not None:
+        theirs = _renamed(theirs, options.rename)
+        skipped = matching("init_from.skip", tuple(options.skip), sorted({*ours, *theirs}))
+        begun = {key: leaf for key, leaf in ours.items() if key in skipped}
+        ours, theirs = (
+            {k: x for k, x in each.items() if k not in skipped} for each in (ours, theirs)
+        )
     problems = {
         "lacks": [key for key in ours if key not in theirs],
         "has besides": [key for key in theirs if key not in ours],
@@ -112,11 +132,29 @@ def _filled(wanted: PyTree, saved: PyTree, name: str) -> PyTree:
     }
     if any(problems.values()):
         parts = (f"{verb} {_listed(keys)}" for verb, keys in problems.items() if keys)
+        instead = ", or name these leaves in init_from.skip" if options is not None else ""
         raise ValueError(
             f"init_from: {name} does not fit this config's model and optimizer: it "
-            f"{', '.join(parts)}; set the same model keys as that run"
+            f"{', '.join(parts)}; set the same model keys as that run{instead}"
         )
-    return with_leaves(wanted, theirs)
+    return with_leaves(wanted, theirs | begun)
+
+
+def _renamed(leaves: Mapping[str, Any], pairs: Any) -> dict[str, Any]:
+    """Replace what the first of each pair finds in the paths by the second."""
+    found = dict(leaves)
+    for pair in pairs:
+        if isinstance(pair, str) or len(pair) != 2:
+            raise ValueError(
+                f"init_from.rename holds {pair!r}: give pairs, as in (('^vit/', 'encoder/'),)"
+            )
+        old, new = pair
+        matching("init_from.rename", old, list(found))
+        renamed = {re.sub(old, new, path): leaf for path, leaf in found.items()}
+        if len(renamed) < len(found):
+            raise ValueError(f"init_from.rename {pair} gives two leaves the same path")
+        found = renamed
+    return found
 
 
 def _listed(keys: list[str]) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from maskjax.training import init_from, workdir
 from maskjax.training import run as runs
+from maskjax.training.state import params_sha256
 
 # At a constant rate the length of a run does not change its steps.
 CONSTANT = {"optimizer__warmup_steps": 0, "optimizer__min_lr": 0.5 * 8 / 256}
@@ -92,7 +93,9 @@ def test_a_run_of_skipped_steps_is_not_held_against_the_new_one(toy, begun):
     saved = runs.load_state(toy.Task(), toy.config(optimizer__ema_decay=0.5), begun)
     skipped = dataclasses.replace(saved, nonfinite_run=np.int32(7), nonfinite_total=np.int32(9))
     fresh = runs.initial_state(toy.Task(), toy.config())
-    state = init_from._merge(fresh, init_from.serialization.to_state_dict(skipped), "all", begun)
+    saved = init_from.serialization.to_state_dict(skipped)
+    options = _config(toy, begun, "all").init_from
+    state = init_from._merge(fresh, saved, options, begun)
     assert (int(state.nonfinite_run), int(state.nonfinite_total)) == (0, 9)
 
 
@@ -123,3 +126,40 @@ def test_a_folder_without_a_run_is_refused(toy, tmp_path):
     (tmp_path / workdir.CHECKPOINTS).mkdir()
     with pytest.raises(FileNotFoundError, match="no whole checkpoint yet"):
         _started(toy, _config(toy, tmp_path, "all"))
+
+
+def test_leaves_may_begin_anew_or_have_another_name(toy, begun):
+    class Other(toy.Task):
+        """Weights of another name, one more leaf, and no bias."""
+
+        def init(self, key):
+            old = super().init(key)
+            return {"head": {"weight": old["kernel"] * 3}, "extra": old["bias"] + 7}
+
+    options = {
+        "init_from__rename": (("^kernel$", "head/weight"),),
+        "init_from__skip": ("^extra", "bias"),
+    }
+    config = _config(toy, begun, "params", **options)
+    fresh = jax.device_put(runs.initial_state(Other(), config), jax.devices()[0])
+    state, record, _ = init_from.start(fresh, config, lambda step, factor: 0.25)
+    before = runs.load_state(toy.Task(), toy.config(optimizer__ema_decay=0.5), begun).params
+    np.testing.assert_array_equal(state.params["head"]["weight"], before["kernel"])
+    np.testing.assert_array_equal(state.params["extra"], np.full(toy.WIDTH, 7.0))
+    assert record["params_sha256"] == params_sha256(state.params)
+
+
+@pytest.mark.parametrize(
+    ("what", "options", "message"),
+    [
+        ("params", {"init_from__skip": ("decoder",)}, "init_from.skip 'decoder' is found in none"),
+        ("params", {"init_from__rename": ("kernel",)}, r"rename holds 'kernel': give pairs, as in"),
+        ("params", {"init_from__rename": (("a$", "b"),)}, "init_from.rename 'a.' is found in none"),
+        ("params", {"init_from__rename": ((".*", "x"),)}, "gives two leaves the same path"),
+        ("params", {"init_from__rename": (("bias", "b"),)}, "lacks bias.* init_from.skip"),
+        ("all", {"init_from__skip": ("bias",)}, "are for parameters: set init_from.what=params"),
+    ],
+)
+def test_rules_that_do_not_fit_are_refused(toy, begun, what, options, message):
+    with pytest.raises(ValueError, match=message):
+        _started(toy, _config(toy, begun, what, total_steps=12, **options))

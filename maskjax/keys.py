@@ -174,7 +174,7 @@ KEYS: dict[str, Key] = {
 }
 # What a task that hides positions reads of "mask"; a rule's options are a section of its name.
 MASKS: dict[str, Key] = {
-    "rule": Key("random", "a masking rule"),
+    "rule": Key("random", 'a masking rule; "none" hides nothing: a plain autoencoder'),
     "ratio": Key(0.75, "share of the positions that is hidden"),
     "schedule": Key("constant", 'or "linear", "cosine" (to final_ratio), "uniform" (between)'),
     "final_ratio": Key(0.75, "where the ratio goes"),

@@ -168,6 +168,17 @@ def load(path: str) -> Study:
     )
 
 
+def named(place: Mapping[str, Any]) -> str:
+    """Name a setting by its places on axes, or by its keys, so that a folder may be named so.
+
+    Example:
+        >>> named({"rule": "block", "mask.ratio": 0.5, "data.source": "folder:/a/b"})
+        'rule=block,ratio=0.5,source=folder:_a_b'
+    """
+    words = (f"{axis.rpartition('.')[2]}={label}" for axis, label in place.items())
+    return ",".join(words).replace("/", "_")
+
+
 def _product(axes: Mapping[str, Any]) -> Iterator[Setting]:
     """Every combination of one value an axis: values of a key, or labelled overrides."""
     columns = []
@@ -178,9 +189,8 @@ def _product(axes: Mapping[str, Any]) -> Iterator[Setting]:
             columns.append([(axis, str(value), {axis: value}) for value in values])
     for cells in itertools.product(*columns) if columns else ():
         place = {axis: label for axis, label, _ in cells}
-        name = ",".join(f"{axis.rpartition('.')[2]}={label}" for axis, label in place.items())
         overrides = {key: value for _, _, changes in cells for key, value in changes.items()}
-        yield Setting(name.replace("/", "_"), place, overrides)
+        yield Setting(named(place), place, overrides)
 
 
 def _listed(settings: Mapping[str, Mapping[str, Any]]) -> Iterator[Setting]:

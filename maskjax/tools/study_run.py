@@ -58,7 +58,7 @@ def run(study: Study, folder: Path, part: tuple[int, int] = (1, 1)) -> dict[str,
     for each in every:  # what does not fit shows before hours have passed
         workdir.check(each.config, folder / RUNS / each.name)
     mine = every[part[0] - 1 :: part[1]]
-    say(f"{study.name}: {len(every)} runs, {len(mine)} of them here")
+    say(f"{study.name}: runs to do here: {len(mine)} of {len(every)}")
     failed: dict[str, str] = {}
     took: list[float] = []
     for place, each in enumerate(mine):
@@ -118,7 +118,10 @@ def refuse_failures(failed: Mapping[str, str]) -> None:
     """Raise a ValueError that names the runs that failed, if any."""
     if failed:
         named = "; ".join(f"{name} ({why})" for name, why in failed.items())
-        raise ValueError(f"{len(failed)} runs failed, the same command tries them again: {named}")
+        raise ValueError(
+            f"{len(failed)} runs failed, the same command tries them again (tracebacks are in "
+            f"{RUNS}/*/{ERROR}): {named}"
+        )
 
 
 def number(summary: Mapping[str, Any], split: str, metric: str) -> float | None:

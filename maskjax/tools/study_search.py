@@ -14,10 +14,11 @@ import numpy as np
 
 from maskjax.evaluation.comparison import average
 from maskjax.tools import study_run
-from maskjax.tools.study import RUNS, Setting, Study
+from maskjax.tools.study import RUNS, Setting, Study, named
 from maskjax.training import workdir
 
 SAMPLERS = ("random", "optuna")
+_MOST_LETTERS = 80  # of a folder's name, which begins with the number of the round
 
 
 class Round(NamedTuple):
@@ -57,7 +58,8 @@ def search(study: Study, folder: Path) -> tuple[Study, dict[str, str]]:
         overrides = propose(tuple(history))
         if overrides is None:
             break
-        setting = Setting(f"round={number:0{len(str(rounds - 1))}}", {}, dict(overrides))
+        name = named({"round": f"{number:0{len(str(rounds - 1))}}", **overrides})
+        setting = Setting(name[:_MOST_LETTERS], {}, dict(overrides))
         study = study._replace(settings=(*study.settings, setting))
         this = study._replace(settings=(setting,))
         failed = study_run.run(this, folder)

@@ -36,7 +36,9 @@ def trained(monkeypatch):
 
     def run_of(self, setting, seed):
         config = ml_collections.ConfigDict({"seed": seed, **setting.overrides})
-        return study.StudyRun(setting, seed, f"{setting.name},seed={seed}", config, ())
+        return study.StudyRun(
+            setting, seed, f"{setting.name.partition(',')[0]},seed={seed}", config, ()
+        )
 
     def train(config, folder):
         if workdir.read_summary(folder) is None:
@@ -59,12 +61,12 @@ def trained(monkeypatch):
 def test_ten_rounds_of_the_published_adjustment_end_at_one_and_zero(tmp_path):
     found, failed = study_search.search(_study(rounds=11, propose=_adjusted), tmp_path)
     assert not failed
-    assert [setting.name for setting in found.settings[:2]] == ["round=00", "round=01"]
+    assert [setting.name[:9] for setting in found.settings[:2]] == ["round=00,", "round=01,"]
     assert found.settings[-1].overrides == {"m": (1.0, 0.0, 1.0, 0.0)}
     study_report.write(found, tmp_path, {})
     best = json.loads((tmp_path / study_report.BEST).read_text())
     means = [np.mean(setting.overrides["m"]) for setting in found.settings]
-    assert best["setting"] == f"round={np.argmax(means):02d}"
+    assert best["setting"] == found.settings[np.argmax(means)].name
     assert best["mean"] == pytest.approx(max(means))
 
 

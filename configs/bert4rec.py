@@ -86,9 +86,11 @@ def _default(config: ConfigDict) -> None:
 def _movielens_100k(config: ConfigDict) -> None:
     config.data.source = MOVIELENS
     config.data.length = 50
-    config.total_steps = 2000
-    config.log_every_steps = 100
+    config.batch_size = 64
+    config.total_steps = 1000
     config.save_every_steps = 500
+    config.optimizer.base_lr = 8e-3
+    config.mask.last_share = 0.2
     config.model.dropout = 0.2
 
 

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
+from maskjax.tools.predict import predict
 from maskjax.training import workdir
 from maskjax.training.loggers import read_metrics
 from maskjax.training.loop import train
@@ -35,3 +36,17 @@ def test_it_resumes_to_the_same_numbers(run, tmp_path):
     (resumed / workdir.SUMMARY).unlink()
     shutil.rmtree(resumed / workdir.CHECKPOINTS / str(config.total_steps))
     assert train(config, resumed)["params_sha256"] == summary["params_sha256"]
+
+
+def test_it_names_the_next_items_of_a_history_of_ones_own(run):
+    _, folder, _ = run
+    (line,) = predict(folder, ["12,50,181"])
+    before, guesses = line.removeprefix("12,50,181: ").removesuffix("]").split(" [")
+    assert before == "12 50 181"
+    named = [guess.split() for guess in guesses.split(", ")]
+    assert len(named) == 10
+    assert {int(name) for name, _ in named} <= set(range(1, 201))
+    shares = [float(share.removesuffix("%")) for _, share in named]
+    assert shares == sorted(shares, reverse=True)
+    with pytest.raises(ValueError, match="unknown items 999, x; give names of the 200 items"):
+        list(predict(folder, ["12,999,x"]))

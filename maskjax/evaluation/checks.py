@@ -4,7 +4,7 @@ import numpy as np
 
 from maskjax.typing import Array, Shaped
 
-# The public functions check shapes themselves, with errors that say which split is wrong.
+# Public functions of this layer check shapes themselves, with errors that name what is wrong.
 AnyArray = Shaped[np.ndarray | Array, "..."]
 
 

@@ -21,6 +21,12 @@ _PEAK_SIDES = {"cpu": 2048}  # accelerators need larger products to reach their 
 _PEAK_SIDE = 8192
 
 
+class Shape(NamedTuple):
+    """What tasks of arrays read of data, where there are none: sizes of one example."""
+
+    shape: tuple[int, ...]
+
+
 class Timing(NamedTuple):
     """What one configuration measured.
 
@@ -101,7 +107,7 @@ def check(config: Any, shape: tuple[int, ...], batch_sizes: Sequence[int]) -> No
         check_ranges(sized)
         spread = parallel.Spread(config.num_devices)
         spread.check_batch(batch_size, config.optimizer.accumulate_steps)
-    tasks.build(config, type("Shape", (), {"shape": shape})())
+    tasks.build(config, Shape(shape))
 
 
 def time_step(config: Any, shape: tuple[int, ...], *, repeats: int, peak: float) -> Timing:
@@ -120,7 +126,7 @@ def time_step(config: Any, shape: tuple[int, ...], *, repeats: int, peak: float)
         ValueError: the config does not fit itself, the shape or the devices.
     """
     check_ranges(config)
-    task = tasks.build(config, type("Shape", (), {"shape": shape})())
+    task = tasks.build(config, Shape(shape))
     spread = parallel.Spread(config.num_devices)
     spread.check_batch(config.batch_size, config.optimizer.accumulate_steps)
     state = spread.replicate(run.initial_state(task, config))

@@ -11,10 +11,7 @@ from matplotlib.figure import Figure
 
 from maskjax.evaluation.figures.letters import literal
 from maskjax.paths import atomic_file
-from maskjax.typing import Array, Float, Shaped
-
-# The public functions check shapes themselves, with errors that name the argument.
-AnyArray = Shaped[np.ndarray | Array, "..."]
+from maskjax.typing import Float, Shaped
 
 DPI = 150
 INK = "#1f2933"

@@ -10,12 +10,12 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
+from maskjax.evaluation.checks import AnyArray
 from maskjax.evaluation.figures.canvas import (
     EDGE,
     FAINT,
     HIDDEN,
     INK,
-    AnyArray,
     fitted,
     show_image,
 )

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from maskjax.evaluation.checks import AnyArray
 from maskjax.evaluation.figures.canvas import (
     FADED,
     FAINT,
@@ -15,7 +16,6 @@ from maskjax.evaluation.figures.canvas import (
     LINES,
     MARGIN,
     NOTE_LINE,
-    AnyArray,
     add_axes,
     add_note,
     add_text,

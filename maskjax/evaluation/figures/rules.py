@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from maskjax.evaluation.checks import AnyArray
 from maskjax.evaluation.figures.canvas import (
-    AnyArray,
     brightness_note,
     channel_note,
     displayed,

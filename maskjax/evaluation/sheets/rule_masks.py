@@ -109,15 +109,15 @@ def picture_runtime(
         grid: Patches along each axis.
         count: Rows.
     """
-    statistics = samples.patch_statistics(image, grid)
-    brightness, contrast = statistics["brightness"], statistics["contrast"]
+    looks = samples.patch_looks(image, grid)
+    brightness, contrast = looks["brightness"], looks["contrast"]
     return repeated(
         count,
         log_weights=np.log(brightness + 1e-3),
         losses=contrast,
         attention=contrast,
         probabilities=shares(brightness),
-        coverage=statistics["bright_share"],
+        coverage=looks["bright_share"],
     )
 
 

@@ -272,7 +272,7 @@ def _gradients(weights: np.ndarray, x: np.ndarray, label: np.ndarray) -> np.ndar
     return chances.T @ x / len(x)
 
 
-def patch_statistics(
+def patch_looks(
     image: Float[np.ndarray, "H W C"], grid: tuple[int, int]
 ) -> dict[str, Float[np.ndarray, "L"]]:
     """Return numbers that a picture gives for each of its patches, in raster order.

@@ -132,12 +132,12 @@ def test_movement_sums_what_each_step_moved():
     np.testing.assert_allclose(layer.movement, (layer.weights - before) * before, atol=1e-6)
 
 
-def test_patch_statistics_by_a_loop():
+def test_patch_looks_by_a_loop():
     image = np.random.default_rng(0).random((4, 6, 3), dtype=np.float32)
-    statistics = samples.patch_statistics(image, (2, 3))
+    looks = samples.patch_looks(image, (2, 3))
     grey = image.mean(axis=2)
     for place, (row, column) in enumerate(np.ndindex(2, 3)):
         patch = grey[2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
-        assert statistics["brightness"][place] == pytest.approx(patch.mean())
-        assert statistics["contrast"][place] == pytest.approx(patch.std())
-        assert statistics["bright_share"][place] == (patch > grey.mean()).mean()
+        assert looks["brightness"][place] == pytest.approx(patch.mean())
+        assert looks["contrast"][place] == pytest.approx(patch.std())
+        assert looks["bright_share"][place] == (patch > grey.mean()).mean()

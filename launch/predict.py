@@ -1,8 +1,9 @@
 """Show what a run makes of inputs of your own: `python launch/predict.py --workdir=RUN --input=X`.
 
-    --input=my_pictures/                  reconstructions of images, 16 to a picture
-    --input=12,50,181                     the items that follow a history; a CSV has many histories
-    --input=a.png --what=features --output=a.csv    an output of the task, one row an input
+    --input=my_pictures/       reconstructions of images, 16 to a picture
+    --input=waves.npy          of signals, or other arrays
+    --input=12,50,181          the items that follow a history; a file has a history a line
+    --input=my_pictures/ --what=features --output=features.csv    numbers, one row an input
 
 The newest checkpoint answers, whether the run is finished or not. The data that it was trained on
 are not needed.

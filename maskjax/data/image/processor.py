@@ -35,7 +35,7 @@ class ImageProcessor:
 
     @classmethod
     def restore(cls, description: Mapping[str, Any], settings: ImageSettings) -> "ImageProcessor":
-        """Make it from what `describe` said, without the data: enough for images of one's own.
+        """Make it from what `describe` said, without the data: enough for inputs of one's own.
 
         Args:
             description: values that JSON knows.
@@ -47,7 +47,9 @@ class ImageProcessor:
         shape = tuple(description["shape"])
         missing = settings.missing_number
         mean, std = (frame(description[key], shape) for key in ("mean", "std"))
-        return cls(shape, mean, std, Transform(shape[:-1], shape[-1], missing=missing))
+        value_range = _from_json(description.get("value_range"))
+        transform = Transform(shape[:-1], shape[-1], value_range=value_range, missing=missing)
+        return cls(shape, mean, std, transform)
 
     @property
     def is_random(self) -> bool:
@@ -145,7 +147,10 @@ class ImageProcessor:
             ValueError: examples of this data are no images, or of more channels than image files.
         """
         if len(self.shape) != 3 or self.shape[-1] > MAX_CHANNELS:
-            raise ValueError(f"{path}: images do not fit this data, of shape {self.shape}")
+            raise ValueError(
+                f"{path}: images do not fit this data, of shape {self.shape}; give an array of "
+                "that shape, or [N, ...] of several, as a .npy file"
+            )
         if not os.path.isfile(path):
             raise FileNotFoundError(f"{path}: no such file; give the path of an image")
         missing = self.missing
@@ -154,8 +159,36 @@ class ImageProcessor:
         transform = Transform(self.shape[:2], self.shape[-1], missing=missing)
         return {"inputs": transform(EncodedImage(str(path), str(path)))}
 
+    def read_array(self, path: str | os.PathLike[str]) -> Iterator[Example]:
+        """Read an array file of one's own, in the units that the run's arrays were stored in.
+
+        Args:
+            path: .npy, of one example [*spatial, C] or of several [N, *spatial, C].
+
+        Raises:
+            UndecodableError: it is no array.
+            ValueError: numbers, or a shape, that do not fit.
+        """
+        try:
+            array = np.load(path, allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise UndecodableError(f"{path} cannot be decoded ({error})") from error
+        rows = array[None] if array.ndim == len(self.shape) else array
+        if rows.ndim != len(self.shape) + 1 or rows.dtype.kind not in "uif" or not rows.size:
+            raise ValueError(
+                f"{path} holds {array.dtype} of shape {array.shape}; give numbers of shape "
+                f"{self.shape}, or [N, ...] of several"
+            )
+        if self.missing is None and not np.isfinite(rows).all():
+            raise ValueError(f"{path} holds numbers that are not finite, which this run never saw")
+        yield from (self({"image": row}) for row in rows)
+
     def read(self, text: str) -> Iterator[tuple[str, Example]]:
-        """Read an image file, or those in a folder and below it; see `Processor.read`."""
+        """Read an image file, or those in a folder and below it, or an array; see `Processor`."""
+        if text.endswith(".npy") and os.path.isfile(text):
+            for number, example in enumerate(self.read_array(text)):
+                yield f"{os.path.basename(text)}[{number}]", example
+            return
         if not os.path.isdir(text):
             yield os.path.basename(text), self.read_image(text)
             return
@@ -187,6 +220,14 @@ def frame(values: Any, shape: tuple[int, ...]) -> Float[np.ndarray, "*ones C"]:
     """Make of one number, or of one a channel, what broadcasts with an example of a shape."""
     ones = (1,) * (len(shape) - 1)
     return np.broadcast_to(np.asarray(values, np.float32), (*ones, shape[-1])).copy()
+
+
+def _from_json(ends: Any) -> ValueRange | None:
+    """Undo `_as_json`."""
+    if ends is None:
+        return None
+    low, high = (np.array(end) if isinstance(end, Sequence) else end for end in ends)
+    return low, high
 
 
 def _as_json(value_range: ValueRange | None) -> list | None:

@@ -95,3 +95,37 @@ def test_the_range_of_every_dtype_can_be_kept_as_json(tmp_path, dtype):
     built = data_layer.build(config, seed=0, batch_size=4)
     found = json.loads(json.dumps(built.describe()))["value_range"]
     assert found == (None if dtype == np.uint8 else [[0, 1], [70, 71]])
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_own_arrays_are_in_the_units_of_the_run_s(tmp_path, channels):
+    x = np.random.default_rng(0).normal(size=(30, 12, channels)).astype(np.float32)
+    np.savez(tmp_path / "stored.npz", x=x)
+    config = {"source": f"array:{tmp_path / 'stored.npz'}"}
+    data = data_layer.build(config, seed=0, batch_size=4)
+    alone = data_layer.restore(config, json.loads(json.dumps(data.describe())))
+    np.save(tmp_path / "own.npy", x[:3])
+    names, examples = zip(*alone.processor.read(str(tmp_path / "own.npy")), strict=True)
+    assert names == ("own.npy[0]", "own.npy[1]", "own.npy[2]")
+    inputs = alone.processor.collate(examples)["inputs"]
+    low, high = x.min((0, 1)), x.max((0, 1))  # of each channel
+    unit = alone.processor.denormalise(inputs)
+    np.testing.assert_allclose(unit, (x[:3] - low) / (high - low), atol=1e-5)
+    np.save(tmp_path / "one.npy", x[0])
+    ((_, one),) = alone.processor.read(str(tmp_path / "one.npy"))
+    np.testing.assert_array_equal(one["inputs"], examples[0]["inputs"])
+
+
+def test_own_arrays_that_do_not_fit_are_named(load_config, tmp_path):
+    data = data_layer.build(load_config("mae", "signal_smoke").data, seed=0, batch_size=16)
+    for array, words in (
+        (np.zeros(3), r"float64 of shape \(3,\); give numbers of shape \(256, 2\)"),
+        (np.full(data.shape, np.nan), "not finite"),
+        (np.zeros((100, 3)), "example has shape"),
+    ):
+        np.save(tmp_path / "own.npy", array)
+        with pytest.raises(ValueError, match=words):
+            list(data.processor.read(str(tmp_path / "own.npy")))
+    (tmp_path / "own.npy").write_bytes(b"no array")
+    with pytest.raises(data_layer.UndecodableError, match=r"own\.npy cannot be decoded"):
+        list(data.processor.read(str(tmp_path / "own.npy")))

@@ -250,4 +250,5 @@ SHEETS: dict[str, Callable[[Key[Array, "B"], samples.Sound], Figure]] = {
     "attention": lambda keys, _: structures.attention(keys[:3]),
     "regions": lambda keys, _: structures.regions(),
     "frequency": lambda keys, _: structures.frequency(keys[:2]),
+    "fills": lambda keys, _: structures.fills(keys[:2]),
 }

@@ -17,7 +17,8 @@ from maskjax.evaluation.sheets import samples
 from maskjax.evaluation.sheets.rule_masks import arguments_of, rule_masks, steps
 from maskjax.masking import attention as attention_masks
 from maskjax.masking import regions as region_masks
-from maskjax.typing import Array, Float, Key
+from maskjax.models.patches import patchify, unpatchify
+from maskjax.typing import Array, Bool, Float, Key
 
 _GRID = (6, 8)
 _SIZE = (120, 160)
@@ -140,6 +141,41 @@ def _star(center: Float[Array, "2"], radius: int | float) -> Float[Array, "10 2"
     angle = (jnp.arange(10) / 5 - 0.5) * jnp.pi
     length = radius * jnp.where(jnp.arange(10) % 2 == 0, 1.0, 0.4)
     return center[None] + length[:, None] * jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=1)
+
+
+def fills(keys: Key[Array, "B"]) -> Figure:
+    """Draw what each fill makes of the hidden patches of a photograph."""
+    image, side = samples.photograph((128, 128)), 16
+    grid = (128 // side, 128 // side)
+    hidden = masking.draw(masking.make_rule("block"), keys, grid, grid[0] * grid[1] // 2)
+    batch = jnp.broadcast_to(jnp.asarray(image), (len(keys), *image.shape))
+    filled = _filled(patchify(batch, (side, side)), hidden.is_masked, keys)
+    counts = {name: hidden_count(np.asarray(hidden.is_masked)) for name in filled}
+    pictures = {
+        name: np.asarray(unpatchify(patches, image.shape, (side, side))).clip(0, 1)
+        for name, patches in filled.items()
+    }
+    return figures.picture_sheet(
+        pictures,
+        counts=counts | {"fill_gate": "m from 0 to 1"},
+        side=1.35,
+        notes=["fill_gate lets a share m of each patch through, here its brightness."],
+    )
+
+
+@jax.jit
+def _filled(
+    patches: Float[Array, "B L P"], is_masked: Bool[Array, "B L"], keys: Key[Array, "B"]
+) -> OrderedDict[str, Array]:
+    """What every fill makes of patches."""
+    brightness = patches.mean(-1)
+    darkest, brightest = brightness.min(1, keepdims=True), brightness.max(1, keepdims=True)
+    return OrderedDict(
+        fill_token=masking.fill_token(patches, is_masked, patches.mean((0, 1))),
+        fill_noise=masking.fill_noise(patches - 0.5, is_masked, keys, scale=0.3) + 0.5,
+        fill_zero=masking.fill_zero(patches, is_masked),
+        fill_gate=masking.fill_gate(patches, (brightness - darkest) / (brightest - darkest)),
+    )
 
 
 def frequency(keys: Key[Array, "B"]) -> Figure:

@@ -173,6 +173,14 @@ def test_every_region_is_drawn_of_the_photograph():
     assert all(0 < int(share.split("%")[0]) < 100 for share in shares)
 
 
+def test_every_fill_is_drawn():
+    figure = structures.fills(KEYS[:2])
+    names = [text.get_text() for text in figure.texts if text.get_weight() == "bold"]
+    assert set(names) == {name for name in masking.__all__ if name.startswith("fill_")}
+    pictures = [axes.images[0].get_array() for axes in figure.axes]
+    assert len({np.asarray(picture).tobytes() for picture in pictures}) == len(pictures)
+
+
 def test_an_unknown_sheet_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match=r"unknown sheet 'texts'; known: image, text, audio"):
         next(catalogue.sheets(["texts"]))

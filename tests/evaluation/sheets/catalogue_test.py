@@ -177,8 +177,8 @@ def test_every_fill_is_drawn():
     figure = structures.fills(KEYS[:2])
     names = [text.get_text() for text in figure.texts if text.get_weight() == "bold"]
     assert set(names) == {name for name in masking.__all__ if name.startswith("fill_")}
-    pictures = [axes.images[0].get_array() for axes in figure.axes]
-    assert len({np.asarray(picture).tobytes() for picture in pictures}) == len(pictures)
+    pictures = {np.asarray(axes.images[0].get_array()).tobytes() for axes in figure.axes}
+    assert len(pictures) == len(figure.axes) - 1  # a gate is the same in both samples
 
 
 def test_an_unknown_sheet_is_refused_with_the_known_ones():

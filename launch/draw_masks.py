@@ -3,8 +3,8 @@
 Writes one PNG a modality. Real are the photograph (images, regions, frequencies, fills), the
 sentence and the weights, which are those of a trained layer. Made up are the spectrogram, of a
 generated sound; the history, a list of novels in the order of their publication; and the attention,
-the likeness in colour of a photograph's patches. With `--audio=FILE.wav` the spectrogram is that of a
-recording of your own. A new rule appears by being registered.
+the likeness in colour of a photograph's patches. With `--audio=FILE.wav` the spectrogram is that of
+a recording of your own. A new rule appears by being registered.
 """
 
 from maskjax import signals

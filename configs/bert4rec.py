@@ -21,7 +21,7 @@ The last item of each user tests, the one before it chooses, the others train. A
 
 from ml_collections import ConfigDict
 
-from maskjax.config import base, variant_of
+from maskjax.config import base, masks, variant_of
 
 MOVIELENS = "movielens:ml-100k"  # a folder with u.data
 
@@ -47,9 +47,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.data.item_column = "item"
     config.data.time_column = "time"  # "" = lines are sorted
 
-    config.mask = ConfigDict()
-    config.mask.rule = "random"
-    config.mask.ratio = 0.2
+    config.mask = masks(ratio=0.2, fill="token")  # what is hidden: maskjax/keys.py
     config.mask.last_share = 0.1  # of examples that hide their last item alone
 
     config.model = ConfigDict()

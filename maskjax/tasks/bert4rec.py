@@ -1,7 +1,7 @@
 """Hidden items of a history, and the one that comes next: BERT4Rec (Sun et al. 2019)."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -10,13 +10,14 @@ import numpy as np
 
 from maskjax import masking
 from maskjax.evaluation import ranking
-from maskjax.evaluation.metrics import Mean
+from maskjax.evaluation.metrics import Mean, Metric
 from maskjax.evaluation.panels import UNKNOWN, TokenPanel
 from maskjax.models.sizes import Size, transformer_flops
 from maskjax.models.tokens import MaskedTokens, TokenEncoder
-from maskjax.tasks.options import check_choice
+from maskjax.tasks.masker import Masker, make_masker
+from maskjax.tasks.options import NONE, check_choice
 from maskjax.tasks.task import Context, Output, Sums, Task
-from maskjax.typing import Array, Batch, Bool, Float, Int, Key, Params
+from maskjax.typing import Array, Batch, Bool, Float, Int, Key, Params, PyTree
 
 _FOLD_LAST, _FOLD_DROPOUT = 1, 2  # keep these draws apart from the masking rule's
 _NUM_GUESSES = 10  # items that a panel names
@@ -31,6 +32,7 @@ class Question(NamedTuple):
         places: positions that are asked for.
         answers: the items there, from 0.
         is_asked: False where a row has fewer hidden items than there are places.
+        is_masked: True where hidden.
     """
 
     ids: Int[Array, "B L"]
@@ -38,6 +40,7 @@ class Question(NamedTuple):
     places: Int[Array, "B K"]
     answers: Int[Array, "B K"]
     is_asked: Bool[Array, "B K"]
+    is_masked: Bool[Array, "B L"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,8 +56,7 @@ class HiddenItems(Task):
 
     Attributes:
         model: scores all items at chosen positions.
-        rule: masking rule.
-        ratio: share of a history that is hidden.
+        masker: what is hidden of a history: a rule and a share.
         last_share: share of the training examples in which the last item alone is hidden.
         length: L.
         num_items: V.
@@ -64,8 +66,7 @@ class HiddenItems(Task):
     """
 
     model: MaskedTokens
-    rule: Callable[..., Array]
-    ratio: float
+    masker: Masker
     last_share: float
     length: int
     num_items: int
@@ -88,23 +89,37 @@ class HiddenItems(Task):
     def loss(self, params: Params, batch: Batch, context: Context) -> Sums:
         """Hide items and sum the cross-entropy over them, or rank the targets; see the class."""
         items, is_test = batch["items"], "target" in batch
-        question = self._next(batch) if is_test else self._cloze(items, context.keys)
+        question = self._next(batch) if is_test else self._cloze(batch, context)
         logits = self._logits(params, question, context.keys if context.train else None)
         chances = jax.nn.log_softmax(logits)
         loss = -jnp.take_along_axis(chances, question.answers[..., None], axis=-1)[..., 0]
         is_row = batch.get("is_valid", jnp.ones(len(items), bool))
         weights = (question.is_asked & is_row[:, None]).astype(jnp.float32)  # [B, K]
         total = weights.sum()
-        metrics = {}
         if is_test:
             ranks = ranking.ranks_of(logits[:, 0], question.answers[:, 0], self._excluded(batch))
-            metrics |= ranking.rank_means(ranks, weights[:, 0])
-        else:
-            is_right = chances.argmax(-1) == question.answers
-            num_items = ((items > 0) & is_row[:, None]).sum(dtype=jnp.float32)
-            metrics["accuracy"] = Mean(jnp.where(is_right, weights, 0.0).sum(), total)
-            metrics["mask_ratio"] = Mean(total, num_items)
-        return Sums((loss * weights).sum(), total, metrics)
+            means = ranking.rank_means(ranks, weights[:, 0])
+            return Sums((loss * weights).sum(), total, {**means})
+        is_right = chances.argmax(-1) == question.answers
+        is_item = (items > 0) & is_row[:, None]
+        metrics: dict[str, Metric] = {
+            "accuracy": Mean(jnp.where(is_right, weights, 0.0).sum(), total),
+            "mask_ratio": Mean(total, is_item.sum(dtype=jnp.float32)),
+        }
+        rows = jnp.arange(len(items))[:, None]
+        losses = jnp.zeros(items.shape).at[rows, question.places].set(loss)
+        ids, _ = self._ids(items)
+        statistics = self.masker.statistics(losses, question.is_masked, is_item, batch, ids)
+        return Sums((loss * weights).sum(), total, metrics, statistics)
+
+    def start(self) -> PyTree:
+        """Make the memory of step 0: that of the masks."""
+        return self.masker.start()
+
+    def remember(self, memory: PyTree, statistics: PyTree, step: Int[Array, ""]) -> PyTree:
+        """Make the next memory of the masks."""
+        del step
+        return self.masker.remember(memory, statistics)
 
     def outputs(self) -> Mapping[str, Output]:
         """What can be had of histories, nothing hidden in them.
@@ -129,7 +144,7 @@ class HiddenItems(Task):
         """The items that the model expects next, most likely first."""
         question = self._next(batch)
         chances, guesses = jax.lax.top_k(self._next_chances(params, batch), self._num_guesses)
-        is_hidden = jnp.arange(self.length)[None] == question.places
+        is_hidden = question.is_masked
         is_known = question.is_valid & ~is_hidden
         seen = jnp.where(is_known, question.ids + 1, UNKNOWN)
         true = jnp.where(is_hidden, batch["target"][:, None], seen) if "target" in batch else seen
@@ -175,24 +190,24 @@ class HiddenItems(Task):
     def _ids(self, items: Int[Array, "B L"]) -> tuple[Int[Array, "B L"], Bool[Array, "B L"]]:
         return jnp.maximum(items - 1, 0), items > 0
 
-    def _cloze(self, items: Int[Array, "B L"], keys: Key[Array, "B"]) -> Question:
+    def _cloze(self, batch: Batch, context: Context) -> Question:
         """Hide a share of the items, or the last one."""
-        ids, is_valid = self._ids(items)
+        ids, is_valid = self._ids(batch["items"])
         counts = masking.num_masked_from_lengths(
-            is_valid.sum(1, dtype=jnp.int32), self.ratio, max_length=self.length
+            is_valid.sum(1, dtype=jnp.int32), self.masker.schedule.max_ratio, max_length=self.length
         )
-        grid = (self.length,)
-        some = masking.draw_counts(self.rule, keys, grid, counts, is_candidate=is_valid)
+        some = self.masker.flags(context, batch, counts, is_valid, ids)
+        last_item = masking.make_rule("mask_last")
         last = masking.draw_chosen(
-            masking.make_rule("mask_last"), keys, grid, 1, is_candidate=is_valid
+            last_item, context.keys, (self.length,), 1, is_candidate=is_valid
         )
-        fold = jax.vmap(lambda key: jax.random.fold_in(key, _FOLD_LAST))(keys)
+        fold = jax.vmap(lambda key: jax.random.fold_in(key, _FOLD_LAST))(context.keys)
         is_last = jax.vmap(lambda key: jax.random.bernoulli(key, self.last_share))(fold)
         is_masked = jnp.where(is_last[:, None], last, some)
         is_asked, places = jax.lax.top_k(is_masked.astype(jnp.int32), self.num_places)
         answers = jnp.take_along_axis(ids, places, axis=1)
         hidden = masking.fill_token(ids, is_masked, self.num_items)
-        return Question(hidden, is_valid, places, answers, is_asked > 0)
+        return Question(hidden, is_valid, places, answers, is_asked > 0, is_masked)
 
     def _next(self, batch: Batch) -> Question:
         """Ask what follows the history; the target is the answer where there is one."""
@@ -201,7 +216,9 @@ class HiddenItems(Task):
         places = jnp.argmax(asked.is_masked, axis=1).astype(jnp.int32)[:, None]
         target = jnp.asarray(batch.get("target", jnp.ones(len(ids), jnp.int32)))
         answers = jnp.maximum(target - 1, 0)[:, None]
-        return Question(asked.inputs, asked.is_valid, places, answers, answers >= 0)
+        return Question(
+            asked.inputs, asked.is_valid, places, answers, answers >= 0, asked.is_masked
+        )
 
     def _logits(
         self, params: Params, question: Question, keys: Key[Array, "B"] | None
@@ -242,10 +259,12 @@ def build(config: Any, data: Any) -> HiddenItems:
         ValueError: a rule, share, size or dtype that does not fit; the message names the key.
     """
     model, mask, processor = config.model, config.mask, data.processor
-    check_choice("mask.rule", mask.rule, ("random", "spans", "sliding"))
-    for key, value in (("mask.ratio", mask.ratio), ("model.dropout", model.dropout)):
-        if not 0 <= value < 1 or (key == "mask.ratio" and value == 0):
-            raise ValueError(f"{key} {value} must be from 0 to 1; Sun et al. 2019 use 0.2")
+    check_choice("mask.schedule", mask.schedule, ("constant",))
+    check_choice("mask.fill", mask.fill, ("token",))
+    if mask.rule == NONE:
+        raise ValueError(f"mask.rule {NONE!r} leaves nothing to predict: use 'random'")
+    if not 0 <= model.dropout < 1:
+        raise ValueError(f"model.dropout {model.dropout} must be at least 0 and below 1")
     check_choice("model.dtype", model.dtype, ("float32", "bfloat16"))
     check_choice("model.attention", model.attention, masking.attention.IMPLEMENTATIONS)
     if not 0 <= mask.last_share <= 1:
@@ -256,6 +275,13 @@ def build(config: Any, data: Any) -> HiddenItems:
         )
     dtype = jnp.dtype(model.dtype)
     length, num_items = processor.length, processor.num_items
+    masker = make_masker(
+        config,
+        (length,),
+        modality="sequence",
+        num_ids=num_items,
+        num_examples=max(getattr(data, "num_train", 1), 1),
+    )
     encoder = TokenEncoder(
         num_ids=num_items + 1,
         max_length=length,
@@ -274,8 +300,7 @@ def build(config: Any, data: Any) -> HiddenItems:
     head = num_places * 2.0 * model.width * (model.width + num_items)
     return HiddenItems(
         model=MaskedTokens(encoder, num_items, dtype),
-        rule=masking.make_rule(mask.rule),
-        ratio=mask.ratio,
+        masker=masker,
         last_share=mask.last_share,
         length=length,
         num_items=num_items,

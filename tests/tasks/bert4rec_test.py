@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from maskjax.config import masks
 from maskjax.evaluation.metrics import numbers
 from maskjax.tasks import bert4rec
 from maskjax.tasks.task import Context
@@ -19,15 +20,19 @@ LENGTHS = (3, 1, 0, 5, 2)
 BIAS = jnp.array([0.5, -1.0, 2.0, 0.25, 1.0, -0.5])
 
 
-def make_task(ratio=0.2, last_share=0.0, exclude_seen=True, **model):
+def make_task(ratio=0.2, last_share=0.0, exclude_seen=True, mask=None, **model):
     options = {"width": 8, "depth": 1, "heads": 2, "dropout": 0.5, "dtype": "float32"}
     config = ConfigDict(
         {
             "model": {**options, "attention": "xla", "remat": False, **model},
-            "mask": {"rule": "random", "ratio": ratio, "last_share": last_share},
+            "mask": masks(**{"ratio": ratio, "fill": "token", **(mask or {})}),
             "eval": {"exclude_seen": exclude_seen},
+            "data": {"missing": ""},
+            "total_steps": 10,
+            "seed": 0,
         }
     )
+    config.mask.last_share = last_share
     processor = types.SimpleNamespace(length=L, num_items=V)
     return bert4rec.build(config, types.SimpleNamespace(processor=processor))
 
@@ -135,8 +140,12 @@ def test_next_items_are_chances_without_what_was_seen(biased):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"ratio": 0.0}, "mask.ratio 0.0 must be"),
-        ({"ratio": 1.0}, "mask.ratio 1.0 must be"),
+        ({"ratio": 0.0}, "mask.ratio 0.0 must lie"),
+        ({"ratio": 1.0}, "mask.ratio 1.0 must lie"),
+        ({"mask": {"rule": "none"}}, "mask.rule 'none' leaves nothing to predict"),
+        ({"mask": {"rule": "block"}}, "mask.rule 'block'"),
+        ({"mask": {"schedule": "linear"}}, "mask.schedule 'linear'"),
+        ({"mask": {"fill": "drop"}}, "mask.fill 'drop'"),
         ({"last_share": 1.5}, "mask.last_share 1.5"),
         ({"dropout": 1.0}, "model.dropout 1.0"),
         ({"heads": 3}, "model.width 8 is not a multiple of model.heads 3"),
@@ -147,3 +156,17 @@ def test_next_items_are_chances_without_what_was_seen(biased):
 def test_what_does_not_fit_names_its_key(change, message):
     with pytest.raises(ValueError, match=message):
         make_task(**change)
+
+
+def test_masks_that_follow_losses_remember_those_of_hidden_items(biased):
+    """Running losses by id: each hidden item's own cross-entropy, the others untouched."""
+    task = make_task(ratio=0.99, mask={"rule": "weighted", "losses.decay": 0.5})
+    memory, batch = task.start(), {"items": ITEMS[3:4]}
+    context = Context(jax.random.split(jax.random.key(0), 1), memory=memory)
+    sums = jax.jit(task.loss)(biased, batch, context)
+    after = task.remember(memory, sums.statistics, jnp.int32(0))
+    (before_losses, *_), (losses, *_) = (jax.tree.leaves(m) for m in (memory, after))
+    changed = np.flatnonzero(np.asarray(before_losses) != np.asarray(losses)) + 1
+    assert changed.tolist() == [2, 3, 4, 5, 6]  # item 1 was not there
+    order = np.argsort([error_of(item) for item in changed])
+    assert np.argsort(np.asarray(losses)[changed - 1]).tolist() == order.tolist()

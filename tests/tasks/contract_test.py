@@ -62,7 +62,7 @@ CASES = {
     "simmim": Case("simmim", PATCHES | {"model.drop_path": 0.1}, *arrays(8, 8, 1)),
     "masks that follow losses": Case("mae", WEIGHTED, *arrays(8, 8, 1)),
     "vectors": Case("vectors", {}, *arrays(10, 1)),
-    "bert4rec": Case("bert4rec", {}, *histories(9, 6)),
+    "bert4rec": Case("bert4rec", {"mask.rule": "weighted"}, *histories(9, 6)),
 }
 
 

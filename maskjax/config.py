@@ -8,7 +8,7 @@ from typing import Any
 
 from ml_collections import ConfigDict, config_dict
 
-from maskjax.keys import BEFORE, KEYS, MASKS
+from maskjax.keys import BEFORE, KEYS, MASKS, RENAMED
 from maskjax.spelling import did_you_mean
 
 
@@ -155,6 +155,24 @@ def complete(config: Any) -> Any:
             for name, value in changes.items():
                 _put(config, name, value)
     return config
+
+
+def renewed(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Give keys of an old config, by dotted name, the names that they have now.
+
+    Example:
+        >>> renewed({"seed": 0, "data.eval_fraction": 0.2})
+        {'seed': 0, 'data.validation_fraction': 0.2}
+    """
+    return {RENAMED.get(name, name): value for name, value in flat.items()}
+
+
+def of_run(tree: Mapping[str, Any]) -> Any:
+    """Make the config of a run, however old, of what its config.json says."""
+    config = ConfigDict()
+    for name, value in renewed(flatten(tree)).items():
+        _put(config, name, value)
+    return complete(config)
 
 
 def check_ranges(config: Any) -> None:

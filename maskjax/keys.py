@@ -116,7 +116,8 @@ KEYS: dict[str, Key] = {
     "stop.min_delta": Key(0.0, "by which better is better", low=0, before=0.0),
     # What values these may have depends on the source: maskjax/data/settings.py refuses them.
     "data.source": Key("digits", "a source and where it needs one its argument", is_place=True),
-    "data.eval_source": Key("", '"" = held out by the source itself', is_place=True),
+    "data.validation_source": Key("", '"" = from the source itself', is_place=True),
+    "data.test_source": Key("", '"" = from the source itself', is_place=True, before=""),
     "data.size": Key((), "one number a spatial axis; () = as stored"),
     "data.channels": Key(0, "0 = as stored, 1 = grey, 3 = RGB"),
     "data.crop_scale": Key((1.0, 1.0), "share of the area a random crop keeps; (1, 1) = no crop"),
@@ -124,7 +125,8 @@ KEYS: dict[str, Key] = {
     "data.mean": Key((), "() = measured on the training split"),
     "data.std": Key((), "() = measured on the training split"),
     "data.num_workers": Key(0, "processes that prepare batches; 0 = this one", is_free=True),
-    "data.eval_fraction": Key(0.2, "share held out where the source has no evaluation split"),
+    "data.validation_fraction": Key(0.1, "share held out where none is set apart for validation"),
+    "data.test_fraction": Key(0.1, "share held out where nothing is set apart", before=0.0),
     "data.bad_files": Key("error", 'or "skip"'),
     "data.limit": Key(0, "0 = every training example"),
     "data.missing": Key(
@@ -213,6 +215,11 @@ MASKS: dict[str, Key] = {
     "best_of.metric": Key(
         "losses", "or module.function(is_masked [B, L], batch) -> [B]", before="losses"
     ),
+}
+# Keys by their old names.
+RENAMED = {
+    "data.eval_source": "data.validation_source",
+    "data.eval_fraction": "data.validation_fraction",
 }
 # Keys that a resumed run may change, "model.remat" among those of tasks.
 FREE = {name for name, key in KEYS.items() if key.is_free} | {"model.remat"}

@@ -1,7 +1,7 @@
 """Data: sources with random access, processors, and batches that are functions of (seed, step)."""
 
 from maskjax.data import history, image
-from maskjax.data.build import Data, Described, build, restore, settings_of
+from maskjax.data.build import Data, Described, build, renewed, restore, settings_of
 from maskjax.data.image.arrays import ArraySource
 from maskjax.data.image.files import EncodedImage
 from maskjax.data.image.processor import ImageProcessor
@@ -24,7 +24,7 @@ _MODALITIES = (history, image)
 __all__ = [
     "MODALITIES", "SOURCES", "ArraySource", "Data", "Described", "EncodedImage", "Example",
     "ImageProcessor", "ImageSettings", "Modality", "Processor", "Record", "Sample", "Settings",
-    "Source", "Splits", "UndecodableError", "batch_of", "build", "register", "restore",
+    "Source", "Splits", "UndecodableError", "batch_of", "build", "register", "renewed", "restore",
     "settings_of", "stack",
 ]  # fmt: skip
 

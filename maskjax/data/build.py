@@ -20,6 +20,7 @@ from maskjax.data.processor import Example, Processor
 from maskjax.data.progress import shown
 from maskjax.data.settings import Config, Settings
 from maskjax.data.sources import (
+    SPLITS,
     Source,
     Splits,
     hold_out,
@@ -40,14 +41,16 @@ class Described:
         num_classes: None without labels.
         class_names: in label order, where classes have names.
         num_train: number of training examples.
-        num_eval: number of evaluation examples, 0 where none are set apart.
+        num_validation: number of validation examples, 0 where there are none.
+        num_test: number of test examples, 0 where there are none.
     """
 
     processor: Processor
     num_classes: int | None
     class_names: tuple[str, ...] | None
     num_train: int
-    num_eval: int
+    num_validation: int
+    num_test: int
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -59,8 +62,7 @@ class Described:
 class Data(Described):
     """A data set, ready to be read in batches."""
 
-    _train: Loader
-    _eval: Loader | None
+    _loaders: Mapping[str, Loader]
     _seed: int
     _batch_size: int
     _num_workers: int
@@ -70,33 +72,41 @@ class Data(Described):
     @property
     def in_words(self) -> str:
         """How many examples there are, of which kind and how many classes."""
-        evaluated = f" and {self.num_eval} evaluation" if self.num_eval else ""
+        numbers = {
+            "training": self.num_train,
+            "validation": self.num_validation,
+            "test": self.num_test,
+        }
+        *others, last = (f"{number} {name}" for name, number in numbers.items() if number)
+        splits = f"{', '.join(others)} and {last}" if others else last
         classes = f", {self.num_classes} classes" if self.num_classes else ", no labels"
-        return f"{self.num_train} training{evaluated} {self.processor.in_words}{classes}"
+        return f"{splits} {self.processor.in_words}{classes}"
 
     @property
     def num_skipped(self) -> int:
         """Files left out for their headers, or that this process could not decode and skipped."""
-        return len(self._train.skipped)
+        return len(self._loaders["train"].skipped)
 
     def describe(self) -> dict[str, Any]:
         """Say what the data is, not where, in values that JSON knows.
 
         Returns:
-            "num_train", "num_eval", "num_classes", "class_names"; "fingerprints" of the two splits'
-            sources, equal for equal examples at another place; and what the processor says.
+            "num_train", "num_validation", "num_test", "num_classes", "class_names"; "fingerprints"
+            of the splits' sources, equal for equal examples at another place, None where there is
+            no such split; and what the processor says.
         """
         return dict(self._description)
 
     @functools.cached_property
     def _description(self) -> dict[str, Any]:
-        splits = {"train": self._train.source, "eval": self._eval and self._eval.source}
+        prints = {name: loader.source.fingerprint() for name, loader in self._loaders.items()}
         return {
             "num_train": self.num_train,
-            "num_eval": self.num_eval,
+            "num_validation": self.num_validation,
+            "num_test": self.num_test,
             "num_classes": self.num_classes,
             "class_names": self.class_names and list(self.class_names),
-            "fingerprints": {name: x and x.fingerprint() for name, x in splits.items()},
+            "fingerprints": {name: prints.get(name) for name in SPLITS},
             **self.processor.describe(),
         }
 
@@ -114,7 +124,7 @@ class Data(Described):
             all True. Its `close()` ends worker processes.
         """
         return pipeline.train_batches(
-            self._train,
+            self._loaders["train"],
             seed=self._seed,
             batch_size=self._batch_size,
             start_step=start_step,
@@ -129,22 +139,22 @@ class Data(Described):
         """Iterate once over a split in a fixed order without augmentation.
 
         Args:
-            split: "train" or "eval".
+            split: "train", "validation" or "test".
             batch_size: of all processes together; the last batch is padded to it.
             limit: use only a fixed random subset of so many examples.
 
         Returns:
             A finite iterator like that of `train_batches`, of epoch 0; "is_valid" is False where
             an example could not be decoded, or is padding, whose "id" is -1. It is empty where
-            there are no evaluation examples.
+            the split has no examples.
 
         Raises:
             ValueError: for another split, or a batch size that the processes do not divide.
         """
-        if split not in ("train", "eval"):
-            raise ValueError(f"split={split!r} must be 'train' or 'eval'")
+        if split not in SPLITS:
+            raise ValueError(f"split={split!r} must be one of {SPLITS}")
         _check_batch_size(batch_size, self._process_count)
-        loader = self._train if split == "train" else self._eval
+        loader = self._loaders.get(split)
         if loader is None:
             return iter(())
         total = len(loader.source)
@@ -157,18 +167,18 @@ class Data(Described):
         )
 
     def source(self, split: str) -> Source | None:
-        """Return the records of a split, as "train" or "eval", for what is computed once of them.
+        """Return the records of a split, for what is computed once of them.
 
         They are the same in every process; None where there is no such split.
         """
-        loader = {"train": self._train, "eval": self._eval}[split]
+        loader = self._loaders.get(split)
         return loader and loader.source
 
     def examples(self, split: str, count: int) -> Batch:
         """Read the first examples of a split, the same in every process.
 
         Args:
-            split: "train" or "eval".
+            split: "train", "validation" or "test".
             count: how many, at least 1; a smaller split gives all it has that can be decoded.
 
         Returns:
@@ -216,7 +226,7 @@ def build(
 
     Example:
         >>> digits = build({"source": "digits"}, seed=0, batch_size=64)
-        >>> digits.shape, digits.num_classes, digits.num_train, digits.num_eval
+        >>> digits.shape, digits.num_classes, digits.num_train, digits.num_validation
         ((8, 8, 1), 10, 1617, 180)
         >>> next(digits.train_batches(start_step=1000))["inputs"].shape
         (64, 8, 8, 1)
@@ -237,15 +247,18 @@ def build(
                 yield row.example
 
     processor = modality_of(settings.source).prepare(splits, settings, sample)
-    train = Loader(splits.train, processor, settings.bad_files, skipped)
+    sources = {"train": splits.train, **splits.set_apart()}
     return Data(
         processor=processor,
         num_classes=splits.train.num_classes,
         class_names=splits.train.class_names,
         num_train=len(splits.train),
-        num_eval=0 if splits.eval is None else len(splits.eval),
-        _train=train,
-        _eval=None if splits.eval is None else dataclasses.replace(train, source=splits.eval),
+        num_validation=len(sources.get("validation", ())),
+        num_test=len(sources.get("test", ())),
+        _loaders={
+            name: Loader(source, processor, settings.bad_files, skipped)
+            for name, source in sources.items()
+        },
         _seed=seed,
         _batch_size=batch_size,
         _num_workers=settings.num_workers,
@@ -265,15 +278,26 @@ def restore(config: Config, description: Mapping[str, Any]) -> Described:
         KeyError: the description lacks something.
         ValueError: for settings that are wrong.
     """
-    settings = settings_of(config)
+    settings, description = settings_of(config), renewed(description)
     names = description.get("class_names")
     return Described(
         processor=modality_of(settings.source).restore(description, settings),
         num_classes=description.get("num_classes"),
         class_names=names and tuple(names),
         num_train=description["num_train"],
-        num_eval=description["num_eval"],
+        num_validation=description["num_validation"],
+        num_test=description["num_test"],
     )
+
+
+def renewed(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Make of a description, from before there were test splits, what would be said now."""
+    if "num_eval" not in description:
+        return dict(description)
+    prints = dict(description.get("fingerprints", {}))
+    prints |= {"validation": prints.pop("eval", None), "test": None}
+    numbers = {"num_validation": description["num_eval"], "num_test": 0, "fingerprints": prints}
+    return {name: x for name, x in description.items() if name != "num_eval"} | numbers
 
 
 def settings_of(config: Config) -> Settings:
@@ -297,7 +321,7 @@ def _open(settings: Settings, batch_size: int) -> Splits:
 
     The first epoch of fewer would have examples twice in a batch.
     """
-    splits = _open_both(settings)
+    splits = _open_all(settings)
     found = len(splits.train)
     if settings.limit:
         splits = splits._replace(train=take(splits.train, settings.limit))
@@ -312,23 +336,34 @@ def _open(settings: Settings, batch_size: int) -> Splits:
     return splits
 
 
-def _open_both(settings: Settings) -> Splits:
-    """Open the training and evaluation sources and settle which examples are whose."""
+def _open_all(settings: Settings) -> Splits:
+    """Open all sources and settle which examples are whose, and the numbers of their classes."""
     splits = open_splits(settings.source, settings)
-    if not settings.eval_source:
-        if splits.eval is not None:
-            name = f"data source {settings.source!r}"
-            return splits._replace(eval=match_classes(splits.train, splits.eval, name))
-        held_out = hold_out(splits.train, settings.eval_fraction)
-        return held_out._replace(skipped=splits.skipped)
-    if modality_of(settings.eval_source) is not modality_of(settings.source):
+    for name in ("validation", "test"):
+        if place := getattr(settings, f"{name}_source"):
+            source, skipped = _open_other(name, place, settings)
+            splits = splits._replace(**{name: source}, skipped=splits.skipped | skipped)
+    if splits.validation is None:
+        test = settings.test_fraction if splits.test is None else 0.0
+        held_out = hold_out(splits.train, settings.validation_fraction, test)
+        splits = splits._replace(train=held_out.train, **held_out.set_apart())
+    for name, source in splits.set_apart().items():
+        place = getattr(settings, f"{name}_source")
+        shown = f"data.{name}_source {place!r}" if place else f"data source {settings.source!r}"
+        splits = splits._replace(**{name: match_classes(splits.train, source, shown)})
+    return splits
+
+
+def _open_other(name: str, place: str, settings: Settings) -> tuple[Source, frozenset[str]]:
+    """Open a source of validation or test examples, and say which files were left out.
+
+    It gives the split of that name where it has that; then the other; then all it has.
+    """
+    if modality_of(place) is not modality_of(settings.source):
         raise ValueError(
-            f"data.eval_source {settings.eval_source!r} is of another kind than data.source"
+            f"data.{name}_source {place!r} is of another kind than data.source"
             f" {settings.source!r}; give one of the same kind"
         )
-    other = open_splits(settings.eval_source, settings)
-    evaluation = other.train if other.eval is None else other.eval
-    evaluation = match_classes(
-        splits.train, evaluation, f"data.eval_source {settings.eval_source!r}"
-    )
-    return Splits(splits.train, evaluation, splits.skipped | other.skipped)
+    found = open_splits(place, settings)
+    apart = found.set_apart()
+    return apart.get(name) or next(iter(apart.values()), found.train), found.skipped

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from ml_collections import ConfigDict
 
-from maskjax.keys import KEYS
+from maskjax.keys import KEYS, RENAMED
 from maskjax.spelling import unknown_name
 
 MAX_WORKERS = 512  # each is a process of some 100 MB
@@ -29,10 +29,14 @@ class Settings:
     Attributes:
         source: name of a source, then where it needs one a colon and its argument
             (`digits`, `folder:DIR`; `maskjax.data.SOURCES` lists the names).
-        eval_source: where evaluation examples come from; "" takes them from `source`.
+        validation_source: where validation examples come from; "" takes them from `source`.
+        test_source: where test examples come from; "" takes them from `source`.
         num_workers: processes that prepare training batches, at most 512; 0 prepares them in this
             process.
-        eval_fraction: share held out in [0, 1) where the source has no evaluation split.
+        validation_fraction: share of the training examples that is held out, in [0, 1), where no
+            validation examples are set apart.
+        test_fraction: share that is held out where neither validation nor test examples are set
+            apart; both fractions together are below 1.
         bad_files: "error" refuses undecodable files, "skip" leaves them out and logs them.
         limit: number of training examples to keep, a fixed subset for all seeds; 0 keeps all.
 
@@ -41,9 +45,11 @@ class Settings:
     """
 
     source: str = default_of("source")
-    eval_source: str = default_of("eval_source")
+    validation_source: str = default_of("validation_source")
+    test_source: str = default_of("test_source")
     num_workers: int = default_of("num_workers")
-    eval_fraction: float = 0.1
+    validation_fraction: float = 0.1
+    test_fraction: float = 0.0
     bad_files: str = default_of("bad_files")
     limit: int = default_of("limit")
 
@@ -64,6 +70,8 @@ class Settings:
         fields = {field.name: field for field in dataclasses.fields(cls)}
         values = dict(config.items())
         for name in set(values) - set(fields):
+            if f"data.{name}" in RENAMED:
+                raise ValueError(f"config.data.{name} is {RENAMED[f'data.{name}']} now")
             key = KEYS.get(f"data.{name}")
             if key is None:
                 raise ValueError(unknown_name("key in config.data", name, fields))
@@ -77,13 +85,20 @@ class Settings:
     @classmethod
     def convert(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Give the values that a config holds the types of the fields."""
-        if "eval_fraction" in values:
-            values["eval_fraction"] = float(values["eval_fraction"])
+        for name in ("validation_fraction", "test_fraction"):
+            if name in values:
+                values[name] = float(values[name])
         return values
 
     def __post_init__(self):
-        if not 0 <= self.eval_fraction < 1:
-            raise ValueError(f"data.eval_fraction={self.eval_fraction} must be in [0, 1)")
+        for name in ("validation_fraction", "test_fraction"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"data.{name}={getattr(self, name)} must be in [0, 1)")
+        if self.validation_fraction + self.test_fraction >= 1:
+            raise ValueError(
+                f"data.validation_fraction={self.validation_fraction} and data.test_fraction="
+                f"{self.test_fraction} leave nothing to train on; lower one of them"
+            )
         if self.bad_files not in ("error", "skip"):
             raise ValueError(f"data.bad_files={self.bad_files!r} must be 'error' or 'skip'")
         if self.num_workers > MAX_WORKERS:

@@ -75,15 +75,28 @@ def digest(*parts: object) -> str:
     return found.hexdigest()[:32]
 
 
-class Splits(NamedTuple):
-    """The examples of a source; without `eval`, none are set apart for evaluation.
+SPLITS = ("train", "validation", "test")
 
-    `skipped` says what is wrong with each file that was left out.
+
+class Splits(NamedTuple):
+    """The examples of a source.
+
+    Attributes:
+        train: to learn from.
+        validation: to choose by, None where the source sets none apart.
+        test: to judge by at the end, None where the source sets none apart.
+        skipped: what is wrong with each file that was left out.
     """
 
     train: Source
-    eval: Source | None = None
+    validation: Source | None = None
+    test: Source | None = None
     skipped: frozenset[str] = frozenset()
+
+    def set_apart(self) -> dict[str, Source]:
+        """Return those of validation and test that are there, by name."""
+        both = {"validation": self.validation, "test": self.test}
+        return {name: source for name, source in both.items() if source is not None}
 
 
 # (processor, count) -> at most so many training examples, the same ones for every seed; files that
@@ -165,7 +178,7 @@ def open_splits(name: str, settings: Any) -> Splits:
         settings: passed on.
 
     Returns:
-        Its splits; `eval` is None where the source does not set evaluation examples apart.
+        Its splits, as the source sets them apart.
 
     Raises:
         ValueError: for an unknown name (with the known ones) or unusable data.
@@ -224,37 +237,52 @@ def take(source: Source, count: int) -> Source:
     return source if count >= len(source) else Subset(source, some_indices(len(source), count))
 
 
-def hold_out(source: Source, fraction: float) -> Splits:
-    """Split a source into training and evaluation examples, the same way at every call.
+def hold_out(source: Source, validation: float, test: float = 0.0) -> Splits:
+    """Set examples apart, the same ones at every call.
 
     Args:
         source: all examples.
-        fraction: share of the evaluation split in [0, 1), taken within each class (rounded up or
-            down) where the labels are known, so that both splits have the same classes.
+        validation: share of the validation split, in [0, 1).
+        test: share of the test split; both together below 1. Which examples are left to train on
+            depends on the sum alone.
 
     Returns:
-        The two splits, each in stored order; with fraction 0 there is no evaluation split.
+        The splits, each in stored order; those of share 0 are not there. Shares are taken within
+        each class (rounded up or down) where labels are known, so that all have the same classes.
 
     Raises:
-        ValueError: where one of the splits would be empty.
+        ValueError: where a split would be empty.
     """
-    if fraction == 0:
+    total = validation + test
+    if not total:
         return Splits(source)
     labels = source.labels()
     if labels is None:
         labels = np.zeros(len(source), np.int32)
+    is_held = _share(labels, total)
+    held = np.flatnonzero(is_held)
+    is_test = _share(labels[held], test / total)
+    parts = {"validation": (validation, held[~is_test]), "test": (test, held[is_test])}
+    if is_held.all() or any(share and not len(part) for share, part in parts.values()):
+        names = " and ".join(f"data.{name}_fraction={x}" for name, (x, _) in parts.items() if x)
+        raise ValueError(
+            f"{names} of {len(source)} examples leaves a split empty; set data.validation_source,"
+            " or other fractions"
+        )
+    found = {name: Subset(source, part) for name, (share, part) in parts.items() if share}
+    train = Subset(source, np.flatnonzero(~is_held))
+    return Splits(train, found.get("validation"), found.get("test"))
+
+
+def _share(labels: Int[np.ndarray, "N"], fraction: float) -> np.ndarray:
+    """Choose a share of the examples of each class, the same ones at every call: bool [N]."""
     rng = np.random.default_rng(_SUBSET_SEED)
-    is_eval = np.zeros(len(source), bool)
+    is_chosen = np.zeros(len(labels), bool)
     seen = 0
     for label in np.unique(labels):
         members = rng.permutation(np.flatnonzero(labels == label))
         # Rounded over all classes so far: many classes of few examples also give their share.
         share = round(fraction * (seen + len(members))) - round(fraction * seen)
-        is_eval[members[:share]] = True
+        is_chosen[members[:share]] = True
         seen += len(members)
-    if is_eval.all() or not is_eval.any():
-        raise ValueError(
-            f"data.eval_fraction={fraction} of {len(source)} examples leaves a split empty;"
-            " set data.eval_source or another fraction"
-        )
-    return Splits(Subset(source, np.flatnonzero(~is_eval)), Subset(source, np.flatnonzero(is_eval)))
+    return is_chosen

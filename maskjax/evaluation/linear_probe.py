@@ -39,6 +39,16 @@ class LinearProbe(NamedTuple):
         """Return the most probable label of each row."""
         return self.classes[(features @ self.weights + self.bias[None, :]).argmax(axis=1)]
 
+    def accuracy(self, features: AnyArray, labels: AnyArray) -> float:
+        """Compute the share of labels that are predicted.
+
+        Raises:
+            ValueError: Nothing to classify, or features that are not finite or of another width.
+        """
+        queries, labels = checked_split("evaluation", features, labels)
+        checked_width(self.weights.T, queries)
+        return float((self.predict(queries) == labels).mean())
+
 
 class _Rotated(NamedTuple):
     """Standardised features in the axes of their principal components.
@@ -102,7 +112,7 @@ def linear_accuracy(
     probe = fit_linear_probe(
         train, train_labels, l2=l2, candidates=candidates, max_iter=max_iter, seed=seed
     )
-    return float((probe.predict(queries) == labels).mean())
+    return probe.accuracy(queries, labels)
 
 
 def fit_linear_probe(

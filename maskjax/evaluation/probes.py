@@ -1,17 +1,17 @@
 """What frozen features are worth: classifiers on them, chosen by name in `config.eval.probes`.
 
-A new probe is a function of `Examples` and the options, and a line in `PROBES`.
+A new probe is a function of training examples and the options, and a line in `PROBES`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from absl import logging
 
-from maskjax.evaluation.checks import TooFewLabelsError
+from maskjax.evaluation.checks import TooFewLabelsError, checked_training_split
 from maskjax.evaluation.knn import knn_accuracy
-from maskjax.evaluation.linear_probe import linear_accuracy
+from maskjax.evaluation.linear_probe import fit_linear_probe
 from maskjax.spelling import did_you_mean
 from maskjax.typing import Float, Int
 
@@ -24,40 +24,41 @@ RAW = "raw"
 
 
 class Examples(NamedTuple):
-    """What a probe learns from, and what it is judged on.
+    """What a probe learns from, or is judged on.
 
     Attributes:
-        train_rows: features, or raw inputs, of training examples [N, D].
-        train_labels: their classes [N].
-        rows: of the examples to judge [M, D].
-        labels: their classes [M].
+        rows: features, or raw inputs [N, D].
+        labels: their classes [N].
     """
 
-    train_rows: Float[np.ndarray, "N D"]
-    train_labels: Int[np.ndarray, "N"]
-    rows: Float[np.ndarray, "M D"]
-    labels: Int[np.ndarray, "M"]
+    rows: Float[np.ndarray, "N D"]
+    labels: Int[np.ndarray, "N"]
 
 
-def _knn(examples: Examples, options: Any) -> float:
-    k = min(options["knn_k"], len(examples.train_rows))
-    return knn_accuracy(*examples, k=k)
+# Accuracy on some examples.
+Judge = Callable[[Examples], float]
+# (training examples, `config.eval`) -> judge.
+Probe = Callable[[Examples, Any], Judge]
 
 
-def _linear(examples: Examples, options: Any) -> float:
+def _knn(train: Examples, options: Any) -> Judge:
+    k = min(options["knn_k"], len(train.rows))
+    return lambda examples: knn_accuracy(*train, *examples, k=k)
+
+
+def _linear(train: Examples, options: Any) -> Judge:
     del options
-    return linear_accuracy(*examples)
+    probe = fit_linear_probe(*train)
+    return lambda examples: probe.accuracy(*examples)
 
 
-def _largest_class(examples: Examples, options: Any) -> float:
+def _largest_class(train: Examples, options: Any) -> Judge:
     del options
-    return largest_class_accuracy(examples.train_labels, examples.labels)
+    return lambda examples: largest_class_accuracy(train.labels, examples.labels)
 
 
-# (examples, `config.eval`) -> accuracy.
-Probe = Callable[[Examples, Any], float]
 PROBES: dict[str, Probe] = {"knn": _knn, "linear": _linear, "largest_class": _largest_class}
-_OF_LABELS = ("largest_class",)  # the same whatever the rows
+OF_LABELS = ("largest_class",)  # the same whatever the rows
 
 
 def largest_class_accuracy(
@@ -98,39 +99,41 @@ def chosen(names: Sequence[str]) -> tuple[str, ...]:
                 f"eval.probes: unknown probe {word!r}{did_you_mean(word, known)}: "
                 f"use some of {','.join(known)}"
             )
-    if RAW in words and not set(words) - {RAW, *_OF_LABELS}:
+    if RAW in words and not set(words) - {RAW, *OF_LABELS}:
         raise ValueError("eval.probes: 'raw' repeats other probes on raw inputs: use knn,raw")
     return words
 
 
-def accuracies(names: Sequence[str], examples: Examples, options: Any) -> dict[str, float]:
-    """Judge features.
+def learn(names: Sequence[str], train: Examples, options: Any) -> dict[str, Judge]:
+    """Have probes learn.
 
     Args:
         names: as `chosen` gives them; "raw" is passed over.
-        examples: features and labels.
+        train: features and labels.
         options: `config.eval`; "knn_k" is read.
 
     Returns:
-        "NAME_accuracy" of each in [0, 1]; nothing, and a warning, where the training labels are too
-        few, or too much alike, to learn from.
+        The probes by name; none, and a warning, where the training labels are too few, or too much
+        alike, to learn from.
 
     Raises:
         ValueError: features that are not finite.
     """
     try:
-        return {
-            f"{name}_accuracy": PROBES[name](examples, options) for name in names if name != RAW
-        }
+        checked_training_split(*train)
+        return {name: PROBES[name](train, options) for name in names if name != RAW}
     except TooFewLabelsError as error:  # no reason to lose a trained model
         logging.warning("No probes: %s", error)
         return {}
 
 
-def raw_accuracies(names: Sequence[str], examples: Examples, options: Any) -> dict[str, float]:
-    """Judge raw inputs as features are judged: `accuracies`, as "NAME_accuracy_pixels"."""
-    scores = accuracies([name for name in names if name not in _OF_LABELS], examples, options)
-    return {f"{name}_pixels": value for name, value in scores.items()}
+def accuracies(learned: Mapping[str, Judge], examples: Examples) -> dict[str, float]:
+    """Judge features by what `learn` returned: "NAME_accuracy" of each in [0, 1].
+
+    Raises:
+        ValueError: features that are not finite.
+    """
+    return {f"{name}_accuracy": judge(examples) for name, judge in learned.items()}
 
 
 def can_probe_raw(width: int, examples: int) -> bool:

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from maskjax import data as data_layer
 from maskjax import tasks
-from maskjax.config import complete
+from maskjax.config import of_run
 from maskjax.tasks.task import Task
 from maskjax.training import workdir as layout
 from maskjax.training.run import load_state
@@ -85,7 +85,7 @@ def _read_config(workdir: Path) -> tuple[Any, dict[str, Any] | None]:
         raise FileNotFoundError(f"{workdir} holds no run: give the --workdir of a training run")
     try:
         record = json.loads(path.read_text())
-        return complete(ConfigDict(_tuples(record["config"]))), record.get("data")
+        return of_run(_tuples(record["config"])), record.get("data")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} cannot be read ({error}): is this a training run?") from None
 
@@ -101,11 +101,12 @@ def _open_data(config: Any, described: Mapping[str, Any] | None, source: str) ->
     """Open a run's data where they are now, with the run's mean and standard deviation.
 
     What stands for 0 and 1 is looked for in what lies there; it is the same for the same data. A
-    new place gives the evaluation examples too.
+    new place gives the examples of the other splits too.
     """
-    settings, described = ConfigDict(config.data.to_dict()), described or {}
+    settings = ConfigDict(config.data.to_dict())
+    described = data_layer.renewed(described or {})
     if source:
-        settings.update(source=source, eval_source="")
+        settings.update(source=source, validation_source="", test_source="")
     settings.update({key: described[key] for key in ("mean", "std") if key in described})
     try:
         data = data_layer.build(settings, seed=config.seed, batch_size=1)

@@ -16,7 +16,7 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict
 
 from maskjax.config import flatten, load
-from maskjax.keys import KEYS
+from maskjax.keys import KEYS, RENAMED
 from maskjax.spelling import did_you_mean, nearest_paths
 from maskjax.terminal import say
 from maskjax.tools import allocator
@@ -237,6 +237,8 @@ def check_config(argv: list[str]) -> None:
                 f"config file {path} has no key {name!r}: let it begin with maskjax.config.base(), "
                 f"which has every key, or add config.{name} = {KEYS[name].default!r} to it"
             )
+        if name in RENAMED:
+            _fail(f"config key {name!r} is {RENAMED[name]!r} now: --config.{RENAMED[name]}=...")
         if name not in keys:
             _fail(f"unknown config key {name!r}: did you mean {nearest_paths(name, keys)[0]!r}?")
 

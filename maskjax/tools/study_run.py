@@ -132,7 +132,7 @@ def number(summary: Mapping[str, Any], split: str, metric: str) -> float | None:
         split: "validation" or "test".
         metric: its name in the lines of metrics.jsonl.
     """
-    names = {"validation": (f"eval_{metric}", metric), "test": (f"test_{metric}",)}[split]
+    names = {"validation": (f"validation_{metric}", metric), "test": (f"test_{metric}",)}[split]
     return next((summary[name] for name in names if summary.get(name) is not None), None)
 
 

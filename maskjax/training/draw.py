@@ -38,7 +38,7 @@ def draw(
     Returns:
         The figures by name; each is saved as `NAME.png`.
     """
-    count, split = config.figures.num_examples, "eval" if data.num_eval else "train"
+    count, split = config.figures.num_examples, "validation" if data.num_validation else "train"
     batch = data.examples(split, count) if count else {}
     figures = {}
     if batch:

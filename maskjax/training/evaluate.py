@@ -37,7 +37,9 @@ class Evaluator:
         self._batch_size = -(-config.eval.batch_size // devices) * devices
         chosen = probes.chosen(config.eval.probes)
         self._probes = chosen if "features" in task.outputs() else ()
-        self._raw: dict[str, float] | None = None
+        self._learned: tuple[PyTree, dict[str, probes.Judge]] = (None, {})
+        self._learned_raw: dict[str, probes.Judge] | None = None
+        self._raw: dict[str, dict[str, float]] = {}
         self._baselines: dict[str, dict[str, float]] = {}
 
         def sums(judged: PyTree, batch: Batch) -> Sums:
@@ -53,36 +55,48 @@ class Evaluator:
         self._features = spread.program(features, rows_out=True)
 
     def __call__(
-        self, state: TrainState, before_batch: Callable[[], None] = lambda: None
+        self,
+        state: TrainState,
+        split: str = "validation",
+        before_batch: Callable[[], None] = lambda: None,
     ) -> dict[str, float]:
         """Evaluate the state's parameters, the averaged ones where it has them.
 
         Args:
             state: what is evaluated.
+            split: "validation" or "test". What probes learn from the training examples serves both.
             before_batch: called before each batch, equally often in every process; what it raises
                 ends the evaluation.
 
         Returns:
-            "loss" and the task's metrics over the evaluation split, masked by keys and a step
-            (the last) that are the same at every evaluation. Where there are labels of two classes,
-            also "NAME_accuracy" of each of `config.eval.probes` on the features, and with "raw"
+            "loss" and the task's metrics over the split, masked by keys and a step (the last) that
+            are the same at every evaluation. Where there are labels of two classes, also
+            "NAME_accuracy" of each of `config.eval.probes` on the features, and with "raw"
             "NAME_accuracy_pixels" on the normalised inputs, unless that takes too much time or
-            memory; and the task's baselines. Nothing where the data has no evaluation split.
+            memory; and the task's baselines. Nothing where the data has no such split.
         """
         self._before_batch = before_batch
         judged = (state.eval_params, state.memory)
-        report, last = self._judge(judged)
+        report, last = self._judge(judged, split)
         if self._probes and "label" in last and (self._data.num_classes or 0) > 1:
 
             def features(batch: Batch) -> np.ndarray:
                 return self._spread.join(self._features(judged, self._spread.split(batch)))
 
-            report |= probes.accuracies(self._probes, self._examples(features), self._config.eval)
+            if self._learned[0] is not judged[0]:
+                self._learned = judged[0], self._learn(features)
+            report |= probes.accuracies(self._learned[1], self._examples(split, features))
             if probes.RAW in self._probes and "inputs" in last:
-                report |= self._of_inputs(math.prod(last["inputs"].shape[1:]))
+                report |= self._of_inputs(split, math.prod(last["inputs"].shape[1:]))
         if report:
-            report |= self._beside("eval")
+            report |= self._beside(split)
         return report
+
+    def _learn(
+        self, rows_of: Callable[[Batch], np.ndarray], *, is_raw: bool = False
+    ) -> dict[str, probes.Judge]:
+        names = [name for name in self._probes if not (is_raw and name in probes.OF_LABELS)]
+        return probes.learn(names, self._examples("train", rows_of), self._config.eval)
 
     def _batches(self, split: str) -> Iterator[Batch]:
         limit = self._config.eval.max_train_examples or None if split == "train" else None
@@ -92,11 +106,11 @@ class Evaluator:
             first = number * self._batch_size + jax.process_index() * size
             yield dict(batch, index=np.arange(first, first + size, dtype=np.int32))
 
-    def _judge(self, judged: PyTree) -> tuple[dict[str, float], Batch]:
-        """Loss and metrics over the evaluation split, and its last batch; nothing of no split."""
+    def _judge(self, judged: PyTree, split: str) -> tuple[dict[str, float], Batch]:
+        """Loss and metrics over a split, and its last batch; nothing of no split."""
         total: Any = None
         batch: Batch = {}
-        for batch in self._batches("eval"):
+        for batch in self._batches(split):
             part = jax.device_get(self._sums(judged, self._spread.split(batch)))
             part = jax.tree.map(np.float64, part)
             total = part if total is None else jax.tree.map(np.add, total, part)
@@ -104,19 +118,15 @@ class Evaluator:
             return {}, {}
         return numbers({"loss": Mean(total.loss, total.weight), **total.metrics}), batch
 
-    def _examples(self, rows_of: Callable[[Batch], np.ndarray]) -> probes.Examples:
-        """Rows and labels of both splits, padding removed."""
-
-        def collect(split: str) -> tuple[np.ndarray, np.ndarray]:
-            rows, labels = [], []
-            for batch in self._batches(split):
-                whole = parallel.gather_rows({key: batch[key] for key in ("label", "is_valid")})
-                is_valid = np.asarray(whole["is_valid"])
-                rows.append(rows_of(batch)[is_valid])
-                labels.append(np.asarray(whole["label"])[is_valid])
-            return np.concatenate(rows), np.concatenate(labels)
-
-        return probes.Examples(*collect("train"), *collect("eval"))
+    def _examples(self, split: str, rows_of: Callable[[Batch], np.ndarray]) -> probes.Examples:
+        """Rows and labels of a split, padding removed."""
+        rows, labels = [], []
+        for batch in self._batches(split):
+            whole = parallel.gather_rows({key: batch[key] for key in ("label", "is_valid")})
+            is_valid = np.asarray(whole["is_valid"])
+            rows.append(rows_of(batch)[is_valid])
+            labels.append(np.asarray(whole["label"])[is_valid])
+        return probes.Examples(np.concatenate(rows), np.concatenate(labels))
 
     def _beside(self, split: str) -> dict[str, float]:
         """The task's baselines, which no state changes."""
@@ -124,16 +134,18 @@ class Evaluator:
             self._baselines[split] = dict(self._task.baselines(self._data, split))
         return self._baselines[split]
 
-    def _of_inputs(self, width: int) -> dict[str, float]:
+    def _of_inputs(self, split: str, width: int) -> dict[str, float]:
         """Probes of raw inputs, which no state changes."""
-        if self._raw is None:
+
+        def inputs(batch: Batch) -> np.ndarray:
+            return parallel.gather_rows(batch["inputs"]).reshape(-1, width)
+
+        if self._learned_raw is None:
             limit = self._config.eval.max_train_examples or self._data.num_train
-            self._raw = {}
-            if probes.can_probe_raw(width, min(limit, self._data.num_train)):
-
-                def inputs(batch: Batch) -> np.ndarray:
-                    return parallel.gather_rows(batch["inputs"]).reshape(-1, width)
-
-                examples = self._examples(inputs)
-                self._raw = probes.raw_accuracies(self._probes, examples, self._config.eval)
-        return self._raw
+            can = probes.can_probe_raw(width, min(limit, self._data.num_train))
+            self._learned_raw = self._learn(inputs, is_raw=True) if can else {}
+        if split not in self._raw:
+            judges = self._learned_raw
+            found = probes.accuracies(judges, self._examples(split, inputs)) if judges else {}
+            self._raw[split] = {f"{name}_pixels": value for name, value in found.items()}
+        return self._raw[split]

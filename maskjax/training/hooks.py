@@ -151,19 +151,25 @@ def checkpoint(run: Run, step: int, state: TrainState, metrics: Metrics) -> None
 
 
 def evaluate(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
-    """Evaluate unless the log has it, write what came out, and keep the best checkpoint."""
+    """Judge on validation, and keep the best checkpoint by what comes out."""
     if not is_due(step, run.config.eval_every_steps, run.end.step):
         return
     with run.meter.paused():
-        if run.log.last.get("eval", {}).get("step") != step:
-            run.checkpoints.wait()
-            numbers = run.evaluator(state, lambda: leave_if_told(run, step, state))
-            if not numbers:
-                return
-            run.log.write(step, "eval", numbers)
-            text = "  ".join(f"{name} {value:.4f}" for name, value in numbers.items())
-            run.log.progress.say(f"evaluation at step {step}: {text}")
-        run.checkpoints.add_metrics(step, run.log.last["eval"])
+        _judge(run, step, state, "validation")
+        if "validation" in run.log.last:
+            run.checkpoints.add_metrics(step, run.log.last["validation"])
+
+
+def _judge(run: Run, step: int, state: TrainState, split: str) -> None:
+    """Evaluate on a split unless the log has it, and write what came out."""
+    if run.log.last.get(split, {}).get("step") == step:
+        return
+    run.checkpoints.wait()
+    numbers = run.evaluator(state, split, lambda: leave_if_told(run, step, state))
+    if numbers:
+        run.log.write(step, split, numbers)
+        text = "  ".join(f"{name} {value:.4f}" for name, value in numbers.items())
+        run.log.progress.say(f"{split} at step {step}: {text}")
 
 
 def watch(run: Run, step: int, state: TrainState, metrics: Metrics) -> TrainState | None:
@@ -171,7 +177,7 @@ def watch(run: Run, step: int, state: TrainState, metrics: Metrics) -> TrainStat
 
     The checkpoint of this step is from before, so that resuming from it does this again.
     """
-    line = run.log.last.get("eval", {})
+    line = run.log.last.get("validation", {})
     if not state.watches or line.get("step") != step:
         return None
     seen, reason = watching.observe(jax.device_get(state.watches), run.config, line)
@@ -179,6 +185,13 @@ def watch(run: Run, step: int, state: TrainState, metrics: Metrics) -> TrainStat
         run.end.step, run.end.reason = step, reason
         run.log.progress.say(f"ends at step {step}: {reason}")
     return dataclasses.replace(state, watches=run.spread.replicate(seen))
+
+
+def test(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
+    """Judge on test, once, where the run ends."""
+    if step == run.end.step:
+        with run.meter.paused():
+            _judge(run, step, state, "test")
 
 
 def draw(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
@@ -208,5 +221,5 @@ def call(hooks: Any, run: Run, step: int, state: TrainState, metrics: Metrics) -
     return state
 
 
-AFTER_SAVE = (evaluate, watch, draw)
+AFTER_SAVE = (evaluate, watch, test, draw)
 AFTER_STEP = (guard, log, checkpoint, *AFTER_SAVE)

@@ -20,13 +20,18 @@ from maskjax.training.workdir import METRICS, write_atomically
 
 
 def read_metrics(workdir: str | Path) -> list[dict[str, Any]]:
-    """Read the lines of a run's metrics.jsonl, without a last one that a kill cut short."""
+    """Read the lines of a run's metrics.jsonl, without a last one that a kill cut short.
+
+    The validation was named "eval" before there was a test; it is "validation" here.
+    """
     path = Path(workdir) / METRICS
     lines = []
     for line in path.read_text().splitlines() if path.exists() else ():
         with contextlib.suppress(json.JSONDecodeError):
             lines.append(json.loads(line))
-    return lines
+    return [
+        line | {"split": "validation"} if line.get("split") == "eval" else line for line in lines
+    ]
 
 
 def _json_number(value: Any) -> Any:
@@ -88,7 +93,7 @@ class RunLog(contextlib.AbstractContextManager):
     """Writes and shows a run's numbers; in a run over several processes the first one alone does.
 
     Attributes:
-        last: the last line of each split, "train" and "eval", from before a resumption too.
+        last: the last line of each split, from before a resumption too.
         progress: the display.
     """
 
@@ -146,7 +151,7 @@ class RunLog(contextlib.AbstractContextManager):
 
         Args:
             step: steps done.
-            split: "train" or "eval".
+            split: "train", "validation" or "test".
             numbers: what was measured; a number that is not finite is written as null.
         """
         numbers = {name: _json_number(value) for name, value in numbers.items()}

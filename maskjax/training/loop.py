@@ -105,13 +105,15 @@ def fit(task: Any, data: Any, config: Any, folder: Path) -> dict[str, Any]:
 def summarise(run: Run, state: TrainState) -> dict[str, Any]:
     """Gather the end of a run: the last of every number, and a hash of the parameters.
 
-    A number of the evaluation that training reports too, as the loss, is named "eval_...".
+    A number of the validation that training reports too, as the loss, is named "validation_...",
+    and every number of the test "test_...".
     """
     lines = {split: dict(line) for split, line in run.log.last.items()}
     for line in lines.values():
         del line["step"], line["split"], line["seconds"]
-    trained, evaluated = lines.get("train", {}), lines.get("eval", {})
-    named = {f"eval_{name}" if name in trained else name: x for name, x in evaluated.items()}
+    trained, validated = lines.get("train", {}), lines.get("validation", {})
+    named = {f"validation_{name}" if name in trained else name: x for name, x in validated.items()}
+    named |= {f"test_{name}": x for name, x in lines.get("test", {}).items()}
     figures = sorted((run.folder / workdir.FIGURES).glob("*.png"))
     return {
         "steps": int(state.step),

@@ -16,7 +16,8 @@ from typing import Any
 import jax
 from absl import logging
 
-from maskjax.config import flatten
+from maskjax.config import flatten, renewed
+from maskjax.data.build import renewed as renewed_description
 from maskjax.keys import BEFORE, FREE, PLACES
 from maskjax.paths import atomic_file
 
@@ -24,7 +25,10 @@ CONFIG, METRICS, SUMMARY = "config.json", "metrics.jsonl", "summary.json"
 CHECKPOINTS, FIGURES, LOCK = "checkpoints", "figures", ".lock"
 
 # What a description of data says of the data itself.
-_DATA_KEYS = ("num_train", "num_eval", "shape", "num_classes", "class_names", "fingerprints")
+_DATA_KEYS = (
+    "num_train", "num_validation", "num_test", "shape", "num_classes", "class_names",
+    "fingerprints",
+)  # fmt: skip
 
 
 def write_atomically(path: str | Path, content: str) -> None:
@@ -50,7 +54,7 @@ def differing_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, 
         {'mask.ratio': (0.5, 0.75)}
     """
     before = _plain(BEFORE)
-    old, new = before | flatten(old), before | flatten(new)
+    old, new = before | renewed(flatten(old)), before | flatten(new)
     return {
         key: (old.get(key), new.get(key))
         for key in sorted(old.keys() | new.keys())
@@ -136,7 +140,7 @@ def check(config: Any, workdir: str | Path, data: Mapping[str, Any] | None = Non
     try:
         earlier = json.loads(path.read_text())
         differing = differing_keys(earlier["config"], _plain(config))
-        described = earlier.get("data")
+        described = earlier.get("data") and renewed_description(earlier["data"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} cannot be read ({error}): choose another --workdir") from None
     if described:
@@ -174,8 +178,8 @@ def _pairs(differing: Mapping[str, tuple[Any, Any]]) -> str:
 
 def names_other_places(config: Any, workdir: Path) -> bool:
     """Whether a run's config, checked, looks for the data at another place than before."""
-    earlier = flatten(json.loads((workdir / CONFIG).read_text())["config"])
-    now = flatten(_plain(config))
+    before, record = _plain(BEFORE), json.loads((workdir / CONFIG).read_text())
+    earlier, now = before | renewed(flatten(record["config"])), before | flatten(_plain(config))
     return any(earlier.get(key) != now.get(key) for key in PLACES)
 
 

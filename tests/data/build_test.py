@@ -12,7 +12,7 @@ def _build(batch_size=4, seed=0, build=None, **config):
 
 
 def test_statistics_are_those_of_the_training_pixels():
-    built = _build(source="digits", eval_fraction=0)
+    built = _build(source="digits", validation_fraction=0)
     pixels = load_digits().images / 16
     assert built.shape == (8, 8, 1)
     assert built.processor.mean.shape == built.processor.std.shape == (1, 1, 1)
@@ -41,16 +41,16 @@ def test_configured_statistics_are_used():
     built = _build(source="photos", size=(8, 8), mean=(0.5,), std=(0.1, 0.2, 0.4))
     np.testing.assert_allclose(built.processor.mean[0, 0], [0.5, 0.5, 0.5])
     raw = _build(source="photos", size=(8, 8), mean=(0,), std=(1,))
-    (x,), (unit,) = (list(b.eval_batches("eval", 4, limit=4)) for b in (built, raw))
+    (x,), (unit,) = (list(b.eval_batches("validation", 4, limit=4)) for b in (built, raw))
     expected = (unit["inputs"] - 0.5) / np.array([0.1, 0.2, 0.4])
     np.testing.assert_allclose(x["inputs"], expected, atol=1e-5)
 
 
 def test_what_lies_beyond_the_training_split_is_not_cut(tmp_path):
     train, test = (a * np.sin(np.arange(64, dtype=np.float32)) for a in (5, 8))
-    np.savez(tmp_path / "x.npz", x_train=[train[:, None]] * 4, x_test=[test[:, None]])
+    np.savez(tmp_path / "x.npz", x_train=[train[:, None]] * 4, x_validation=[test[:, None]])
     built = _build(source=f"array:{tmp_path}/x.npz")
-    shown = built.processor.denormalise(built.examples("eval", 1)["inputs"])[0, :, 0]
+    shown = built.processor.denormalise(built.examples("validation", 1)["inputs"])[0, :, 0]
     low, high = train.min(), train.max()
     np.testing.assert_allclose(shown, (test - low) / (high - low), atol=1e-5)
     assert shown.max() > 1.2
@@ -58,7 +58,7 @@ def test_what_lies_beyond_the_training_split_is_not_cut(tmp_path):
 
 def test_held_out_examples_do_not_depend_on_the_seed():
     first, second = (
-        next(_build(source="digits", seed=seed).eval_batches("eval", 200))["inputs"]
+        next(_build(source="digits", seed=seed).eval_batches("validation", 200))["inputs"]
         for seed in (0, 1)
     )
     np.testing.assert_array_equal(first, second)
@@ -76,7 +76,7 @@ def test_grey_and_colour_are_converted():
         ({"source": "dgits"}, "'dgits' .did you mean 'digits'"),
         ({"source": "digits:8"}, "'digits:8': nothing follows the name; set it to 'digits'"),
         ({"source": "photos:x", "size": (8, 8)}, "'photos:x': nothing follows the name"),
-        ({"source": "digits", "eval_source": "mnist"}, "unknown data source 'mnist'"),
+        ({"source": "digits", "validation_source": "mnist"}, "unknown data source 'mnist'"),
         (
             {"source": "digits", "limit": 3},
             "limit=3 keeps fewer than batch_size=4; lower batch_size or",
@@ -89,7 +89,7 @@ def test_grey_and_colour_are_converted():
             "data.mean has 2 numbers for 1 channels",
         ),
         ({"source": "volumes", "channels": 3, "size": (4, 4)}, "must have 3 lengths"),
-        ({"source": "digits", "eval_source": "photos"}, "set data.size"),
+        ({"source": "digits", "validation_source": "photos"}, "set data.size"),
         ({"source": "digits", "flop": True}, "'flop' .did you mean 'flip'"),
     ],
 )

@@ -15,8 +15,8 @@ def indexed(tmp_path):
         path = tmp_path / f"indexed-{count}-{eval_count}.npz"
         values = np.arange(count + eval_count, dtype=np.uint8)
         x = np.broadcast_to(values[:, None, None, None], (count + eval_count, 4, 4, 1))
-        np.savez(path, x_train=x[:count], y_train=values[:count], x_test=x[count:],
-                 y_test=values[count:])  # fmt: skip
+        np.savez(path, x_train=x[:count], y_train=values[:count], x_validation=x[count:],
+                 y_validation=values[count:])  # fmt: skip
         config = {"source": f"array:{path}", "mean": (0,), "std": (1,), **config}
         return data.build(config, seed=seed, batch_size=batch_size, **(build or {}))
 

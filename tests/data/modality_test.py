@@ -67,14 +67,14 @@ def words(monkeypatch):
     def words(argument, settings):
         return data.Splits(Words(argument.split(",")))
 
-    return {"source": "words:ab,abcdef,c,dd", "eval_fraction": 0.25, "max_letters": 3}
+    return {"source": "words:ab,abcdef,c,dd", "validation_fraction": 0.25, "max_letters": 3}
 
 
 def test_a_modality_of_ones_own_gives_batches(words):
     built = data.build(words, seed=0, batch_size=3)
-    assert built.in_words == "3 training and 1 evaluation words of up to 3 letters, no labels"
+    assert built.in_words == "3 training and 1 validation words of up to 3 letters, no labels"
     rows = {tuple(ids) for ids in built.examples("train", 3)["ids"].tolist()}
-    rows |= {tuple(ids) for ids in built.examples("eval", 1)["ids"].tolist()}
+    rows |= {tuple(ids) for ids in built.examples("validation", 1)["ids"].tolist()}
     assert rows == {(1, 2, 0), (1, 2, 3), (3, 0, 0), (4, 4, 0)}
     assert set(next(built.train_batches())) == {"ids", "id", "epoch", "is_valid"}
     assert data.restore(words, built.describe()).processor == built.processor
@@ -83,13 +83,13 @@ def test_a_modality_of_ones_own_gives_batches(words):
 def test_keys_of_a_modality_are_known_and_those_of_another_are_not(words):
     with pytest.raises(ValueError, match=r"'max_leters' \(did you mean 'max_letters'\?\)"):
         data.build(words | {"max_leters": 3}, seed=0, batch_size=1)
-    with pytest.raises(ValueError, match=r"unknown key in config.data 'size'"):
+    with pytest.raises(ValueError, match=r"data.size says nothing of examples of 'words"):
         data.build(words | {"size": (3,)}, seed=0, batch_size=1)
     with pytest.raises(ValueError, match=r"'digits' is of another kind than data.source 'words:"):
-        data.build(words | {"eval_source": "digits"}, seed=0, batch_size=1)
+        data.build(words | {"validation_source": "digits"}, seed=0, batch_size=1)
 
 
 def test_a_source_that_gives_no_mappings_is_told_what_to_give(words, monkeypatch):
     monkeypatch.setattr(Words, "__getitem__", lambda self, index: (self._words[index], 0))
     with pytest.raises(ValueError, match="of Words is a tuple; a source gives mappings, such as"):
-        data.build(words | {"eval_fraction": 0}, seed=0, batch_size=1).examples("train", 1)
+        data.build(words | {"validation_fraction": 0}, seed=0, batch_size=1).examples("train", 1)

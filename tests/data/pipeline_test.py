@@ -179,7 +179,7 @@ def test_parts_of_all_processes_make_the_global_batch(photos, process_count):
 
 def test_an_example_is_augmented_anew_each_epoch(tmp_path):
     x = np.random.default_rng(0).random((4, 16, 16, 1), np.float32)
-    np.savez(tmp_path / "x.npz", x_train=x, y_train=np.arange(4), x_test=x)
+    np.savez(tmp_path / "x.npz", x_train=x, y_train=np.arange(4), x_validation=x)
     config = {"source": f"array:{tmp_path}/x.npz", "crop_scale": (0.3, 0.9)}
     built = data.build(config, seed=0, batch_size=4)
     first, second = (
@@ -194,7 +194,7 @@ def test_an_example_is_augmented_anew_each_epoch(tmp_path):
 def test_half_of_the_stream_is_flipped(tmp_path):
     ramp = np.arange(4, dtype=np.uint8)[None, None, :, None]
     np.savez(tmp_path / "x.npz", x_train=np.broadcast_to(ramp, (40, 4, 4, 1)))
-    config = {"source": f"array:{tmp_path}/x.npz", "flip": True, "eval_fraction": 0}
+    config = {"source": f"array:{tmp_path}/x.npz", "flip": True, "validation_fraction": 0}
     built = data.build(config, seed=0, batch_size=40)
     batches = [batch["inputs"] for batch in itertools.islice(built.train_batches(), 20)]
     is_flipped = np.concatenate(batches)[:, 0, 0, 0] > 0
@@ -203,7 +203,7 @@ def test_half_of_the_stream_is_flipped(tmp_path):
 
 def test_evaluation_is_in_order_padded_and_marked(indexed):
     built = indexed(count=50, eval_count=7, flip=True)
-    batches = list(built.eval_batches("eval", 3))
+    batches = list(built.eval_batches("validation", 3))
     assert [batch["inputs"].shape for batch in batches] == [(3, 4, 4, 1)] * 3
     is_valid = np.concatenate([batch["is_valid"] for batch in batches])
     np.testing.assert_array_equal(is_valid, [True] * 7 + [False] * 2)
@@ -243,12 +243,12 @@ def test_limits_take_fixed_subsets(indexed):
 
 def test_no_evaluation_split_gives_no_batches(tmp_path):
     np.savez(tmp_path / "x.npz", x=np.zeros((4, 3, 3), np.uint8))
-    config = {"source": f"array:{tmp_path}/x.npz", "eval_fraction": 0}
+    config = {"source": f"array:{tmp_path}/x.npz", "validation_fraction": 0}
     built = data.build(config, seed=0, batch_size=2)
-    assert built.num_eval == 0
-    assert list(built.eval_batches("eval", 2)) == []
+    assert built.num_validation == 0
+    assert list(built.eval_batches("validation", 2)) == []
 
 
 def test_another_split_is_refused(indexed):
-    with pytest.raises(ValueError, match="split='test' must be 'train' or 'eval'"):
-        indexed().eval_batches("test", 4)
+    with pytest.raises(ValueError, match=r"split='eval' must be one of \('train', 'validation'"):
+        indexed().eval_batches("eval", 4)

@@ -35,7 +35,7 @@ def test_a_config_dict_is_read_and_lists_become_tuples():
         ({"crop_scale": (0.8, 0.2)}, "data.crop_scale"),
         ({"std": (0.0,)}, "data.std"),
         ({"channels": 2}, "data.channels=2"),
-        ({"eval_fraction": 1.0}, "data.eval_fraction=1.0"),
+        ({"validation_fraction": 1.0}, "data.validation_fraction=1.0"),
         ({"bad_files": "ignore"}, "data.bad_files='ignore'"),
         ({"num_workers": -1}, "data.num_workers=-1"),
         ({"num_workers": 100_000}, "data.num_workers=100000 must be at most 512"),

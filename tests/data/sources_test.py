@@ -29,27 +29,27 @@ def test_unknown_source_lists_known_ones_and_the_nearest():
 def test_hold_out_takes_the_same_share_of_every_class_and_no_example_twice():
     source = _source([0] * 100 + [1] * 50 + [2] * 10)
     splits = hold_out(source, 0.2)
-    np.testing.assert_array_equal(np.bincount(splits.eval.labels()), [20, 10, 2])
-    assert sorted(_indices(splits.train) + _indices(splits.eval)) == list(range(160))
+    np.testing.assert_array_equal(np.bincount(splits.validation.labels()), [20, 10, 2])
+    assert sorted(_indices(splits.train) + _indices(splits.validation)) == list(range(160))
 
 
 def test_hold_out_of_many_small_classes_has_the_right_total():
     splits = hold_out(_source([label for label in range(60) for _ in range(4)]), 0.1)
-    assert len(splits.eval) == 24
-    assert np.bincount(splits.eval.labels()).max() == 1
+    assert len(splits.validation) == 24
+    assert np.bincount(splits.validation.labels()).max() == 1
 
 
 def test_hold_out_is_the_same_at_every_call():
     source = _source([0, 1] * 30)
-    assert _indices(hold_out(source, 0.3).eval) == _indices(hold_out(source, 0.3).eval)
+    assert _indices(hold_out(source, 0.3).validation) == _indices(hold_out(source, 0.3).validation)
 
 
 def test_hold_out_of_nothing_has_no_evaluation_split():
-    assert hold_out(_source([0, 1]), 0.0).eval is None
+    assert hold_out(_source([0, 1]), 0.0).validation is None
 
 
 def test_hold_out_refuses_an_empty_split():
-    with pytest.raises(ValueError, match=r"eval_fraction=0.01 of 4 examples"):
+    with pytest.raises(ValueError, match=r"validation_fraction=0.01 of 4 examples"):
         hold_out(_source([0, 0, 1, 1]), 0.01)
 
 
@@ -118,9 +118,22 @@ def test_fingerprints_of_drawn_sources_tell_splits_seeds_and_sizes_apart(name):
     size = (8,) * {"signals": 1, "photos": 2, "volumes": 3}[name]
     first, again = (open_splits(name, ImageSettings(size=size)) for _ in range(2))
     assert first.train.fingerprint() == again.train.fingerprint()
-    assert first.train.fingerprint() != first.eval.fingerprint()
+    assert first.train.fingerprint() != first.validation.fingerprint()
     if name != "photos":
         seeded = open_splits(f"{name}:1", ImageSettings(size=size)).train
         assert first.train.fingerprint() != seeded.fingerprint()
     larger = open_splits(name, ImageSettings(size=(9, *size[1:]))).train
     assert first.train.fingerprint() != larger.fingerprint()
+
+
+def test_a_held_out_share_for_test_is_taken_from_what_validation_would_have():
+    source = _source([0] * 100 + [1] * 60)
+    both, one = hold_out(source, 0.1, 0.1), hold_out(source, 0.2)
+    assert _indices(both.train) == _indices(one.train)
+    np.testing.assert_array_equal(np.bincount(both.validation.labels()), [10, 6])
+    np.testing.assert_array_equal(np.bincount(both.test.labels()), [10, 6])
+    together = _indices(both.validation) + _indices(both.test)
+    assert sorted(together) == _indices(one.validation)
+    assert hold_out(source, 0.0, 0.1).validation is None
+    with pytest.raises(ValueError, match=r"=0.1 and data.test_fraction=0.001 of 160"):
+        hold_out(source, 0.1, 0.001)

@@ -9,35 +9,29 @@ from maskjax.evaluation import probes
 OPTIONS = {"knn_k": 50}  # more than there are examples
 RNG = np.random.default_rng(0)
 LABELS, EVAL_LABELS = RNG.integers(0, 3, 40), RNG.integers(0, 3, 30)
-EXAMPLES = probes.Examples(
-    RNG.normal(size=(40, 4)).astype(np.float32) + LABELS[:, None],
-    LABELS,
-    RNG.normal(size=(30, 4)).astype(np.float32) + EVAL_LABELS[:, None],
-    EVAL_LABELS,
+TRAIN = probes.Examples(RNG.normal(size=(40, 4)).astype(np.float32) + LABELS[:, None], LABELS)
+OTHER = probes.Examples(
+    RNG.normal(size=(30, 4)).astype(np.float32) + EVAL_LABELS[:, None], EVAL_LABELS
 )
+
+
+def _accuracies(names, train=TRAIN):
+    return probes.accuracies(probes.learn(names, train, OPTIONS), OTHER)
 
 
 def test_each_name_gives_the_accuracy_of_its_classifier():
     largest = np.bincount(LABELS).argmax()
     expected = {
-        "linear_accuracy": evaluation.linear_accuracy(*EXAMPLES),
-        "knn_accuracy": evaluation.knn_accuracy(*EXAMPLES, k=40),
+        "linear_accuracy": evaluation.linear_accuracy(*TRAIN, *OTHER),
+        "knn_accuracy": evaluation.knn_accuracy(*TRAIN, *OTHER, k=40),
         "largest_class_accuracy": np.mean(largest == EVAL_LABELS),
     }
-    assert (
-        probes.accuracies(["linear", "knn", "largest_class", "raw"], EXAMPLES, OPTIONS) == expected
-    )
-    assert probes.accuracies(["knn"], EXAMPLES, OPTIONS).keys() == {"knn_accuracy"}
-
-
-def test_raw_inputs_are_judged_by_the_probes_that_read_rows():
-    found = probes.raw_accuracies(["knn", "raw", "largest_class"], EXAMPLES, OPTIONS)
-    assert found == {"knn_accuracy_pixels": evaluation.knn_accuracy(*EXAMPLES, k=40)}
+    assert _accuracies(["linear", "knn", "largest_class", "raw"]) == expected
+    assert _accuracies(["knn"]).keys() == {"knn_accuracy"}
 
 
 def test_labels_that_are_all_alike_are_a_warning(caplog):
-    alike = EXAMPLES._replace(train_labels=np.zeros(40, int))
-    assert probes.accuracies(["knn", "largest_class"], alike, OPTIONS) == {}
+    assert _accuracies(["knn", "largest_class"], TRAIN._replace(labels=np.zeros(40, int))) == {}
     assert "needs two classes" in caplog.text
 
 

@@ -20,7 +20,7 @@ def run(load_config, tmp_path_factory):
 
 def test_it_is_judged_beside_baselines_and_the_best_that_is_possible(run):
     _, folder, summary = run
-    assert np.isfinite(summary["eval_loss"])
+    assert np.isfinite(summary["validation_loss"])
     (line,) = (row for row in read_metrics(folder) if row["split"] != "train")
     for name in ("hr@10", "ndcg@10", "mrr"):
         assert 0 <= line[name] < line[f"best_{name}"] <= 1  # six steps learn little

@@ -53,7 +53,7 @@ def check_smoke(load_config, name, variant, folder):
 
 def check_summary(config, summary, folder):
     assert summary["steps"] == config.total_steps
-    assert np.isfinite(summary["eval_loss"])
+    assert np.isfinite(summary["validation_loss"])
     assert (folder / workdir.CHECKPOINTS / str(config.total_steps)).is_dir()
 
 

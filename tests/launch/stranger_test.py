@@ -175,6 +175,6 @@ def test_it_is_drawn(place):
 def test_killed_and_resumed_it_ends_bitwise_as_without(place):
     straight, resumed = (workdir.read_summary(place / name) for name in ("straight", "killed"))
     assert resumed["params_sha256"] == straight["params_sha256"]
-    assert resumed["eval_loss"] == straight["eval_loss"]
+    assert resumed["validation_loss"] == straight["validation_loss"]
     config = json.loads((place / "killed" / workdir.CONFIG).read_text())
     assert len(config["resumed"]) == 1

@@ -71,7 +71,7 @@ def test_it_leaves_a_table_a_picture_the_best_and_the_commands(place):
         rows = {row["setting"]: row for row in csv.DictReader(file)}
     for name, row in rows.items():
         summary = workdir.read_summary(place / study.RUNS / f"{name},seed=3")
-        assert float(row["mean"]) == summary["eval_loss"]
+        assert float(row["mean"]) == summary["validation_loss"]
     with Image.open(place / study_report.PLOT) as picture:
         picture.verify()
     best = json.loads((place / study_report.BEST).read_text())

@@ -27,7 +27,7 @@ def test_a_run_is_drawn_with_its_data_at_another_place(load_config, moved, drawn
     assert {path.name for path in paths} == {"reconstructions.png", "rules.png", "loss.png"}
     assert {path.parent for path in paths} == {tmp_path / "out"}
     digits = data_layer.build(load_config("mae", "smoke").data, seed=0, batch_size=1)
-    stored = digits.processor.denormalise(digits.examples("eval", 2)["inputs"])
+    stored = digits.processor.denormalise(digits.examples("validation", 2)["inputs"])
     np.testing.assert_allclose(drawn[0]["original"], stored, atol=1e-6)
     assert not caplog.text
 

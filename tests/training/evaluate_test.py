@@ -27,15 +27,17 @@ def test_loss_and_probes_are_those_of_the_unpadded_split(toy, num_devices):
     )
     report = evaluator(state)
 
-    rows = {split: next(data.eval_batches(split, n)) for split, n in (("train", 64), ("eval", 21))}
-    x = rows["eval"]["inputs"].astype(np.float64)
+    rows = {
+        split: next(data.eval_batches(split, n)) for split, n in (("train", 64), ("validation", 21))
+    }
+    x = rows["validation"]["inputs"].astype(np.float64)
     is_masked = np.asarray(task.is_masked(eval_keys(config.seed, jnp.arange(21))))
     kernel = np.asarray(state.params["kernel"], np.float64)
     error = np.where(is_masked, 0, x) @ kernel - x
     assert report["loss"] == pytest.approx((error**2)[is_masked].sum() / is_masked.sum(), rel=1e-5)
 
-    labels = rows["train"]["label"], rows["eval"]["label"]
-    inputs = rows["train"]["inputs"], rows["eval"]["inputs"]
+    labels = rows["train"]["label"], rows["validation"]["label"]
+    inputs = rows["train"]["inputs"], rows["validation"]["inputs"]
     features = [part @ np.asarray(state.params["kernel"]) for part in inputs]
     for suffix, (train, other) in (("", features), ("_pixels", inputs)):
         expected = evaluation.knn_accuracy(train, labels[0], other, labels[1], k=3)

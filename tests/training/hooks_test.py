@@ -43,8 +43,8 @@ class _Watched:
 
     def eval_batches(self, split, *options):
         for batch in self._data.eval_batches(split, *options):
-            self.eval_batches_read += split == "eval"
-            if split == "eval" and self.eval_batches_read == self.number:
+            self.eval_batches_read += split == "validation"
+            if split == "validation" and self.eval_batches_read == self.number:
                 self._act()
             yield batch
 
@@ -69,7 +69,7 @@ def test_something_is_due_at_its_interval_and_at_the_end():
 
 
 def test_checkpoints_hold_their_evaluation(toy, straight):
-    losses = {x["step"]: x["loss"] for x in toy.lines(straight[0]) if x["split"] == "eval"}
+    losses = {x["step"]: x["loss"] for x in toy.lines(straight[0]) if x["split"] == "validation"}
     assert list(losses) == [4, 8, 12]
     saved = _saved(straight[0])
     assert {8, 12} <= saved.keys()
@@ -129,7 +129,7 @@ def test_a_stop_before_the_final_evaluation_skips_it(toy, tmp_path, straight, mo
     resumed = _Watched(toy.Data(8))
     summary = toy.fit(tmp_path, toy.config(save_every_steps=0), data=resumed)
     assert resumed.start == 12
-    assert summary["eval_loss"] == straight[1]["eval_loss"]
+    assert summary["validation_loss"] == straight[1]["validation_loss"]
 
 
 def test_processes_of_a_cluster_start_from_a_run_stop_at_one_place_and_resume(toy, tmp_path):
@@ -169,7 +169,7 @@ def test_processes_of_a_cluster_start_from_a_run_stop_at_one_place_and_resume(to
     assert (code, other_code) == (0, 0), errors
     first, second = (json.loads(out.splitlines()[-1]) for out in (first, second))
     assert first["params_sha256"] == second["params_sha256"]
-    assert [x["step"] for x in toy.lines(tmp_path) if x["split"] == "eval"] == [4, 8, 12]
+    assert [x["step"] for x in toy.lines(tmp_path) if x["split"] == "validation"] == [4, 8, 12]
 
 
 @pytest.fixture

@@ -37,10 +37,10 @@ def test_lines_beyond_the_resumed_step_are_dropped_and_written_again(tmp_path):
 def test_last_lines_are_known_after_a_resumption_without_new_ones(tmp_path):
     with loggers.RunLog(tmp_path, 0, 10) as log:
         log.write(1, "train", {"loss": 2.0})
-        log.write(1, "eval", {"loss": 3.0})
+        log.write(1, "validation", {"loss": 3.0})
     last = _log(tmp_path, 1, []).last
     assert last["train"]["loss"] == 2.0
-    assert last["eval"]["loss"] == 3.0
+    assert last["validation"]["loss"] == 3.0
 
 
 def test_seconds_go_on_over_resumptions(tmp_path):

@@ -43,8 +43,9 @@ def test_a_finished_run_leaves_its_files(straight):
     assert summary["steps"] == 12
     assert len(summary["params_sha256"]) == 64
     assert summary["seconds"] > 0
-    expected = {"loss", "eval_loss", "knn_accuracy", "linear_accuracy"}
+    expected = {"loss", "validation_loss", "knn_accuracy", "linear_accuracy"}
     expected |= {"knn_accuracy_pixels", "linear_accuracy_pixels", "learning_rate", "grad_norm"}
+    expected |= {"test_loss", "test_knn_accuracy", "test_linear_accuracy_pixels"}
     assert expected <= summary.keys()
     assert sorted(path.name for path in (folder / workdir.CHECKPOINTS).iterdir()) == ["12", "8"]
     assert json.loads((folder / workdir.CONFIG).read_text())["config"]["total_steps"] == 12
@@ -53,20 +54,23 @@ def test_a_finished_run_leaves_its_files(straight):
 def test_lines_have_step_split_loss_and_speed(toy, straight):
     lines = loggers.read_metrics(straight[0])
     assert [x["step"] for x in lines if x["split"] == "train"] == [1, 2, 4, 6, 8, 10, 12]
-    assert [x["step"] for x in lines if x["split"] == "eval"] == [12]
-    for line in lines[:-1]:
+    assert [x["step"] for x in lines if x["split"] == "validation"] == [12]
+    assert [x["split"] for x in lines[-2:]] == ["validation", "test"]
+    assert lines[-1]["step"] == 12
+    for line in lines[:-2]:
         assert set(toy.MEASURED) <= line.keys()
         assert line["mfu"] is None
         assert line["loss"] > 0
     assert lines[0]["compile_seconds"] > 0
-    assert {"loss", "knn_accuracy", "linear_accuracy", "knn_accuracy_pixels"} <= lines[-1].keys()
+    for line in lines[-2:]:
+        assert {"loss", "knn_accuracy", "linear_accuracy", "knn_accuracy_pixels"} <= line.keys()
 
 
 def test_training_lowers_the_loss_of_rows_and_masks_that_stay_the_same(toy, straight):
     config, task = toy.config(), toy.Task()
     untrained = run.initial_state(task, config)
     evaluator = evaluate.Evaluator(task, toy.Data(8), config, parallel.Spread(1))
-    assert straight[1]["eval_loss"] < 0.95 * evaluator(untrained)["loss"]
+    assert straight[1]["validation_loss"] < 0.95 * evaluator(untrained)["loss"]
 
 
 class _Interrupted:

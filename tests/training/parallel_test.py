@@ -66,7 +66,7 @@ def test_eight_devices_and_two_processes_of_two_agree_with_one(toy, one_device, 
     np.testing.assert_allclose(eight["losses"], one_device[0], rtol=1e-5)
     np.testing.assert_allclose(first["losses"], one_device[0], rtol=1e-5)
     assert first["params_sha256"] == second["params_sha256"]
-    for name in ("eval_loss", "knn_accuracy", "linear_accuracy_pixels"):
+    for name in ("validation_loss", "knn_accuracy", "linear_accuracy_pixels"):
         assert first[name] == pytest.approx(eight[name], rel=1e-5)
 
 

@@ -11,7 +11,7 @@ from maskjax.training import draw, run, workdir
 
 DATA = types.SimpleNamespace(
     shape=(16, 1),
-    num_eval=2,
+    num_validation=2,
     examples=lambda split, count: {
         "inputs": np.random.default_rng(0).normal(size=(2, 16, 1)).astype("f"),
         "is_valid": np.ones(2, bool),

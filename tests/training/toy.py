@@ -107,19 +107,21 @@ class Data:
         mixing = rng.normal(size=(2, WIDTH)).astype(np.float32)
         self._rows = {
             "train": rng.normal(size=(64, 2)).astype(np.float32) @ mixing,
-            "eval": rng.normal(size=(21, 2)).astype(np.float32) @ mixing,
+            "validation": rng.normal(size=(21, 2)).astype(np.float32) @ mixing,
+            "test": rng.normal(size=(10, 2)).astype(np.float32) @ mixing,
         }
-        self.num_train, self.num_eval = 64, 21
+        self.num_train, self.num_validation, self.num_test = 64, 21, 10
         self.num_classes = num_classes
         self._batch_size, self._seed = batch_size, seed
         self._process_index, self._process_count = process_index, process_count
 
     @property
     def in_words(self):
-        return f"{self.num_train} training and {self.num_eval} evaluation rows"
+        others = f"{self.num_validation} validation and {self.num_test} test rows"
+        return f"{self.num_train} training, {others}"
 
     def describe(self):
-        names = ("num_train", "num_eval", "shape", "num_classes")
+        names = ("num_train", "num_validation", "num_test", "shape", "num_classes")
         others = {"class_names": None, "fingerprints": {}}
         return {name: getattr(self, name) for name in names} | others
 
@@ -218,7 +220,7 @@ class _Scripted:
             yield batch
 
     def eval_batches(self, split, *options):
-        self._passes_left -= split == "eval"
+        self._passes_left -= split == "validation"
         for batch in self._data.eval_batches(split, *options):
             yield batch
             if self._passes_left == 0:

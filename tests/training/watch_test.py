@@ -102,7 +102,9 @@ def test_a_run_that_no_longer_gets_better_ends_as_a_finished_one(straight):
         line["learning_rate"] for line in loggers.read_metrics(folder) if line["split"] == "train"
     ]
     assert rates[-1] < 0.3 * max(rates)
-    losses = [line["loss"] for line in loggers.read_metrics(folder) if line["split"] != "train"]
+    lines = loggers.read_metrics(folder)
+    losses = [line["loss"] for line in lines if line["split"] == "validation"]
+    assert [line["step"] for line in lines if line["split"] == "test"] == [summary["steps"]]
     assert losses.index(min(losses)) == len(losses) - 5
 
 

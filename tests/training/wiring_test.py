@@ -109,7 +109,7 @@ def evaluated(toy, tmp_path_factory):
 
 def test_evaluations_come_at_their_interval_and_at_the_end(evaluated):
     folder, _, _ = evaluated
-    lines = [line for line in loggers.read_metrics(folder) if line["split"] == "eval"]
+    lines = [line for line in loggers.read_metrics(folder) if line["split"] == "validation"]
     assert [line["step"] for line in lines] == [5, 10, 12]
     assert len({line["loss"] for line in lines}) == 3  # of the parameters of that step
     # What was evaluated is saved, so that the best can be kept.

@@ -29,9 +29,9 @@ def _config(**overrides):
 
 def _data(**changes):
     """What a data set says of itself."""
-    known = {"num_train": 60, "num_eval": 18, "shape": [32, 32, 3], "num_classes": 3}
-    named = {"class_names": ["ash", "birch", "cedar"], "mean": [0.5, 0.5, 0.5]}
-    return known | named | {"fingerprints": {"train": "a1", "eval": "b2"}} | changes
+    known = {"num_train": 60, "num_validation": 18, "num_test": 0, "shape": [32, 32, 3]}
+    known |= {"num_classes": 3, "class_names": ["ash", "birch", "cedar"], "mean": [0.5, 0.5, 0.5]}
+    return known | {"fingerprints": {"train": "a1", "validation": "b2", "test": None}} | changes
 
 
 def _claim(config, folder, data=None):
@@ -141,9 +141,25 @@ def test_other_data_is_refused_by_what_differs(begun):
     assert "on other data: num_train (60 there, 70 here), num_classes (3 there, 4 here)" in message
     assert "'alder'" in message
     assert "fingerprint" not in message
-    renamed = {"train": "c3", "eval": "b2"}
+    renamed = {"train": "c3", "validation": "b2", "test": None}
     with pytest.raises(ValueError, match=r"fingerprints \({'train': 'a1'.*'train': 'c3'"):
         _claim(_config(), begun, _data(fingerprints=renamed))
+
+
+def test_a_run_from_before_there_was_a_test_goes_on_with_its_own_splits(begun):
+    record = json.loads((begun / workdir.CONFIG).read_text())
+    record["config"]["data"] = {"source": "x", "eval_source": "", "eval_fraction": 0.2}
+    record["data"] = _data(num_eval=18, fingerprints={"train": "a1", "eval": "b2"})
+    del record["data"]["num_validation"], record["data"]["num_test"]
+    (begun / workdir.CONFIG).write_text(json.dumps(record))
+    now = {"source": "x", "validation_source": "", "test_source": "", "validation_fraction": 0.1}
+    with pytest.raises(ValueError, match=r"data.test_fraction \(0.0 there, 0.1 here\), data.valid"):
+        workdir.check(_config(data=now | {"test_fraction": 0.1}), begun)
+    same = _config(data=now | {"validation_fraction": 0.2, "test_fraction": 0.0})
+    workdir.check(same, begun, _data())
+    assert not workdir.names_other_places(same, begun)
+    with pytest.raises(ValueError, match=r"other data: num_train \(60 there, 54 here\), num_test"):
+        workdir.check(same, begun, _data(num_train=54, num_test=10))
 
 
 def test_a_refusal_advises_to_start_from_a_run_only_where_that_has_saved_a_state(begun):

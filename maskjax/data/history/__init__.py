@@ -13,8 +13,8 @@ _SOURCES = (sources,)
 def prepare(splits: Splits, settings: HistorySettings, sample: Sample) -> HistoryProcessor:
     """Make the processor of opened sources; see `Modality`."""
     del sample
-    assert isinstance(splits.eval, HistorySource)  # which no limit has cut
-    histories = splits.eval.histories
+    assert isinstance(splits.validation, HistorySource)  # which no limit has cut
+    histories = splits.validation.histories
     names = tuple(map(str, histories.names))
     return HistoryProcessor(settings.length, int(histories.lengths.max()), settings.window, names)
 

@@ -38,8 +38,9 @@ class HistorySettings(Settings):
             )
         if self.window not in WINDOWS:
             raise ValueError(f"data.window={self.window!r} must be one of {WINDOWS}")
-        if self.eval_source:
-            raise ValueError(
-                f"data.eval_source={self.eval_source!r} must be '' for histories: their last items"
-                " are held out"
-            )
+        for name in ("validation_source", "test_source"):
+            if getattr(self, name):
+                raise ValueError(
+                    f"data.{name}={getattr(self, name)!r} must be '' for histories: their last"
+                    " items are held out"
+                )

@@ -64,10 +64,8 @@ def splits_of(histories: Histories, name: str, chain: Chain | None = None) -> Sp
             f"data source {name!r}: no user has 3 items, so none is left to be tested by; the"
             f" longest of {len(histories)} histories has {histories.lengths.max()}"
         )
-    train, validation = (
-        HistorySource(histories, parts[name], chain) for name in ("train", "validation")
-    )
-    return Splits(train, validation)
+    sources = {split: HistorySource(histories, part, chain) for split, part in parts.items()}
+    return Splits(sources["train"], sources["validation"], sources["test"])
 
 
 @register("movielens", modality="history")

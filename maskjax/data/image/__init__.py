@@ -19,9 +19,9 @@ _SOURCES = (arrays, folder, generated, tfds, vectors)
 
 def prepare(splits: Splits, settings: ImageSettings, sample: Sample) -> ImageProcessor:
     """Make the processor of opened sources; see `Modality`."""
-    train, evaluation = splits.train, splits.eval
-    if evaluation is not None:
-        check_scales(train.value_range, evaluation.value_range)
+    train = splits.train
+    for source in splits.set_apart().values():
+        check_scales(train.value_range, source.value_range)
     shape = shape_of(splits, settings)
     transform = Transform(
         size=shape[:-1],

@@ -2,6 +2,7 @@
 
 import zipfile
 import zlib
+from collections.abc import Mapping
 
 import numpy as np
 from absl import logging
@@ -19,7 +20,7 @@ from maskjax.data.image.ranges import (
 from maskjax.data.image.settings import ImageSettings
 from maskjax.data.labels import check_labels
 from maskjax.data.processor import Record
-from maskjax.data.sources import Source, Splits, digest, refuse_argument, register
+from maskjax.data.sources import SPLITS, Source, Splits, digest, refuse_argument, register
 from maskjax.paths import local_path
 from maskjax.typing import Int, Shaped
 
@@ -133,16 +134,14 @@ def _refuse_unclear(inputs: np.ndarray, name: str) -> None:
 
 
 def make_splits(
-    train: tuple[np.ndarray, np.ndarray | None],
-    evaluation: tuple[np.ndarray, np.ndarray | None] | None,
+    parts: Mapping[str, tuple[np.ndarray, np.ndarray | None]],
     name: str,
     num_spatial: int,
     missing: Number | None,
 ) -> Splits:
-    """Check arrays (inputs, labels or None) and wrap them; `name` is for messages."""
-    parts = [train] if evaluation is None else [train, evaluation]
-    checked, all_names = [], []
-    for part, (inputs, labels) in zip(("train", "eval"), parts):
+    """Check arrays (inputs, labels or None) of each split and wrap them; `name` is for messages."""
+    checked, all_names = {}, []
+    for part, (inputs, labels) in parts.items():
         if inputs.dtype.kind not in "biuf":
             raise ValueError(
                 f"{name}: {part} examples have dtype {inputs.dtype}; give real numbers"
@@ -152,22 +151,22 @@ def make_splits(
         if labels is not None:
             labels, class_names = check_labels(labels, len(inputs), f"{name}: {part} labels")
             all_names.append(class_names)
-        checked.append((inputs, labels, class_names))
+        checked[part] = inputs, labels, class_names
     num_classes = None
     if None in all_names:
         if set(all_names) != {None}:
             raise ValueError(f"{name}: labels are words in one part and numbers in the other; give"
                              " both the same")  # fmt: skip
-        numbers = np.concatenate([labels for _, labels, _ in checked if labels is not None])
+        numbers = np.concatenate([x for _, x, _ in checked.values() if x is not None])
         num_classes = int(numbers.max()) + 1
         if least := int(numbers.min()):
             logging.warning(
                 "%s: the least label is %d, so that of %d classes the first have no example; if the"
                 " classes are numbered from %d, subtract it", name, least, num_classes, least,
             )  # fmt: skip
-    check_missing(checked[0][0], missing, name)
-    sources, value_range = [], None
-    for part, (inputs, labels, class_names) in zip(("training", "evaluation"), checked):
+    check_missing(checked["train"][0], missing, name)
+    sources, value_range = {}, None
+    for part, (inputs, labels, class_names) in checked.items():
         try:
             source = ArraySource(
                 inputs,
@@ -178,10 +177,12 @@ def make_splits(
                 missing=missing,
             )
         except ValueError as error:
-            raise ValueError(f"{name}: {part} examples: {error}") from None
-        value_range = source.value_range
-        sources.append(source)
-    return Splits(*sources)
+            shown = "training" if part == "train" else part
+            raise ValueError(f"{name}: {shown} examples: {error}") from None
+        if part == "train":
+            value_range = source.value_range
+        sources[part] = source
+    return Splits(**sources)
 
 
 @register("digits")
@@ -198,7 +199,9 @@ def digits(argument: str, settings: ImageSettings) -> Splits:
 
 @register("array")
 def array(argument: str, settings: ImageSettings) -> Splits:
-    """Load an .npz file of x_train, y_train, x_test, y_test, or of x and y; each y is optional.
+    """Load an .npz file of x and y, or of x_train, y_train and as many of _validation and _test.
+
+    Each y is optional.
 
     x is [N, *spatial] or [N, *spatial, C] (see `with_channels`) of any real dtype, y integers from
     0 or words [N].
@@ -222,20 +225,22 @@ def array(argument: str, settings: ImageSettings) -> Splits:
             f"data source 'array:{argument}' is not a readable .npz file ({error}); write it with"
             " numpy.savez, words with .astype(str) and not as objects"
         ) from error
-    known = ({"x", "y"}, {"x_train", "y_train", "x_test", "y_test"})
-    prefix = "x" if "x" in arrays else "x_train"
-    is_complete = prefix in arrays and ("y_test" not in arrays or "x_test" in arrays)
-    if not is_complete or not any(set(arrays) <= keys for keys in known):
-        raise ValueError(
-            f"data source 'array:{argument}' has keys {sorted(arrays)}; it must have x (and y),"
-            " or x_train (and y_train, x_test, y_test)"
-        )
-    train = (arrays[prefix], arrays.get(prefix.replace("x", "y", 1)))
-    if not settings.size:
-        _refuse_unclear(train[0], f"data source 'array:{argument}': {prefix}")
-    test = (arrays["x_test"], arrays.get("y_test")) if "x_test" in arrays else None
     name = f"data source 'array:{argument}'"
-    return make_splits(train, test, name, len(settings.size), settings.missing_number)
+    parts = {"train": ""} if "x" in arrays else {split: f"_{split}" for split in SPLITS}
+    found = {
+        split: (arrays[f"x{part}"], arrays.get(f"y{part}"))
+        for split, part in parts.items()
+        if f"x{part}" in arrays
+    }
+    known = {f"{letter}{parts[split]}" for split in found for letter in "xy"}
+    if "train" not in found or not set(arrays) <= known:
+        raise ValueError(
+            f"{name} has keys {sorted(arrays)}; it must have x (and y), or x_train (and y_train,"
+            " x_validation, y_validation, x_test, y_test)"
+        )
+    if not settings.size:
+        _refuse_unclear(found["train"][0], f"{name}: x{parts['train']}")
+    return make_splits(found, name, len(settings.size), settings.missing_number)
 
 
 @register("idx")
@@ -250,20 +255,17 @@ def idx_folder(argument: str, settings: ImageSettings) -> Splits:
         raise FileNotFoundError(
             f"{name}: no such folder; give the one that holds train-images-idx3-ubyte[.gz]"
         )
-    train_images = idx.find(folder, ("train",), "images")
-    if train_images is None:
+    if idx.find(folder, ("train",), "images") is None:
         raise FileNotFoundError(
             f"{name}: no train-images-idx3-ubyte[.gz] in the folder; put the files there"
         )
-    splits = []
-    for images, prefixes in (
-        (train_images, ("train",)),
-        (idx.find(folder, ("t10k", "test"), "images"), ("t10k", "test")),
-    ):
+    parts = {}
+    for split, prefixes in {"train": ("train",), "test": ("t10k", "test")}.items():
+        images = idx.find(folder, prefixes, "images")
         if images is not None:
             labels = idx.find(folder, prefixes, "labels")
-            splits.append((idx.read(images), None if labels is None else idx.read(labels)))
-    if not settings.size and splits[0][0].ndim > 3 and splits[0][0].shape[1] <= MAX_CHANNELS:
-        _refuse_unclear(splits[0][0], name)
-    evaluation = splits[1] if len(splits) == 2 else None
-    return make_splits(splits[0], evaluation, name, len(settings.size), settings.missing_number)
+            parts[split] = (idx.read(images), None if labels is None else idx.read(labels))
+    train = parts["train"][0]
+    if not settings.size and train.ndim > 3 and train.shape[1] <= MAX_CHANNELS:
+        _refuse_unclear(train, name)
+    return make_splits(parts, name, len(settings.size), settings.missing_number)

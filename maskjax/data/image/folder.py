@@ -21,7 +21,8 @@ from maskjax.paths import local_path
 from maskjax.typing import Int
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
-EVAL_FOLDERS = ("val", "validation", "valid", "test", "testing", "eval")
+# Names of the folder of each split beside train; the first that is there is read.
+OTHER_FOLDERS = {"validation": ("val", "validation", "valid", "eval"), "test": ("test", "testing")}
 
 # Where sizes and channels are configured, headers only serve to find bad files early: enough of
 # them are opened to notice a broken copy, not all of a million.
@@ -111,10 +112,11 @@ def _in_threads(
 def folder(argument: str, settings: ImageSettings) -> Splits:
     """Open image files (JPEG, PNG, WebP, TIFF, BMP, GIF) under DIR, in one of these layouts.
 
-    DIR/train/CLASS/x.jpg with DIR/val, validation, valid, test, testing or eval (the first that is
-    there), in capitals or not; DIR/CLASS/x.jpg; or images directly in DIR (or in DIR/train,
-    DIR/val), which then have no classes. Files may lie deeper below CLASS. Names that begin with a
-    dot are passed over; files of other suffixes are left out and counted in a warning.
+    DIR/train/CLASS/x.jpg, for validation with DIR/val, validation, valid or eval (the first that is
+    there) and for test with DIR/test or testing, in capitals or not; DIR/CLASS/x.jpg; or images
+    directly in DIR (or in DIR/train, DIR/val), which then have no classes. Files may lie deeper
+    below CLASS. Names that begin with a dot are passed over; files of other suffixes are left out
+    and counted in a warning.
     """
     root = local_path(argument, "data source")
     name = f"data source 'folder:{argument}'"
@@ -124,18 +126,19 @@ def folder(argument: str, settings: ImageSettings) -> Splits:
     if "train" not in parts:
         source = _open(root, name, settings)
         classes = source.class_names or ()
-        if classes and {each.lower() for each in classes} <= {*EVAL_FOLDERS, "training"}:
+        names = {name for each in OTHER_FOLDERS.values() for name in each}
+        if classes and {each.lower() for each in classes} <= {*names, "training"}:
             raise ValueError(
                 f"{name}: {root} holds {', '.join(classes)} but no train; name the"
                 " folder of training images train"
             )
-        return Splits(source, None, source.skipped)
-    train = _open(parts["train"], name, settings)
-    for part in EVAL_FOLDERS:
-        if part in parts:
-            evaluation = _open(parts[part], name, settings, may_lack=True)
-            return Splits(train, evaluation, train.skipped | evaluation.skipped)
-    return Splits(train, None, train.skipped)
+        return Splits(source, skipped=source.skipped)
+    found = {"train": _open(parts["train"], name, settings)}
+    for split, names in OTHER_FOLDERS.items():
+        path = next((parts[each] for each in names if each in parts), None)
+        if path is not None:
+            found[split] = _open(path, name, settings, may_lack=True)
+    return Splits(**found, skipped=frozenset().union(*(x.skipped for x in found.values())))
 
 
 def _open(

@@ -11,8 +11,8 @@ WAVEFORMS = ("sine", "square", "triangle", "sawtooth", "pulse")
 SOLIDS = ("ball", "box", "cylinder", "cone", "torus")
 
 _PHOTOS_SEED = 0
-_EVAL_SHARE = 0.375  # lower part of each photograph, kept from training
-_TRAIN, _EVAL = 0, 1
+_HELD_SHARE = 0.375  # lower part of each photograph, kept from training
+_TRAIN, _VALIDATION, _TEST = 0, 1, 2
 
 
 class PhotoCrops(Source):
@@ -72,12 +72,12 @@ def photos(argument: str, settings: ImageSettings) -> Splits:
     from sklearn.datasets import load_sample_images  # slow to import
 
     whole = load_sample_images().images
-    border = int(whole[0].shape[0] * (1 - _EVAL_SHARE))
+    border = int(whole[0].shape[0] * (1 - _HELD_SHARE))
     upper, lower = [x[:border] for x in whole], [x[border:] for x in whole]
     largest = lower[0].shape[:2]
     return Splits(
         PhotoCrops(upper, 8192, settings.size, largest, _TRAIN),
-        PhotoCrops(lower, 512, settings.size, largest, _EVAL),
+        PhotoCrops(lower, 512, settings.size, largest, _VALIDATION),
     )
 
 
@@ -135,13 +135,18 @@ def waveform(label: int, phase: Float[np.ndarray, "T C"]) -> Float[np.ndarray, "
 
 @register("signals")
 def signals(argument: str, settings: ImageSettings) -> Splits:
-    """Generate 1-D data: 4096 + 1024 waveforms [T, 2] of 5 kinds; `signals:SEED` draws others.
+    """Generate 1-D data: waveforms [T, 2] of 5 kinds; `signals:SEED` draws others.
 
-    T is `data.size` (256 where that is unset).
+    There are 4096 to train on, 1024 for validation and 1024 to test. T is `data.size` (256 where
+    that is unset).
     """
     (length,) = _native_size(settings, (256,), "signals")
     seed = _parse_seed(argument, "signals")
-    return Splits(Signals(4096, length, seed, _TRAIN), Signals(1024, length, seed, _EVAL))
+    return Splits(
+        Signals(4096, length, seed, _TRAIN),
+        Signals(1024, length, seed, _VALIDATION),
+        Signals(1024, length, seed, _TEST),
+    )
 
 
 class Volumes(Source):
@@ -201,13 +206,18 @@ def is_inside(label: int, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.nda
 
 @register("volumes")
 def volumes(argument: str, settings: ImageSettings) -> Splits:
-    """Generate 3-D data: 2048 + 512 solids [D, H, W, 1] of 5 kinds; `volumes:SEED` draws others.
+    """Generate 3-D data: solids [D, H, W, 1] of 5 kinds; `volumes:SEED` draws others.
 
-    (D, H, W) is `data.size` ((16, 16, 16) where that is unset).
+    There are 2048 to train on, 512 for validation and 512 to test. (D, H, W) is `data.size` ((16,
+    16, 16) where that is unset).
     """
     size = _native_size(settings, (16, 16, 16), "volumes")
     seed = _parse_seed(argument, "volumes")
-    return Splits(Volumes(2048, size, seed, _TRAIN), Volumes(512, size, seed, _EVAL))
+    return Splits(
+        Volumes(2048, size, seed, _TRAIN),
+        Volumes(512, size, seed, _VALIDATION),
+        Volumes(512, size, seed, _TEST),
+    )
 
 
 def _native_size(settings: ImageSettings, default: tuple[int, ...], name: str) -> tuple[int, ...]:

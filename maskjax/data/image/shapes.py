@@ -13,16 +13,16 @@ def shape_of(splits: Splits, settings: ImageSettings) -> tuple[int, ...]:
         settings: size, channels and augmentation are looked at.
 
     Raises:
-        ValueError: settings and data do not fit, or training and evaluation examples differ.
+        ValueError: settings and data do not fit, or examples of two splits differ.
     """
     shape = _example_shape(splits.train, settings, settings.source)
-    if splits.eval is not None:
-        name = settings.eval_source or settings.source
-        eval_shape = _example_shape(splits.eval, settings, name)
-        if eval_shape != shape:
+    for split, source in splits.set_apart().items():
+        name = getattr(settings, f"{split}_source") or settings.source
+        found = _example_shape(source, settings, name)
+        if found != shape:
             raise ValueError(
-                f"evaluation examples from {name!r} have shape {eval_shape}, training examples"
-                f" {shape}; set data.size (and data.channels)"
+                f"{split} examples from {name!r} have shape {found}, training examples {shape};"
+                " set data.size (and data.channels)"
             )
     return shape
 

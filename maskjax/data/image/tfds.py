@@ -20,7 +20,8 @@ _PREPARE = (
     'python -c "import tensorflow_datasets as tfds;'
     " tfds.builder('{}', file_format='array_record').download_and_prepare()\""
 )
-EVAL_SPLITS = ("validation", "val", "test", "eval")
+# Names of the splits beside train; the first that is there is read.
+OTHER_SPLITS = {"validation": ("validation", "val", "eval"), "test": ("test",)}
 
 
 class TfdsSource(Source):
@@ -111,7 +112,7 @@ def tfds(argument: str, settings: ImageSettings) -> Splits:
     """Open a prepared dataset in TFDS_DATA_DIR (or ~/tensorflow_datasets), in array_record format.
 
     NAME, then /CONFIG where it has several and :VERSION (the newest if left out). Training reads
-    the split `train`, evaluation the first there is of validation, val, test and eval.
+    the split `train`, validation the first there is of validation, val and eval, test `test`.
     """
     import tensorflow_datasets as tfds  # slow to import
 
@@ -132,20 +133,20 @@ def tfds(argument: str, settings: ImageSettings) -> Splits:
     input_key, label_key = _choose_features(builder.info, name)
     keys = [key for key in (input_key, label_key) if key is not None]
     features = tfds.features.FeaturesDict({key: builder.info.features[key] for key in keys})
-    train, *others = (
-        TfdsSource(
-            records[part],
-            features,
-            input_key,
-            label_key,
-            name,
-            _files(builder, part),
-            settings.missing_number,
-        )
-        for part in ("train", *EVAL_SPLITS)
-        if part in records
-    )
-    return Splits(train, others[0] if others else None)
+    found = {}
+    for split, names in {"train": ("train",), **OTHER_SPLITS}.items():
+        part = next((each for each in names if each in records), None)
+        if part is not None:
+            found[split] = TfdsSource(
+                records[part],
+                features,
+                input_key,
+                label_key,
+                name,
+                _files(builder, part),
+                settings.missing_number,
+            )
+    return Splits(**found)
 
 
 def _files(builder, part: str) -> tuple[Any, ...]:

@@ -12,20 +12,21 @@ from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
 from maskjax.evaluation.figures.canvas import EDGE, FAINT, INK, LINES, add_axes, new_figure
 
 # Measure in metrics.jsonl, name in the legend; "_pixels" is the same measure of raw pixels.
+_SPLITS = ("train", "validation", "test")
 _PROBES = (("knn_accuracy", "k-NN"), ("linear_accuracy", "linear probe"))
 
 
 def loss_curve(
     rows: Sequence[Mapping[str, Any]], *, loss_label: str = "loss", title: str = "Loss"
 ) -> Figure:
-    """Draw training and evaluation loss over steps, and the probes' accuracy where there is any.
+    """Draw training and validation loss over steps, and the probes' accuracy where there is any.
 
     A step that appears twice, as after a restart, is drawn once, as logged last. What is missing
     or not finite leaves a gap.
 
     Args:
-        rows: The objects of metrics.jsonl: "step", "split" ("train" or "eval"), then numbers;
-            accuracies are in [0, 1].
+        rows: The objects of metrics.jsonl: "step", "split" ("train", "validation", or "test", which
+            is one point and is not drawn), then numbers; accuracies are in [0, 1].
         loss_label: The name and unit of the loss, for its axis.
         title: Above the panel of the loss.
 
@@ -36,20 +37,20 @@ def loss_curve(
         ValueError: No row has a loss, or a row lacks its step or split.
     """
     for number, row in enumerate(rows, start=1):
-        if "step" not in row or row.get("split") not in ("train", "eval"):
-            raise ValueError(f'row {number} needs "step" and "split" (train or eval): {dict(row)}')
-    losses = {split: _series(rows, split, "loss") for split in ("train", "eval")}
+        if "step" not in row or row.get("split") not in _SPLITS:
+            raise ValueError(f'row {number} needs "step" and "split", of {_SPLITS}: {dict(row)}')
+    losses = {split: _series(rows, split, "loss") for split in ("train", "validation")}
     if not any(len(steps) for steps, _ in losses.values()):
         raise ValueError(f'none of the {len(rows)} rows has a "loss"')
-    has_probes = any(len(_series(rows, "eval", name)[0]) for name, _ in _PROBES)
+    has_probes = any(len(_series(rows, "validation", name)[0]) for name, _ in _PROBES)
 
     figure = new_figure(9.8 if has_probes else 4.95, 3.25)
     axes = add_axes(figure, 0.85, 0.4, 3.9, 2.35)
     for (split, (steps, values)), name, colour in zip(
-        losses.items(), ("training", "evaluation"), LINES, strict=False
+        losses.items(), ("training", "validation"), LINES, strict=False
     ):
         if len(steps):
-            style = _style(len(steps)) if split == "eval" else _style(len(steps), width=0.9)
+            style = _style(len(steps)) if split == "validation" else _style(len(steps), width=0.9)
             axes.plot(steps, values, color=colour, label=name, **style)
     _finish(axes, title, loss_label)
     if has_probes:
@@ -78,16 +79,16 @@ def _style(num_points: int, width: float = 1.5) -> dict[str, Any]:
 def _draw_probes(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     """Draw each probe's accuracy and, dashed, that of the same probe on raw pixels."""
     for (measure, name), colour in zip(_PROBES, LINES[2:], strict=False):
-        steps, values = _series(rows, "eval", measure)
+        steps, values = _series(rows, "validation", measure)
         if len(steps):
             label = f"{name}, {values[-1]:.1%}"
             axes.plot(steps, values, color=colour, label=label, **_style(len(steps)))
-        steps, values = _series(rows, "eval", f"{measure}_pixels")
+        steps, values = _series(rows, "validation", f"{measure}_pixels")
         if len(steps):
             label = f"{name} on raw pixels, {values[-1]:.1%}"
             axes.axhline(values[-1], color=colour, label=label, linewidth=1.1, linestyle="--")
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    _finish(axes, "Frozen features, evaluation split", "accuracy")
+    _finish(axes, "Frozen features, validation split", "accuracy")
 
 
 def _finish(axes: Axes, title: str, label: str) -> None:

@@ -37,12 +37,12 @@ def build(tmp_path, **config):
 
 def test_splits_hold_what_comes_last(tmp_path):
     opened = build(tmp_path)
-    assert (opened.num_train, opened.num_eval) == (4, 2)
+    assert (opened.num_train, opened.num_validation) == (4, 2)
     assert opened.processor.num_items == 6
     (train,) = opened.eval_batches("train", 4)
     assert [[i for i in row if i] for row in train["items"].tolist()] == TRAIN
     assert "target" not in train
-    (batch,) = opened.eval_batches("eval", 3)
+    (batch,) = opened.eval_batches("validation", 3)
     assert batch["items"].tolist() == [[0, Y, X, Z], [0, 0, 0, V], [0] * 4]
     assert batch["target"][:2].tolist() == [Y, W]
     assert batch["seen"][:2].tolist() == [[0, 0, X, Y, Z], [0, 0, 0, 0, V]]
@@ -51,7 +51,7 @@ def test_splits_hold_what_comes_last(tmp_path):
 
 def test_histories_longer_than_the_limit_keep_their_newest(tmp_path):
     opened = build(tmp_path, length=2)
-    (batch,) = opened.eval_batches("eval", 2)
+    (batch,) = opened.eval_batches("validation", 2)
     assert batch["items"].tolist() == [[X, Z], [0, V]]
     assert batch["seen"][0].tolist() == [0, 0, X, Y, Z]  # all that was ever seen
     rows = {tuple(row) for _, b in zip(range(20), opened.train_batches()) for row in b["items"]}
@@ -63,7 +63,7 @@ def test_random_windows_reach_every_part_and_are_a_function_of_the_step(tmp_path
     batches = [b["items"] for _, b in zip(range(30), opened.train_batches())]
     assert {tuple(row) for b in batches for row in b} == {(0, X), (Y, X), (X, Z), (0, U), (0, V)}
     np.testing.assert_array_equal(next(opened.train_batches(17))["items"], batches[17])
-    (batch,) = opened.eval_batches("eval", 2)
+    (batch,) = opened.eval_batches("validation", 2)
     assert batch["items"].tolist() == [[X, Z], [0, V]]
 
 
@@ -103,7 +103,7 @@ def test_what_cannot_be_read_is_named(text, message):
     [
         ({"length": 1}, "data.length=1 must be at least 2"),
         ({"window": "oldest"}, "data.window='oldest' must be one of"),
-        ({"eval_source": "histories"}, "data.eval_source='histories' must be ''"),
+        ({"validation_source": "histories"}, "data.validation_source='histories' must be ''"),
         ({"user_column": "who"}, "data.user_column='who' is no column"),
         ({"flip": True}, "data.flip says nothing of examples of 'interactions:.*leave it at False"),
         ({"lenght": 3}, "unknown key in config.data 'lenght' .did you mean 'length'"),

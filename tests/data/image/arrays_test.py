@@ -24,11 +24,11 @@ def npz(tmp_path):
      ((6, 3, 5, 7), (3, 5, 7), (3, 5, 7, 1)), ((6, 3, 5, 7, 2), (), (3, 5, 7, 2))],
 )  # fmt: skip
 def test_any_rank(npz, shape, size, expected):
-    config = {"eval_fraction": 0.5, "size": size}
+    config = {"validation_fraction": 0.5, "size": size}
     built = npz(x=np.random.default_rng(0).random(shape), config=config)
     assert built.shape == expected
     assert built.num_classes is None
-    assert (built.num_train, built.num_eval) == (3, 3)
+    assert (built.num_train, built.num_validation) == (3, 3)
     batch = next(built.train_batches())
     assert batch["inputs"].shape == (2, *expected)
     assert "label" not in batch
@@ -36,7 +36,7 @@ def test_any_rank(npz, shape, size, expected):
 
 def test_floats_of_any_range_come_back_between_0_and_1(npz):
     x = np.array([[-3.0, 5.0], [1.0, 1.0]])[:, :, None]
-    built = npz(x_train=x, x_test=x)
+    built = npz(x_train=x, x_validation=x)
     batch = next(built.eval_batches("train", 2))
     np.testing.assert_allclose(built.processor.denormalise(batch["inputs"]), (x + 3) / 8, atol=1e-6)
 
@@ -46,14 +46,14 @@ def test_floats_of_any_range_come_back_between_0_and_1(npz):
 )
 def test_dtypes_scale_by_their_own_range(npz, dtype, largest):
     x = np.array([[0, 1], [1, 0]], dtype)[:, :, None]
-    built = npz(x_train=x, x_test=x, config={"mean": (0,), "std": (1,)})
-    batch = next(built.eval_batches("eval", 2))
+    built = npz(x_train=x, x_validation=x, config={"mean": (0,), "std": (1,)})
+    batch = next(built.eval_batches("validation", 2))
     np.testing.assert_allclose(batch["inputs"], x.astype(np.float32) / largest, rtol=1e-6)
 
 
 def test_column_of_labels_and_whole_floats_are_labels(npz):
     x = np.zeros((4, 3, 3), np.uint8)
-    built = npz(x_train=x, y_train=np.array([[0.0], [1.0], [2.0], [1.0]]), x_test=x)
+    built = npz(x_train=x, y_train=np.array([[0.0], [1.0], [2.0], [1.0]]), x_validation=x)
     assert built.num_classes == 3
 
 
@@ -61,8 +61,8 @@ def test_column_of_labels_and_whole_floats_are_labels(npz):
     ("arrays", "message"),
     [
         ({"X": np.zeros((4, 3, 3))}, r"has keys \['X'\]; it must have x"),
-        ({"x": np.zeros((4, 3, 3)), "y_test": np.zeros(4)}, "it must have x"),
-        ({"x_train": np.zeros((4, 3, 3)), "y_test": np.zeros(4)}, "it must have x"),
+        ({"x": np.zeros((4, 3, 3)), "y_validation": np.zeros(4)}, "it must have x"),
+        ({"x_train": np.zeros((4, 3, 3)), "y_validation": np.zeros(4)}, "it must have x"),
         ({"x": np.zeros((4, 3, 3)), "y": np.zeros(3, int)}, r"shape \(3,\) for 4 examples"),
         ({"x": np.zeros((2, 3, 3)), "y": np.array([0, -1])}, "holds -1"),
         ({"x": np.zeros((2, 3, 3)), "y": np.array([0, 10**9])}, "holds 1000000000; number the"),
@@ -84,8 +84,8 @@ def test_column_of_labels_and_whole_floats_are_labels(npz):
             {
                 "x_train": np.zeros((2, 3, 3)),
                 "y_train": np.array(["a", "b"]),
-                "x_test": np.zeros((1, 3, 3)),
-                "y_test": np.zeros(1, int),
+                "x_validation": np.zeros((1, 3, 3)),
+                "y_validation": np.zeros(1, int),
             },
             "words in one part and numb",
         ),
@@ -93,8 +93,8 @@ def test_column_of_labels_and_whole_floats_are_labels(npz):
             {
                 "x_train": np.zeros((2, 3, 3)),
                 "y_train": np.array(["a", "b"]),
-                "x_test": np.zeros((1, 3, 3)),
-                "y_test": np.array(["c"]),
+                "x_validation": np.zeros((1, 3, 3)),
+                "y_validation": np.array(["c"]),
             },
             r"that training lacks \(c\)",
         ),
@@ -109,7 +109,10 @@ def test_column_of_labels_and_whole_floats_are_labels(npz):
         ({"x": np.array([[1.0, np.nan], [0, 1]])}, "not all finite"),
         ({"x": np.array([[1.0, np.inf], [0, 1]])}, "not all finite"),
         ({"x": np.array([[1e300, 0], [0, 1]])}, r"to 1e\+300, not all finite in float32"),
-        ({"x_train": np.zeros((4, 3, 3)), "x_test": np.full((1, 3, 3), np.nan)}, "not all finite"),
+        (
+            {"x_train": np.zeros((4, 3, 3)), "x_validation": np.full((1, 3, 3), np.nan)},
+            "not all finite",
+        ),
     ],
 )
 def test_bad_arrays_are_refused_in_one_line(npz, arrays, message):
@@ -123,9 +126,9 @@ def test_evaluation_numbers_that_the_training_dtype_gives_no_scale_for_are_refus
     pixels = np.arange(2 * 9).reshape(2, 3, 3)
     for dtype in (np.float32, np.int64):
         with pytest.raises(ValueError, match=r"from 0 to 17, and training .* 8 or 16 bits; store"):
-            npz(x_train=pixels.astype(np.uint8), x_test=pixels.astype(dtype))
-    built = npz(x_train=pixels.astype(np.uint8), x_test=(pixels / 255).astype(np.float32))
-    first, second = (built.examples(split, 2)["inputs"] for split in ("train", "eval"))
+            npz(x_train=pixels.astype(np.uint8), x_validation=pixels.astype(dtype))
+    built = npz(x_train=pixels.astype(np.uint8), x_validation=(pixels / 255).astype(np.float32))
+    first, second = (built.examples(split, 2)["inputs"] for split in ("train", "validation"))
     np.testing.assert_allclose(first, second, atol=1e-6)
 
 
@@ -156,29 +159,29 @@ def test_channels_first_are_refused_where_a_size_would_resize_them_and_the_hint_
     x = np.random.default_rng(0).random(shape)
     message = r"channels must come last: numpy.moveaxis\(x, 1, -1\) .* set data.size="
     with pytest.raises(ValueError, match=message):
-        npz(x=x, config={"size": size, "eval_fraction": 0})
-    built = npz(x=np.moveaxis(x, 1, -1), config={"size": size, "eval_fraction": 0})
+        npz(x=x, config={"size": size, "validation_fraction": 0})
+    built = npz(x=np.moveaxis(x, 1, -1), config={"size": size, "validation_fraction": 0})
     assert built.shape == (*size, shape[1])
     stored = shape[1:-1]  # what the message offers where the last axis does hold the channels
-    assert npz(x=x, config={"size": stored, "eval_fraction": 0}).shape == shape[1:]
+    assert npz(x=x, config={"size": stored, "validation_fraction": 0}).shape == shape[1:]
 
 
 @pytest.mark.parametrize("dtype", ["U", "S"])
 def test_words_are_class_names_of_both_splits(npz, dtype):
     built = npz(
         x_train=np.zeros((4, 3, 3)), y_train=np.array(["oak", "ash", "oak", "fir"]).astype(dtype),
-        x_test=np.zeros((2, 3, 3)), y_test=np.array(["oak", "fir"]).astype(dtype),
+        x_validation=np.zeros((2, 3, 3)), y_validation=np.array(["oak", "fir"]).astype(dtype),
     )  # fmt: skip
     assert (built.class_names, built.num_classes) == (("ash", "fir", "oak"), 3)
     (train,) = built.eval_batches("train", 4)
-    (test,) = built.eval_batches("eval", 2)
+    (test,) = built.eval_batches("validation", 2)
     np.testing.assert_array_equal(train["label"], [2, 0, 2, 1])
     np.testing.assert_array_equal(test["label"], [2, 1])
 
 
 def test_classes_by_number_must_be_known_to_the_training_split(npz, tmp_path):
     np.savez(tmp_path / "other.npz", x=np.zeros((2, 3, 3)), y=np.array([0, 2]))
-    config = {"eval_source": f"array:{tmp_path / 'other.npz'}"}
+    config = {"validation_source": f"array:{tmp_path / 'other.npz'}"}
     with pytest.raises(ValueError, match=r"evaluation examples have 3 classes, the training .* 2;"):
         npz(x=np.zeros((2, 3, 3)), y=np.array([0, 1]), config=config)
 

@@ -23,7 +23,7 @@ def _other(root, *names):
 def test_tiff_bmp_and_gif_are_read_as_png_is(image_folder):
     names = ("a/0.tif", "a/1.TIFF", "b/2.bmp", "b/3.gif", "b/4.png")
     root = image_folder(dict.fromkeys(names, _SIZE))
-    built = _build(root, channels=3, eval_fraction=0, mean=(0,), std=(1,))
+    built = _build(root, channels=3, validation_fraction=0, mean=(0,), std=(1,))
     assert (built.num_train, built.class_names) == (5, ("a", "b"))
     (batch,) = built.eval_batches("train", 5)
     for index, name in enumerate(names):
@@ -34,7 +34,7 @@ def test_tiff_bmp_and_gif_are_read_as_png_is(image_folder):
 def test_files_of_other_suffixes_are_counted_in_one_warning(image_folder, caplog):
     root = image_folder({"a/0.png": _SIZE, "b/1.png": _SIZE})
     _other(root, "a/x.HEIC", "a/y.heic", "b/deep/z.heic", "b/notes.txt", "README", "a/.DS_Store")
-    assert _build(root, eval_fraction=0).num_train == 2
+    assert _build(root, validation_fraction=0).num_train == 2
     (line,) = (line for line in caplog.messages if "left out" in line)
     assert "3 .heic, " in line
     assert "1 .txt" in line
@@ -73,7 +73,7 @@ def test_class_names_are_one_whatever_their_unicode_form(image_folder):
     root = image_folder(dict.fromkeys(names, _SIZE))
     built = _build(root)
     assert built.class_names == ("f", composed)
-    (batch,) = built.eval_batches("eval", 2)
+    (batch,) = built.eval_batches("validation", 2)
     np.testing.assert_array_equal(batch["label"], [1, 0])  # in stored order: e\u0301 before f
     (root / "train" / apart).mkdir()
     Image.new("RGB", (6, 8)).save(root / "train" / apart / "9.png")
@@ -85,7 +85,7 @@ def test_files_of_several_pictures_are_named(image_folder, caplog):
     root = image_folder({"0.png": ("L", (8, 6))})
     first, second = (Image.fromarray(np.full((8, 6), value, np.uint8)) for value in (10, 200))
     first.save(root / "scan.tif", save_all=True, append_images=[second])
-    built = _build(root, eval_fraction=0, mean=(0,), std=(1,))
+    built = _build(root, validation_fraction=0, mean=(0,), std=(1,))
     (batch,) = built.eval_batches("train", 2)
     np.testing.assert_allclose(batch["inputs"][1], 10 / 255, rtol=1e-6)
     assert "of 1 files that hold several pictures" in caplog.text
@@ -95,14 +95,14 @@ def test_files_of_several_pictures_are_named(image_folder, caplog):
 def test_evaluation_folders_may_lack_a_class_wherever_they_come_from(image_folder):
     names = ("train/a/0.png", "train/b/1.png", "train/c/2.png", "val/c/3.png")
     root = image_folder(dict.fromkeys(names, _SIZE))
-    for eval_source in ("", f"folder:{root / 'val'}"):
-        built = _build(root, eval_source=eval_source)
-        assert (built.num_classes, built.num_eval) == (3, 1)
-        (batch,) = built.eval_batches("eval", 1)
+    for validation_source in ("", f"folder:{root / 'val'}"):
+        built = _build(root, validation_source=validation_source)
+        assert (built.num_classes, built.num_validation) == (3, 1)
+        (batch,) = built.eval_batches("validation", 1)
         np.testing.assert_array_equal(batch["label"], [2])
     (root / "val" / "c").rename(root / "val" / "d")
-    with pytest.raises(ValueError, match=r"data.eval_source .*classes that training lacks \(d\)"):
-        _build(root, eval_source=f"folder:{root / 'val'}")
+    with pytest.raises(ValueError, match=r"validation_source .*classes that training lacks \(d\)"):
+        _build(root, validation_source=f"folder:{root / 'val'}")
 
 
 @pytest.mark.parametrize(
@@ -118,14 +118,14 @@ def test_where_one_split_has_classes_a_line_says_why_there_are_no_probes(
     _build(image_folder(dict.fromkeys(names, _SIZE)))
     assert f"no probes, as the {bare} examples have no classes" in caplog.text
     caplog.clear()
-    _build(image_folder({"0.png": _SIZE, "1.png": _SIZE}, name="flat"), eval_fraction=0.5)
+    _build(image_folder({"0.png": _SIZE, "1.png": _SIZE}, name="flat"), validation_fraction=0.5)
     assert "no probes" not in caplog.text
 
 
 def test_how_far_the_files_are_is_shown_where_it_takes_long(image_folder, capsys, monkeypatch):
     root = image_folder({f"{i}.png": _SIZE for i in range(4)})
-    _build(root, eval_fraction=0)
+    _build(root, validation_fraction=0)
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(progress, "_DELAY", 0)
-    _build(root, eval_fraction=0)
+    _build(root, validation_fraction=0)
     assert "opening files" in capsys.readouterr().err

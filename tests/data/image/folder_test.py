@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 
 from maskjax import data
-from maskjax.data.image import folder
 from maskjax.data.image.settings import ImageSettings
 from maskjax.data.sources import open_splits
 
@@ -27,39 +26,42 @@ def test_classes_are_the_sorted_folder_names(image_folder):
     (root / "dog" / ".hidden.png").write_bytes(b"")
     (root / "dog" / "notes.txt").write_text("no image")
     splits = open_splits(f"folder:{root}", ImageSettings())
-    assert splits.eval is None
+    assert splits.validation is None
     assert splits.train.class_names == ("cat", "dog")
     assert _names(splits.train) == ["0.webp", "1.JPG", "2.png"]
     np.testing.assert_array_equal(splits.train.labels(), [0, 0, 1])
 
 
 @pytest.mark.parametrize(
-    ("train", "part"),
-    [*(("train", part) for part in folder.EVAL_FOLDERS), ("Train", "Test"), ("train", "VAL")],
-)
-def test_split_folders_share_the_training_classes(image_folder, train, part):
+    ("train", "part", "split"),
+    [*(("train", part, "validation") for part in ("val", "validation", "valid", "eval")),
+     ("train", "test", "test"), ("train", "testing", "test"), ("Train", "Test", "test"),
+     ("train", "VAL", "validation")],
+)  # fmt: skip
+def test_split_folders_share_the_training_classes(image_folder, train, part, split):
     names = (f"{train}/a/0.png", f"{train}/b/1.png", f"{part}/b/2.png")
     root = image_folder(dict.fromkeys(names, _SIZE))
-    built = _build(root)
-    assert (built.num_train, built.num_eval, built.num_classes) == (2, 1, 2)
-    assert built.class_names == ("a", "b")
-    (batch,) = built.eval_batches("eval", 1)
+    built = _build(root, validation_fraction=0)
+    numbers = {"validation": built.num_validation, "test": built.num_test}
+    assert numbers == {"validation": 0, "test": 0} | {split: 1}
+    assert (built.num_train, built.num_classes, built.class_names) == (2, 2, ("a", "b"))
+    (batch,) = built.eval_batches(split, 1)
     np.testing.assert_array_equal(batch["label"], [1])
 
 
 def test_flat_folder_has_no_labels_and_a_share_is_held_out(image_folder):
     root = image_folder({f"{i}.png": _SIZE for i in range(10)})
-    built = _build(root, eval_fraction=0.3)
-    assert (built.num_train, built.num_eval, built.num_classes) == (7, 3, None)
+    built = _build(root, validation_fraction=0.3)
+    assert (built.num_train, built.num_validation, built.num_classes) == (7, 3, None)
     assert "label" not in next(built.train_batches())
 
 
 def test_another_folder_can_be_the_evaluation_set(image_folder):
     train = image_folder({"a/0.png": _SIZE, "b/1.png": _SIZE})
     own = image_folder({"x.png": _SIZE, "y.png": _SIZE, "z.png": _SIZE}, name="own")
-    built = _build(train, eval_source=f"folder:{own}")
-    assert (built.num_train, built.num_eval) == (2, 3)
-    (batch,) = built.eval_batches("eval", 3)
+    built = _build(train, validation_source=f"folder:{own}")
+    assert (built.num_train, built.num_validation) == (2, 3)
+    (batch,) = built.eval_batches("validation", 3)
     shown = built.processor.denormalise(batch["inputs"])[1] * 255
     np.testing.assert_allclose(shown, np.asarray(Image.open(own / "y.png")), atol=1e-3)
 
@@ -70,7 +72,7 @@ def test_grey_rgb_rgba_and_16_bit_make_one_batch(image_folder):
                          for file, mode in files.items()})  # fmt: skip
     wide = np.arange(48, dtype=np.uint16).reshape(8, 6) * 1365
     Image.fromarray(wide).save(root / "u16.png")
-    built = _build(root, channels=3, mean=(0,), std=(1,), eval_fraction=0)
+    built = _build(root, channels=3, mean=(0,), std=(1,), validation_fraction=0)
     (batch,) = built.eval_batches("train", 5)
     assert batch["inputs"].shape == (5, 8, 6, 3)
     grey = np.asarray(Image.open(root / "l.png"))[..., None] / 255
@@ -81,10 +83,10 @@ def test_grey_rgb_rgba_and_16_bit_make_one_batch(image_folder):
 def test_mixed_sizes_need_size_and_mixed_channels_need_channels(image_folder):
     root = image_folder({"a.png": _SIZE, "b.png": ("RGB", (9, 6)), "c.png": ("L", (9, 6))})
     with pytest.raises(ValueError, match=r"examples of different sizes; set data.size"):
-        _build(root, channels=3, eval_fraction=0)
+        _build(root, channels=3, validation_fraction=0)
     with pytest.raises(ValueError, match=r"different numbers of channels; set data.channels"):
-        _build(root, size=(8, 8), eval_fraction=0)
-    assert _build(root, size=(8, 8), channels=3, eval_fraction=0.5).shape == (8, 8, 3)
+        _build(root, size=(8, 8), validation_fraction=0)
+    assert _build(root, size=(8, 8), channels=3, validation_fraction=0.5).shape == (8, 8, 3)
 
 
 def test_missing_folder_and_folder_without_images(image_folder, tmp_path):
@@ -139,7 +141,7 @@ def test_bad_files_are_counted_named_and_refused(folder_with_bad_files):
 
 def test_bad_files_are_skipped_if_so_configured(folder_with_bad_files, caplog):
     with caplog.at_level(logging.WARNING):
-        built = _build(folder_with_bad_files, bad_files="skip", eval_fraction=0)
+        built = _build(folder_with_bad_files, bad_files="skip", validation_fraction=0)
     assert built.num_train == 6
     assert built.num_skipped == 2
     for name in ("3.png", "5.png"):
@@ -158,7 +160,7 @@ def test_skipped_files_of_both_splits_are_counted_and_the_first_of_many_named(im
 
 
 def test_skipped_files_are_counted_where_a_part_is_held_out(folder_with_bad_files):
-    built = _build(folder_with_bad_files, bad_files="skip", eval_fraction=0.5)
+    built = _build(folder_with_bad_files, bad_files="skip", validation_fraction=0.5)
     assert built.num_skipped == 2
 
 
@@ -179,13 +181,13 @@ def folder_with_hidden_damage(image_folder):
 
 
 def test_damage_found_while_decoding_is_named(folder_with_hidden_damage):
-    built = _build(folder_with_hidden_damage, mean=(0,), std=(1,), eval_fraction=0)
+    built = _build(folder_with_hidden_damage, mean=(0,), std=(1,), validation_fraction=0)
     with pytest.raises(ValueError, match=r"2.png cannot be decoded .*set data.bad_files='skip'"):
         list(built.eval_batches("train", 5))
 
 
 def test_a_file_that_is_gone_is_to_be_brought_back(folder_with_hidden_damage):
-    built = _build(folder_with_hidden_damage, mean=(0,), std=(1,), eval_fraction=0)
+    built = _build(folder_with_hidden_damage, mean=(0,), std=(1,), validation_fraction=0)
     (folder_with_hidden_damage / "2.png").unlink()
     with pytest.raises(ValueError, match=r"2.png.*No such file.*; bring it back or set data.bad_"):
         list(built.eval_batches("train", 5))
@@ -195,7 +197,7 @@ def test_damage_found_while_decoding_is_replaced_in_training_and_invalid_in_eval
     folder_with_hidden_damage, caplog
 ):
     root = folder_with_hidden_damage
-    built = _build(root, 5, mean=(0,), std=(1,), eval_fraction=0, bad_files="skip")
+    built = _build(root, 5, mean=(0,), std=(1,), validation_fraction=0, bad_files="skip")
     assert built.num_skipped == 0
     (batch,) = built.eval_batches("train", 5)
     np.testing.assert_array_equal(batch["is_valid"], [True, True, False, True, True])
@@ -212,7 +214,7 @@ def test_damage_found_while_decoding_is_replaced_in_training_and_invalid_in_eval
 def test_examples_to_show_are_the_first_that_can_be_decoded(folder_with_hidden_damage):
     root = folder_with_hidden_damage
     (root / "0.png").write_bytes((root / "2.png").read_bytes())
-    settings = {"mean": (0,), "std": (1,), "eval_fraction": 0, "bad_files": "skip"}
+    settings = {"mean": (0,), "std": (1,), "validation_fraction": 0, "bad_files": "skip"}
     shown = _build(root, **settings).examples("train", 1)["inputs"]
     expected = np.asarray(Image.open(root / "1.png")) / 255
     np.testing.assert_allclose(shown, expected[None], atol=1e-6)

@@ -16,13 +16,13 @@ def test_examples_are_functions_of_the_index(name, shape, classes):
     first, again = open_splits(name, ImageSettings()), open_splits(name, ImageSettings())
     assert first.train.shape == shape
     assert first.train.num_classes == classes
-    for split in ("train", "eval"):
+    for split in ("train", "validation"):
         source, same = getattr(first, split), getattr(again, split)
         np.testing.assert_array_equal(source[3]["image"], same[3]["image"])
         assert source[3]["image"].shape == shape
         assert not np.array_equal(source[3]["image"], source[8]["image"])
         assert source[3].get("label") == same[3].get("label")
-    assert not np.array_equal(first.train[3]["image"], first.eval[3]["image"])
+    assert not np.array_equal(first.train[3]["image"], first.validation[3]["image"])
 
 
 @pytest.mark.parametrize(("name", "size"), [("signals", (100,)), ("volumes", (8, 12, 10))])
@@ -67,7 +67,7 @@ def test_photo_crops_are_cut_from_the_photographs_and_evaluation_from_other_part
     photographs = load_sample_images().images
     splits = open_splits("photos", ImageSettings(size=(20, 30)))
     border = int(427 * 0.625)
-    for split, rows in (("train", slice(0, border)), ("eval", slice(border, 427))):
+    for split, rows in (("train", slice(0, border)), ("validation", slice(border, 427))):
         for index in range(4):
             crop = getattr(splits, split)[index]["image"]
             assert crop.shape[1] == pytest.approx(crop.shape[0] * 1.5, abs=2)

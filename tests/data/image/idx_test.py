@@ -47,7 +47,7 @@ def test_every_dtype_is_read_from_big_endian_bytes(tmp_path, code, payload, expe
 def test_digits_far_from_zero_are_kept(tmp_path, code, dtype):
     x = (2.0**30 + np.arange(6 * 15)).astype(dtype)  # float32 knows every 64th
     (tmp_path / "train-images-idx3").write_bytes(_idx_bytes(code, (6, 3, 5), x.tobytes()))
-    config = {"source": f"idx:{tmp_path}", "eval_fraction": 0}
+    config = {"source": f"idx:{tmp_path}", "validation_fraction": 0}
     built = data.build(config, seed=0, batch_size=2)
     shown = built.processor.denormalise(built.examples("train", 6)["inputs"]).ravel()
     np.testing.assert_allclose(shown, np.arange(6 * 15) / 89, atol=1e-6)
@@ -55,21 +55,23 @@ def test_digits_far_from_zero_are_kept(tmp_path, code, dtype):
 
 def test_gzipped_and_plain_files_make_a_source(tmp_path):
     _write_images(tmp_path, 5)
-    train, evaluation, _ = open_splits(f"idx:{tmp_path}", ImageSettings())
+    splits = open_splits(f"idx:{tmp_path}", ImageSettings())
+    train = splits.train
     assert (len(train), train.shape, train.num_classes) == (5, (3, 5, 1), 3)
     np.testing.assert_array_equal(train[1]["image"][..., 0], np.arange(15, 30).reshape(3, 5))
     assert train[4]["label"] == 1
-    assert evaluation is None
+    assert splits.set_apart() == {}
 
 
-def test_t10k_files_are_the_evaluation_split(tmp_path):
+def test_t10k_files_are_the_test_split(tmp_path):
     _write_images(tmp_path, 5)
     (tmp_path / "t10k-images-idx3-ubyte").write_bytes(_idx_bytes(8, (1, 3, 5), bytes(15)))
     (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(_idx_bytes(8, (1,), b"\x07"))
-    train, evaluation, _ = open_splits(f"idx:{tmp_path}", ImageSettings())
-    assert len(evaluation) == 1
-    assert evaluation[0]["label"] == 7
-    assert train.num_classes == evaluation.num_classes == 8
+    train, validation, test, _ = open_splits(f"idx:{tmp_path}", ImageSettings())
+    assert validation is None
+    assert len(test) == 1
+    assert test[0]["label"] == 7
+    assert train.num_classes == test.num_classes == 8
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ SCALES = [(1e5, 1e3), (0, 0.02), (-63, 120), (5e-8, 1e-7)]
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_channels_of_any_scale_reach_the_model_alike(npz, dtype, caplog):
     x = np.stack([low + span * _uniform(40, 8, 8) for low, span in SCALES], -1).astype(dtype)
-    inputs, unit = _train(npz(x=x, config={"eval_fraction": 0}))
+    inputs, unit = _train(npz(x=x, config={"validation_fraction": 0}))
     np.testing.assert_allclose(inputs.std((0, 1, 2)), 1, rtol=1e-3)
     np.testing.assert_allclose(inputs.mean((0, 1, 2)), 0, atol=1e-4)
     for channel in range(len(SCALES)):
@@ -51,7 +51,7 @@ def test_channels_of_any_scale_reach_the_model_alike(npz, dtype, caplog):
 
 def test_small_channels_beside_one_in_the_unit_range_are_not_erased(npz):
     x = _uniform(40, 8, 8, 3) * [1, 1e-7, 0.5] + [0, 0.25, 0]
-    inputs, unit = _train(npz(x=x, config={"eval_fraction": 0}))
+    inputs, unit = _train(npz(x=x, config={"validation_fraction": 0}))
     assert np.unique(inputs[..., 1]).size > 2000
     np.testing.assert_allclose(inputs.std((0, 1, 2)), 1, rtol=1e-3)
     np.testing.assert_allclose(unit[..., [0, 2]], x[..., [0, 2]], atol=1e-6)
@@ -70,7 +70,7 @@ def test_small_channels_beside_one_in_the_unit_range_are_not_erased(npz):
     ids=lambda x: f"{x.dtype}-{x.flat[0]}",
 )
 def test_digits_far_from_zero_are_kept(npz, x):
-    inputs, unit = _train(npz(x=x, config={"eval_fraction": 0}))
+    inputs, unit = _train(npz(x=x, config={"validation_fraction": 0}))
     assert np.unique(inputs).size > 0.99 * np.unique(x).size
     offsets = (x - x.min()).astype(np.float64)  # exact: in the stored dtype
     np.testing.assert_allclose(unit[..., 0], offsets / offsets.max(), atol=1e-6)
@@ -82,7 +82,7 @@ def test_digits_far_from_zero_are_kept(npz, x):
 def test_the_order_of_bytes_changes_nothing(npz, dtype):
     big = {"i8": 2**60, "u8": 2**60, "i4": 2**29}.get(dtype, 0)
     x = big + (10_000 * _uniform(8, 5, 5, 2) * [1, 0.01]).astype(dtype)
-    built = [npz(x=x.astype(order + dtype), config={"eval_fraction": 0}) for order in "<>"]
+    built = [npz(x=x.astype(order + dtype), config={"validation_fraction": 0}) for order in "<>"]
     first, second = (each.examples("train", 8)["inputs"] for each in built)
     np.testing.assert_array_equal(first, second)
     assert np.unique(first[..., 1]).size > 60
@@ -92,13 +92,13 @@ def test_evaluation_examples_of_another_dtype_share_the_training_range(npz):
     x = (1000 * _uniform(8, 5, 5)).astype(np.int64)
     x.flat[:2] = 0, 1000
     for dtype in (np.uint16, np.int32, np.float64, np.uint64):
-        built = npz(x_train=x, x_test=x.astype(dtype))
-        first, second = (built.examples(split, 8)["inputs"] for split in ("train", "eval"))
+        built = npz(x_train=x, x_validation=x.astype(dtype))
+        first, second = (built.examples(split, 8)["inputs"] for split in ("train", "validation"))
         np.testing.assert_allclose(first, second, atol=1e-6)
     pixels = (x // 4).astype(np.uint8)
     for dtype, top in ((np.uint8, 255), (np.uint16, 65535)):
-        built = npz(x_train=pixels / 255, x_test=(pixels / 255.0 * top).round().astype(dtype))
-        first, second = (built.examples(split, 8)["inputs"] for split in ("train", "eval"))
+        built = npz(x_train=pixels / 255, x_validation=(pixels / 255.0 * top).round().astype(dtype))
+        first, second = (built.examples(split, 8)["inputs"] for split in ("train", "validation"))
         np.testing.assert_allclose(first, second, atol=1e-4)
 
 
@@ -127,7 +127,7 @@ def test_statistics_far_from_zero_are_those_of_a_longer_accumulator(npz):
     x = np.full((40, 8, 8), 65535, np.uint16)
     x[3, 4, 5] = 65534
     unit = x.astype(np.float32) / np.float32(65535)
-    built = npz(x=x, config={"eval_fraction": 0})
+    built = npz(x=x, config={"validation_fraction": 0})
     np.testing.assert_allclose(
         built.processor.mean.item(), unit.mean(dtype=np.longdouble), rtol=1e-7
     )
@@ -135,8 +135,8 @@ def test_statistics_far_from_zero_are_those_of_a_longer_accumulator(npz):
 
 
 def test_evaluation_numbers_that_overflow_once_scaled_are_refused(npz):
-    with pytest.raises(ValueError, match=r"evaluation examples: .* from 1e\+38 to 1e\+38, where"):
-        npz(x_train=1e-30 * _uniform(8, 5, 5), x_test=np.full((1, 5, 5), 1e38))
+    with pytest.raises(ValueError, match=r"validation examples: .* from 1e\+38 to 1e\+38, where"):
+        npz(x_train=1e-30 * _uniform(8, 5, 5), x_validation=np.full((1, 5, 5), 1e38))
 
 
 def test_numbers_that_are_not_finite_are_counted_and_the_first_is_named(npz):
@@ -159,7 +159,7 @@ def test_a_common_far_extreme_is_named_and_the_advice_works(npz, caplog, value, 
     advice = caplog.text.rpartition("data.missing=")[2].split()[0]
     assert float(advice) == value
     caplog.clear()
-    built = npz(x=x, config={"missing": advice, "eval_fraction": 0})
+    built = npz(x=x, config={"missing": advice, "validation_fraction": 0})
     assert caplog.text == ""
     np.testing.assert_array_equal(~built.examples("train", 40)["is_known"][..., 1], gone)
 
@@ -169,7 +169,7 @@ def test_a_common_far_extreme_of_16_bit_files_is_named(tmp_path, caplog):
     x[_uniform(6, 8, 8) < 0.1] = 65535
     for index, picture in enumerate(x):
         Image.fromarray(picture).save(tmp_path / f"{index}.png")
-    config = {"source": f"folder:{tmp_path}", "eval_fraction": 0}
+    config = {"source": f"folder:{tmp_path}", "validation_fraction": 0}
     data.build(config, seed=0, batch_size=2)
     assert "if it stands for no data, set data.missing=65535" in caplog.text
     caplog.clear()
@@ -213,7 +213,7 @@ def test_missing_numbers_are_left_out_of_range_and_statistics(npz, missing):
 
 def test_an_integer_of_64_bits_stands_for_no_data_exactly(npz):
     x = np.full((8, 5, 5), 2**62, np.int64) + np.arange(5)
-    built = npz(x=x, config={"missing": 2**62 + 1, "eval_fraction": 0})
+    built = npz(x=x, config={"missing": 2**62 + 1, "validation_fraction": 0})
     is_known = next(built.train_batches())["is_known"]
     np.testing.assert_array_equal(is_known[0, 0, :, 0], [True, False, True, True, True])
 

@@ -112,19 +112,19 @@ def _build(name, **config):
 
 @pytest.mark.parametrize("name", ["tiny", "tiny:1.10.0", "tiny:1.0.0"])
 def test_images_and_labels_are_read_in_stored_order(tiny, name):
-    built = _build(name)
-    assert (built.num_train, built.num_eval, built.num_classes) == (5, 3, 2)
+    built = _build(name, validation_fraction=0)
+    assert (built.num_train, built.num_test, built.num_classes) == (5, 3, 2)
     assert built.class_names == ("no", "yes")
     (train,) = built.eval_batches("train", 5)
     expected = np.stack([_pixels(index) for index in range(5)]) / 255
     np.testing.assert_allclose(train["inputs"], expected, rtol=1e-5)
     np.testing.assert_array_equal(train["label"], [0, 1, 0, 1, 0])
-    (evaluation,) = built.eval_batches("eval", 3)
-    np.testing.assert_allclose(evaluation["inputs"][0], _pixels(5) / 255, rtol=1e-5)
+    (test,) = built.eval_batches("test", 3)
+    np.testing.assert_allclose(test["inputs"][0], _pixels(5) / 255, rtol=1e-5)
 
 
 def test_without_supervised_keys_the_features_kinds_tell(tiny):
-    built = _build("tiny:1.9.0", eval_fraction=0)
+    built = _build("tiny:1.9.0", validation_fraction=0)
     assert (built.num_train, built.num_classes) == (1, 2)
 
 
@@ -135,7 +135,7 @@ def test_an_array_feature_keeps_its_rank_and_is_scaled_by_its_range(data_dir):
     signals = np.linspace(-4, 12, 24).reshape(3, 4, 2) * [1, 1000]
     splits = {"train": [{"signal": list(x.ravel())} for x in signals]}
     _write(data_dir / "waves" / "big" / "1.0.0", features, splits)
-    built = _build("waves/big", size=(), eval_fraction=0)
+    built = _build("waves/big", size=(), validation_fraction=0)
     assert built.shape == (4, 2)
     (batch,) = built.eval_batches("train", 3)
     for channel in range(2):  # the second is 1000 times as large
@@ -145,7 +145,7 @@ def test_an_array_feature_keeps_its_rank_and_is_scaled_by_its_range(data_dir):
 
 
 def test_tensorflow_is_never_imported(tiny):
-    code = _CHECK.replace('"tfds:tiny"', '"tfds:tiny", "size": (6, 5)')
+    code = _CHECK.replace('"tfds:tiny"', '"tfds:tiny", "size": (6, 5), "validation_fraction": 0')
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ)
 
 
@@ -191,7 +191,7 @@ def test_fingerprint_tells_versions_splits_and_files_apart_but_not_places(tiny, 
     def found(version):
         return [
             split.fingerprint()
-            for split in open_splits(f"tfds:tiny:{version}", ImageSettings())[:2]
+            for split in open_splits(f"tfds:tiny:{version}", ImageSettings())[:3:2]
         ]
 
     plain = found("1.10.0")
@@ -219,10 +219,10 @@ def test_a_split_of_secret_labels_has_none_and_a_single_one_is_named(data_dir, c
         del example["name"]
     secret = [example | {"label": -1} for example in examples]
     _write(data_dir / "secret" / "1.0.0", features, {"train": examples, "test": secret})
-    built = _build("secret")
+    built = _build("secret", validation_fraction=0)
     assert built.num_classes == 2
-    assert "label" not in next(built.eval_batches("eval", 4))
+    assert "label" not in next(built.eval_batches("test", 4))
     assert "no probes, as the evaluation examples have no classes" in caplog.text
     _write(data_dir / "mixed" / "1.0.0", features, {"train": [*examples, secret[0]]})
     with pytest.raises(ValueError, match="example 4 has the label -1, others have a class; leave"):
-        list(_build("mixed", eval_fraction=0).eval_batches("train", 5))
+        list(_build("mixed", validation_fraction=0).eval_batches("train", 5))

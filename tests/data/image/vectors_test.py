@@ -9,7 +9,7 @@ AS_DRAWN = {"mean": (0.0,), "std": (1.0,)}
 
 def _held_out(source, **settings):
     data = build({"source": source, **AS_DRAWN, **settings}, seed=0, batch_size=1000)
-    (batch,) = data.eval_batches("eval", 10_000)
+    (batch,) = data.eval_batches("validation", 10_000)
     return data, batch["inputs"]
 
 
@@ -17,7 +17,7 @@ def _held_out(source, **settings):
 def test_vectors_have_the_covariance_that_is_asked_for(rho):
     data, x = _held_out(f"vectors:{rho}")
     assert data.shape == (10, 1)
-    assert (data.num_train, data.num_eval) == (1000, 10_000)
+    assert (data.num_train, data.num_validation) == (1000, 10_000)
     found = np.cov(x[..., 0].T)
     expected = [[rho ** abs(i - j) for j in range(10)] for i in range(10)]
     np.testing.assert_allclose(found, expected, atol=0.05)  # five standard errors

@@ -100,7 +100,7 @@ def test_a_camera_of_12_bits_keeps_its_levels_in_the_batches(tmp_path):
     numbers = np.random.default_rng(0).integers(0, 4096, (8, 32, 32, 3)).astype(np.uint16)
     for index, picture in enumerate(numbers):
         (tmp_path / f"{index}.png").write_bytes(_png16(picture).content)
-    config = {"source": f"folder:{tmp_path}", "mean": (0,), "std": (1,), "eval_fraction": 0}
+    config = {"source": f"folder:{tmp_path}", "mean": (0,), "std": (1,), "validation_fraction": 0}
     (batch,) = data.build(config, seed=0, batch_size=8).eval_batches("train", 8)
     np.testing.assert_allclose(batch["inputs"] * 65535, numbers, atol=0.01)
 

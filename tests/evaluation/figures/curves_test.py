@@ -13,13 +13,18 @@ def lines_by_label(axes):
 
 
 def test_losses_of_both_splits_are_drawn_over_steps():
-    rows = [train_row(10, 0.9), train_row(20, 0.5), {"step": 20, "split": "eval", "loss": 0.6}]
+    rows = [
+        train_row(10, 0.9),
+        train_row(20, 0.5),
+        {"step": 20, "split": "validation", "loss": 0.6},
+        {"step": 20, "split": "test", "loss": 9.0},
+    ]
     figure = loss_curve(rows, loss_label="squared error", title="Pretraining loss")
     (axes,) = figure.axes
     lines = lines_by_label(axes)
-    assert set(lines) == {"training", "evaluation"}
+    assert set(lines) == {"training", "validation"}
     np.testing.assert_array_equal(lines["training"].get_xydata(), [[10, 0.9], [20, 0.5]])
-    np.testing.assert_array_equal(lines["evaluation"].get_xydata(), [[20, 0.6]])
+    np.testing.assert_array_equal(lines["validation"].get_xydata(), [[20, 0.6]])
     assert axes.get_xlabel() == "step"
     assert axes.get_ylabel() == "squared error"
     assert axes.get_title(loc="left") == "Pretraining loss"
@@ -44,7 +49,7 @@ def test_probe_accuracies_have_a_panel_with_their_pixel_baselines():
         rows.append(
             {
                 "step": step,
-                "split": "eval",
+                "split": "validation",
                 "loss": 0.5,
                 "knn_accuracy": accuracy,
                 "knn_accuracy_pixels": 0.75,
@@ -63,7 +68,7 @@ def test_probe_accuracies_have_a_panel_with_their_pixel_baselines():
 
 
 def test_evaluation_alone_is_enough():
-    figure = loss_curve([{"step": 5, "split": "eval", "loss": 0.25, "linear_accuracy": 0.5}])
+    figure = loss_curve([{"step": 5, "split": "validation", "loss": 0.25, "linear_accuracy": 0.5}])
     assert [len(axes.lines) for axes in figure.axes] == [1, 1]
 
 

@@ -39,8 +39,8 @@ def test_the_metric_divides_its_sums(examples):
 
 
 def test_the_probe_is_asked_for_by_name(examples):
-    rows, labels = np.array([[0.0], [2.0], [9.0]], np.float32), np.array([4, 4, 7])
-    learned = probes.learn(probes.chosen(["nearest_mean"]), probes.Examples(rows, labels), {})
-    others = np.array([[1.0], [6.0], [5.0]], np.float32)
-    found = probes.accuracies(learned, probes.Examples(others, labels))
+    labels = np.array([4, 4, 7])
+    train = probes.Examples(np.array([[0.0], [2.0], [9.0]], np.float32), labels)
+    other = probes.Examples(np.array([[1.0], [6.0], [5.0]], np.float32), labels)
+    found = probes.accuracies(probes.learn(probes.chosen(["nearest_mean"]), train, {}), other)
     assert found == {"nearest_mean_accuracy": pytest.approx(1 / 3)}  # means 1 and 9: 4, 7, 4

@@ -130,7 +130,7 @@ KEYS: dict[str, Key] = {
     "data.bad_files": Key("error", 'or "skip"'),
     "data.limit": Key(0, "0 = every training example"),
     "data.missing": Key(
-        "", 'stored number that stands for no data, as "nan"; "" = none', before=""
+        "", 'what stands for no data, as "nan"; "hide", "hide:-9999" also hide it', before=""
     ),
     "optimizer.base_lr": Key(1.5e-3, "lr = base_lr * batch_size / 256", low=0),
     "optimizer.min_lr": Key(0.0, "lr at the end", low=0),

@@ -1,73 +1,49 @@
-"""A modality of one's own: a source, a processor and settings, and nothing of maskjax changed."""
+"""Sources and modalities of one's own, as the page shows them; nothing of maskjax is changed."""
 
-import dataclasses
+import re
+from pathlib import Path
 
-import numpy as np
 import pytest
 
 from maskjax import data
 
-
-@dataclasses.dataclass(frozen=True)
-class WordSettings(data.Settings):
-    max_letters: int = 4
-
-
-@dataclasses.dataclass(frozen=True)
-class Letters:
-    length: int
-    is_random = False
-
-    @property
-    def in_words(self):
-        return f"words of up to {self.length} letters"
-
-    def __call__(self, record, rng=None):
-        ids = np.zeros(self.length, np.int32)
-        letters = [ord(letter) - ord("a") + 1 for letter in record["word"][: self.length]]
-        ids[: len(letters)] = letters
-        return {"ids": ids}
-
-    def empty(self):
-        return {"ids": np.zeros(self.length, np.int32)}
-
-    def collate(self, examples):
-        return data.stack(examples)
-
-    def read(self, text):
-        yield text, self({"word": text})
-
-    def describe(self):
-        return {"max_letters": self.length}
-
-
-class Words(data.Source):
-    def __init__(self, words):
-        self._words = words
-
-    def __len__(self):
-        return len(self._words)
-
-    def __getitem__(self, index):
-        return {"word": self._words[index]}
+FOLDER = Path(data.__file__).parent
+PAGE = (FOLDER / "README.md").read_text()
 
 
 @pytest.fixture
-def words(monkeypatch):
-    """Register the modality for the time of a test."""
-    modality = data.Modality(
-        WordSettings,
-        lambda splits, settings, sample: Letters(settings.max_letters),
-        lambda description, settings: Letters(description["max_letters"]),
-    )
-    monkeypatch.setitem(data.MODALITIES, "words", modality)
+def examples(monkeypatch):
+    """What the page defines; what it registers is forgotten after the test."""
     monkeypatch.setattr("maskjax.data.sources.SOURCES", dict(data.SOURCES))
+    before = dict(data.MODALITIES)
+    found = {}
+    for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
+        exec(block, found)
+    yield found
+    data.MODALITIES.clear()
+    data.MODALITIES.update(before)
 
-    @data.register("words", "words")
-    def words(argument, settings):
-        return data.Splits(Words(argument.split(",")))
 
-    return {"source": "words:ab,abcdef,c,dd", "validation_fraction": 0.25, "max_letters": 3}
+@pytest.fixture
+def words(examples):
+    """A config of the page's modality."""
+    return {"source": "words:ab,abcdef,c,dd", "validation_fraction": 0.25, "letters": 3}
+
+
+def test_every_file_is_listed_and_is_there():
+    linked = {name.rstrip("/") for name in re.findall(r"\]\((?!\.\.)([\w./]+)\)", PAGE)}
+    files = {path.name for path in FOLDER.iterdir() if not path.name.startswith("__")}
+    assert linked == files - {"README.md"}
+
+
+def test_every_source_is_listed():
+    table = PAGE[PAGE.index("## Sources") : PAGE.index("To prepare a TFDS")]
+    assert set(re.findall(r"`(\w+)(?:[:[][^`]*)?`", table)) >= set(data.SOURCES)
+
+
+def test_a_source_of_ones_own_is_found_by_its_name(examples):
+    built = data.build({"source": "ramps:16"}, seed=0, batch_size=4)
+    assert (built.shape, built.num_classes, built.num_train) == ((16, 16, 1), 2, 90)
 
 
 def test_a_modality_of_ones_own_gives_batches(words):
@@ -81,15 +57,17 @@ def test_a_modality_of_ones_own_gives_batches(words):
 
 
 def test_keys_of_a_modality_are_known_and_those_of_another_are_not(words):
-    with pytest.raises(ValueError, match=r"'max_leters' \(did you mean 'max_letters'\?\)"):
-        data.build(words | {"max_leters": 3}, seed=0, batch_size=1)
+    with pytest.raises(ValueError, match=r"'leters' \(did you mean 'letters'\?\)"):
+        data.build(words | {"leters": 3}, seed=0, batch_size=1)
     with pytest.raises(ValueError, match=r"data.size says nothing of examples of 'words"):
         data.build(words | {"size": (3,)}, seed=0, batch_size=1)
     with pytest.raises(ValueError, match=r"'digits' is of another kind than data.source 'words:"):
         data.build(words | {"validation_source": "digits"}, seed=0, batch_size=1)
 
 
-def test_a_source_that_gives_no_mappings_is_told_what_to_give(words, monkeypatch):
-    monkeypatch.setattr(Words, "__getitem__", lambda self, index: (self._words[index], 0))
+def test_a_source_that_gives_no_mappings_is_told_what_to_give(words, examples, monkeypatch):
+    monkeypatch.setattr(
+        examples["Words"], "__getitem__", lambda self, index: (self.words[index], 0)
+    )
     with pytest.raises(ValueError, match="of Words is a tuple; a source gives mappings, such as"):
         data.build(words | {"validation_fraction": 0}, seed=0, batch_size=1).examples("train", 1)

@@ -42,6 +42,8 @@ def test_a_config_dict_is_read_and_lists_become_tuples():
         ({"size": (10**6, 10**6)}, "makes 1000000000000 positions; it must make fewer than"),
         ({"limit": -5}, "data.limit=-5"),
         ({"missing": "none"}, "data.missing='none' must be a number"),
+        ({"missing": "hidden"}, "data.missing='hidden' must be a number"),
+        ({"missing": "hide:x"}, "data.missing='hide:x' must be a number"),
     ],
 )
 def test_a_wrong_value_is_named_in_one_line(config, message):
@@ -52,8 +54,16 @@ def test_a_wrong_value_is_named_in_one_line(config, message):
 
 @pytest.mark.parametrize(
     ("missing", "number"),
-    [("", None), ("-9999", -9999), (-9999.0, -9999), (2**62 + 1, 2**62 + 1), ("1e20", 1e20)],
+    [
+        ("", None),
+        ("-9999", -9999),
+        (-9999.0, -9999),
+        (2**62 + 1, 2**62 + 1),
+        ("1e20", 1e20),
+        ("hide:-9999", -9999),
+    ],
 )
 def test_what_stands_for_no_data_is_a_number_or_its_name(missing, number):
     assert ImageSettings.from_config({"missing": missing}).missing_number == number
-    assert math.isnan(ImageSettings.from_config({"missing": "nan"}).missing_number)
+    for missing in ("nan", "hide", "hide:nan"):
+        assert math.isnan(ImageSettings.from_config({"missing": missing}).missing_number)

@@ -41,7 +41,8 @@ class ImageSettings(Settings):
         channels: 0 as stored, 1 grey, 3 RGB.
         missing: stored number that stands for no data, such as "-9999" or "nan"; it is left out of
             ranges, statistics and the loss, and the model sees the channel's mean in its place. ""
-            is none.
+            is none. "hide" (which means NaN) or "hide:-9999" is for a task to hide every position
+            that holds such a number.
 
     Raises:
         ValueError: where a value is outside what is stated here.
@@ -92,16 +93,17 @@ class ImageSettings(Settings):
             )
         if self.missing and self.missing_number is None:
             raise ValueError(
-                f"data.missing={self.missing!r} must be a number, such as '-9999', or 'nan'; ''"
-                " if none stands for no data"
+                f"data.missing={self.missing!r} must be a number, such as '-9999', or 'nan', which"
+                " 'hide:-9999' and 'hide' also hide; '' if none stands for no data"
             )
 
     @property
     def missing_number(self) -> int | float | None:
         """The stored number that stands for no data, None where there is none."""
+        number = "nan" if self.missing == "hide" else self.missing.removeprefix("hide:")
         for kind in (int, float):  # an int of 64 bits is more than a float holds
             with contextlib.suppress(ValueError):
-                return kind(self.missing)
+                return kind(number)
         return None
 
     @property

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 from flax import linen as nn
@@ -9,8 +10,29 @@ from flax import linen as nn
 from maskjax.typing import Array, Float
 
 
+class Linear(nn.Module):
+    """A dense layer that begins as PyTorch's `nn.Linear`: uniform within 1 / sqrt(inputs).
+
+    Attributes:
+        features: width of the output.
+    """
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B I"]) -> Float[Array, "B O"]:
+        """Multiply and shift."""
+        bound = x.shape[-1] ** -0.5
+
+        def uniform(key: Any, shape: tuple[int, ...]) -> Array:
+            return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+
+        kernel = self.param("kernel", uniform, (x.shape[-1], self.features))
+        return x @ kernel + self.param("bias", uniform, (self.features,))[None]
+
+
 class Mlp(nn.Module):
-    """Dense layers with ReLU between them.
+    """Dense layers with ReLU between them, as tutorials have it.
 
     Attributes:
         hidden: widths of the hidden layers.
@@ -22,8 +44,8 @@ class Mlp(nn.Module):
 
     def setup(self):
         """Make the layers."""
-        self.body = [nn.Dense(width, name=f"hidden{i}") for i, width in enumerate(self.hidden)]
-        self.head = nn.Dense(self.width_out)
+        self.body = [Linear(width, name=f"hidden{i}") for i, width in enumerate(self.hidden)]
+        self.head = Linear(self.width_out)
 
     def __call__(self, x: Float[Array, "B L"]) -> Float[Array, "B O"]:
         """Predict."""

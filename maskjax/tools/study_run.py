@@ -127,11 +127,15 @@ def refuse_failures(failed: Mapping[str, str]) -> None:
 def number(summary: Mapping[str, Any], split: str, metric: str) -> float | None:
     """Find what a finished run's summary says of a metric on a split; None where it does not.
 
+    What was measured in training too has the split's name before its own, and on test all has.
+
     Args:
         summary: the content of summary.json.
         split: "validation" or "test".
         metric: its name in the lines of metrics.jsonl.
     """
+    if f"{split}_loss" not in summary:  # what has no prefix is then of the training
+        return None
     names = {"validation": (f"validation_{metric}", metric), "test": (f"test_{metric}",)}[split]
     return next((summary[name] for name in names if summary.get(name) is not None), None)
 

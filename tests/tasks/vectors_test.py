@@ -104,6 +104,10 @@ def test_parameters_are_those_of_a_perceptron_of_10_7_7_10(make):
     shapes = jax.eval_shape(make().init, jax.random.key(0))
     count = sum(leaf.size for leaf in jax.tree.leaves(shapes))
     assert count == (10 * 7 + 7) + (7 * 7 + 7) + (7 * 10 + 10)
+    params = make().init(jax.random.key(0))
+    for name, fan_in in (("hidden0", 10), ("hidden1", 7), ("head", 7)):
+        drawn = np.concatenate([np.ravel(leaf) for leaf in params[name].values()])
+        assert 0.8 / fan_in**0.5 < np.abs(drawn).max() <= 1 / fan_in**0.5  # as PyTorch's Linear
     assert make().flops_per_example == 6 * (70 + 49 + 70)
 
 

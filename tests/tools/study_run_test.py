@@ -47,6 +47,7 @@ def trained(monkeypatch):
         folder.mkdir(parents=True)
         accuracy = ACCURACY[config.name][config.seed]
         summary = {"accuracy": accuracy, "test_accuracy": accuracy - 0.1, "bound": 0.95}
+        summary |= {"loss": 9.0, "validation_loss": 1.0, "test_loss": 2.0}
         plain = json.dumps({"config": config.to_dict()})
         (folder / workdir.CONFIG).write_text(plain)
         workdir.write_summary(folder, summary)
@@ -151,9 +152,9 @@ def test_a_folder_of_another_study_is_refused_before_anything_is_trained(tmp_pat
 
 
 def test_a_metric_that_no_run_has_is_named_with_those_that_there_are(tmp_path):
-    other = _study(seeds=(0,))._replace(metrics={"loss": "min"})
+    other = _study(seeds=(0,))._replace(metrics={"los": "min"})
     for call in (study_run.run, lambda *a: study_report.write(*a, {})):
-        with pytest.raises(ValueError, match=r"no finished run has the metric 'loss' .* accuracy"):
+        with pytest.raises(ValueError, match=r"no finished run has the metric 'los' .* accuracy"):
             call(other, tmp_path)
 
 
@@ -161,3 +162,13 @@ def test_a_metric_that_no_run_has_is_named_with_those_that_there_are(tmp_path):
 def test_a_part_that_is_none_is_refused(text):
     with pytest.raises(ValueError, match=r"give i/n with i from 1 to n"):
         study_run.parse_part(text)
+
+
+def test_a_number_is_of_its_split_and_never_of_the_training():
+    summary = {"loss": 1.0, "validation_loss": 2.0, "test_loss": 3.0, "knn": 0.5, "test_knn": 0.4}
+    of = {split: [study_run.number(summary, split, name) for name in ("loss", "knn", "other")]
+          for split in ("validation", "test")}  # fmt: skip
+    assert of == {"validation": [2.0, 0.5, None], "test": [3.0, 0.4, None]}
+    without = {"loss": 1.0, "mask_ratio": 0.75}  # nothing was held out
+    assert study_run.number(without, "validation", "loss") is None
+    assert study_run.number(without, "test", "mask_ratio") is None

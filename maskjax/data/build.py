@@ -166,6 +166,11 @@ class Data(Described):
             process_count=self._process_count,
         )
 
+    def on_device(self, batch: Batch) -> Batch:
+        """Complete a batch within a compiled program; without `is_compact` it is complete."""
+        complete = getattr(self.processor, "on_device", None)
+        return batch if complete is None else complete(batch)
+
     def source(self, split: str) -> Source | None:
         """Return the records of a split, for what is computed once of them.
 
@@ -182,8 +187,8 @@ class Data(Described):
             count: how many, at least 1; a smaller split gives all it has that can be decoded.
 
         Returns:
-            A batch as from `eval_batches`, of at most `count` rows that are all valid; {} where
-            there is none.
+            A complete batch as from `eval_batches`, of at most `count` rows that are all valid; {}
+            where there is none.
         """
         alone = dataclasses.replace(self, _process_index=0, _process_count=1)
         found: dict[str, np.ndarray] = {}
@@ -195,7 +200,7 @@ class Data(Described):
             }
             if len(found["is_valid"]) == count:
                 break
-        return found if found and len(found["is_valid"]) else {}
+        return self.on_device(found) if found and len(found["is_valid"]) else {}
 
 
 def build(
@@ -205,6 +210,7 @@ def build(
     batch_size: int,
     process_index: int = 0,
     process_count: int = 1,
+    is_compact: bool = False,
 ) -> Data:
     """Open a data set and check all that can be checked before training.
 
@@ -216,6 +222,7 @@ def build(
         batch_size: of the training batches, over all processes.
         process_index: which contiguous part of each batch this process gets.
         process_count: number of processes; it changes no global batch.
+        is_compact: whether batches may be as small as they can, for `Data.on_device` to complete.
 
     Returns:
         The data set.
@@ -246,7 +253,10 @@ def build(
             if row.is_valid:
                 yield row.example
 
-    processor = modality_of(settings.source).prepare(splits, settings, sample)
+    modality = modality_of(settings.source)
+    processor = modality.prepare(splits, settings, sample)
+    if is_compact and modality.compact is not None:
+        processor = modality.compact(processor, sample)
     sources = {"train": splits.train, **splits.set_apart()}
     return Data(
         processor=processor,

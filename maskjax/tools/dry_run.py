@@ -34,7 +34,8 @@ def dry_run(config: Any, directory: str | Path) -> list[str]:
     lines = plan.first_lines(
         task, data, config, folder, spread, update_of(task, config), state.params
     )
-    program = spread.program(make_step(task, config, spread.axis_name), donate=True)
+    step = make_step(task, config, spread.axis_name, data.on_device)
+    program = spread.program(step, donate=True)
     batches = data.train_batches(0)
     try:
         rows = spread.shapes(next(batches))

@@ -44,12 +44,14 @@ class Evaluator:
 
         def sums(judged: PyTree, batch: Batch) -> Sums:
             params, memory = judged
-            whole = task.loss(params, batch, eval_context(config, batch, memory))
+            context = eval_context(config, batch, memory)
+            whole = task.loss(params, data.on_device(batch), context)
             return parallel.psum(whole._replace(statistics=()), spread.axis_name)
 
         def features(judged: PyTree, batch: Batch) -> Array:
             params, memory = judged
-            return task.outputs()["features"](params, batch, eval_context(config, batch, memory))
+            context = eval_context(config, batch, memory)
+            return task.outputs()["features"](params, data.on_device(batch), context)
 
         self._sums = spread.program(sums)
         self._features = spread.program(features, rows_out=True)
@@ -138,7 +140,8 @@ class Evaluator:
         """Probes of raw inputs, which no state changes."""
 
         def inputs(batch: Batch) -> np.ndarray:
-            return parallel.gather_rows(batch["inputs"]).reshape(-1, width)
+            complete = np.asarray(self._data.on_device(batch)["inputs"])
+            return parallel.gather_rows(complete).reshape(-1, width)
 
         if self._learned_raw is None:
             limit = self._config.eval.max_train_examples or self._data.num_train

@@ -70,6 +70,7 @@ def _open_data(config: Any, folder: Path) -> Any:
         batch_size=config.batch_size,
         process_index=jax.process_index(),
         process_count=jax.process_count(),
+        is_compact=True,
     )
     workdir.check(config, folder, data.describe())
     return data

@@ -3,7 +3,7 @@
 import collections
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from maskjax.training.state import TrainState, create_state
 from maskjax.training.step import init_key, train_step
 from maskjax.training.throughput import Meter
 from maskjax.training.update import Update, make_update
+from maskjax.typing import Batch
 
 
 @dataclasses.dataclass
@@ -82,9 +83,15 @@ def initial_state(task: Task, config: Any) -> TrainState:
     return create_state(task, update, init_key(config.seed), watches)
 
 
-def make_step(task: Task, config: Any, axis_name: str | None) -> Any:
+def make_step(
+    task: Task,
+    config: Any,
+    axis_name: str | None,
+    complete: Callable[[Batch], Batch] = lambda batch: batch,
+) -> Any:
     """Make the training step that a config asks for; see `step.train_step`."""
-    return train_step(task, update_of(task, config), seed=config.seed, axis_name=axis_name)
+    update = update_of(task, config)
+    return train_step(task, update, seed=config.seed, axis_name=axis_name, complete=complete)
 
 
 def load_state(task: Task, config: Any, folder: str | Path) -> TrainState:
@@ -165,7 +172,7 @@ def open_run(task: Task, data: Any, config: Any, folder: Path) -> Iterator[tuple
                 num_devices=spread.num_devices,
                 device_kind=jax.devices()[0].device_kind,
             )
-            step = make_step(task, config, spread.axis_name)
+            step = make_step(task, config, spread.axis_name, data.on_device)
             run = Run(
                 task=task,
                 data=data,

@@ -97,7 +97,12 @@ def _sums(loss: Callable[..., Any], params: PyTree, rows: PyTree, count: int) ->
 
 
 def train_step(
-    task: Task, update: Update, *, seed: int, axis_name: str | None = None
+    task: Task,
+    update: Update,
+    *,
+    seed: int,
+    axis_name: str | None = None,
+    complete: Callable[[Batch], Batch] = lambda batch: batch,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Any]]]:
     """Make the step of a task.
 
@@ -111,6 +116,7 @@ def train_step(
         update: from gradients to parameters.
         seed: root of every key.
         axis_name: pmap's axis, or None where a step sees the whole batch.
+        complete: makes of a batch what the task reads, as `Data.on_device`.
 
     Returns:
         `(state, batch) -> (state, metrics)`, equal on all devices: the scalars "loss", "grad_norm"
@@ -127,7 +133,7 @@ def train_step(
             batch, keys, documents = rows
             params = update.whole(trainable, state.params)
             context = Context(keys, state.step, documents, state.memory, state.ema_params)
-            sums = task.loss(params, batch, context)
+            sums = task.loss(params, complete(batch), context)
             return sums.loss, sums
 
         trainable, rows = update.trainable(state.params), (batch, keys, documents)

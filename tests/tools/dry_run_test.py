@@ -25,7 +25,7 @@ def lines(load_config, tmp_path_factory):
 
 def test_data_model_steps_devices_and_files_are_told(lines):
     said, folder = lines
-    assert said[0].startswith("task mae on digits: 256 training and ")
+    assert said[0].startswith("task mae on digits: 256 training, 179 validation and 180 test")
     # A block of width D has 12 D^2 + 13 D numbers; 4 = numbers in a patch of 2x2.
     encoder = 12 * 16**2 + 13 * 16 + (4 + 1) * 16 + 16 + 2 * 16
     decoder = 12 * 8**2 + 13 * 8 + (16 + 1) * 8 + 8 + 2 * 8 + (8 + 1) * 4

@@ -120,6 +120,9 @@ class Data:
         others = f"{self.num_validation} validation and {self.num_test} test rows"
         return f"{self.num_train} training, {others}"
 
+    def on_device(self, batch):
+        return batch
+
     def describe(self):
         names = ("num_train", "num_validation", "num_test", "shape", "num_classes")
         others = {"class_names": None, "fingerprints": {}}

@@ -13,6 +13,8 @@ from maskjax.data.image.statistics import statistics
 from maskjax.data.image.transforms import Transform
 from maskjax.data.sources import MODALITIES, Modality, Sample, Splits
 
+_LOOKED_AT = 16  # examples, to see of how many bits they are
+
 # Imported because importing them registers their sources.
 _SOURCES = (arrays, folder, generated, tfds, vectors)
 
@@ -36,6 +38,14 @@ def prepare(splits: Splits, settings: ImageSettings, sample: Sample) -> ImagePro
     return dataclasses.replace(unscaled, mean=mean, std=std)
 
 
-MODALITIES["image"] = Modality(ImageSettings, prepare, ImageProcessor.restore)
+def compact(processor: ImageProcessor, sample: Sample) -> ImageProcessor:
+    """Let batches hold 8 bits a number, where all of a few examples do; see `Modality`."""
+    is_narrow = processor.missing is None and all(
+        example["inputs"].dtype == np.uint8 for example in sample(processor, _LOOKED_AT)
+    )
+    return dataclasses.replace(processor, is_compact=is_narrow)
+
+
+MODALITIES["image"] = Modality(ImageSettings, prepare, ImageProcessor.restore, compact)
 
 __all__ = ["ImageProcessor", "ImageSettings"]

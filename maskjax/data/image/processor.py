@@ -14,7 +14,7 @@ from maskjax.data.image.ranges import ValueRange, can_hold
 from maskjax.data.image.settings import ImageSettings
 from maskjax.data.image.transforms import Transform
 from maskjax.data.processor import Example, Record, UndecodableError
-from maskjax.typing import Float, Num
+from maskjax.typing import Batch, Float, Num
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,12 +26,14 @@ class ImageProcessor:
         mean: of values in [0, 1] per channel, float32 [1, ..., C]: broadcasts with one example.
         std: like `mean`.
         transform: what is done to an image before it is normalised.
+        is_compact: whether batches hold 8 bits a number, for `on_device` to normalise.
     """
 
     shape: tuple[int, ...]
     mean: np.ndarray
     std: np.ndarray
     transform: Transform
+    is_compact: bool = False
 
     @classmethod
     def restore(cls, description: Mapping[str, Any], settings: ImageSettings) -> "ImageProcessor":
@@ -96,11 +98,18 @@ class ImageProcessor:
     def collate(self, examples: Sequence[Example]) -> dict[str, np.ndarray]:
         """Stack images and normalise them: (x - mean) / std for x in [0, 1].
 
+        What is compact is only stacked, uint8; a picture of more than 8 bits is rounded.
+
         Returns:
             {"inputs": float32 [B, *shape]}, and where a number stands for no data "is_known": bool
             [B, *shape], False where an image has no number (NaN) and "inputs" is 0, the mean.
         """
         arrays = [example["inputs"] for example in examples]
+        if self.is_compact:
+            narrow = [
+                a if a.dtype == np.uint8 else np.rint(a * 255).astype(np.uint8) for a in arrays
+            ]
+            return {"inputs": np.stack(narrow)}
         kinds = {array.dtype for array in arrays}
         if len(kinds) > 1:  # 8 and 16 bits in one folder
             arrays = [a.astype(np.float32) / 255 if a.dtype == np.uint8 else a for a in arrays]
@@ -122,6 +131,21 @@ class ImageProcessor:
         flat = np.multiply(x.reshape(-1, len(scale)), scale, dtype=np.float32)
         flat += shift
         return flat.reshape(x.shape)
+
+    def on_device(self, batch: Batch) -> Batch:
+        """Normalise what is compact, within a compiled program: a quarter of the bytes travel.
+
+        As `normalise`, but that a compiler may multiply and add with one rounding: on two
+        photographs a third of the numbers differed, by 1.2e-7 at most, where the unit is `std`.
+        """
+        inputs = batch["inputs"]
+        if inputs.dtype != np.uint8:
+            return batch
+        std = self.std.astype(np.float64)
+        scale, shift = (1 / (255 * std)).astype(np.float32), (-self.mean / std).astype(np.float32)
+        frame = (1,) * (inputs.ndim - self.std.ndim) + self.std.shape
+        numbers = inputs.astype(np.float32) * scale.reshape(frame) + shift.reshape(frame)
+        return {**batch, "inputs": numbers}
 
     def denormalise(self, x: Any) -> Float[np.ndarray, "*batch_and_shape"]:
         """Undo the normalisation.

@@ -1,0 +1,47 @@
+"""Batches of 8 bits, which are completed on the device."""
+
+import itertools
+
+import jax
+import numpy as np
+import pytest
+
+from maskjax import data
+
+_CONFIG = {"source": "photos", "size": (12, 16), "crop_scale": (0.2, 1.0), "flip": True}
+
+
+def test_compact_batches_are_completed_to_the_numbers_of_others():
+    whole, compact = (
+        data.build(_CONFIG, seed=3, batch_size=8, is_compact=is_compact)
+        for is_compact in (False, True)
+    )
+    complete = jax.jit(compact.on_device)
+    mean, std = (getattr(compact.processor, name).astype(np.float64) for name in ("mean", "std"))
+    for first, second in itertools.islice(
+        zip(whole.train_batches(), compact.train_batches(), strict=True), 3
+    ):
+        assert (first["inputs"].dtype, second["inputs"].dtype) == (np.float32, np.uint8)
+        expected = (second["inputs"] / 255 - mean) / std
+        for found in (first["inputs"], complete(second)["inputs"]):
+            assert found.dtype == np.float32
+            np.testing.assert_allclose(found, expected, rtol=0, atol=4e-7)
+        np.testing.assert_array_equal(first["id"], second["id"])
+    whole_batch, compact_batch = (built.examples("validation", 2) for built in (whole, compact))
+    np.testing.assert_allclose(whole_batch["inputs"], compact_batch["inputs"], atol=4e-7)
+
+
+@pytest.mark.parametrize("config", [{"source": "digits"}, _CONFIG | {"missing": "7"}])
+def test_what_needs_more_than_8_bits_stays_as_it_is(config):
+    built = data.build(config, seed=0, batch_size=2, is_compact=True)
+    batch = next(built.train_batches())
+    assert batch["inputs"].dtype == np.float32
+    assert built.on_device(batch) is batch
+
+
+def test_a_rare_picture_of_16_bits_is_rounded_among_those_of_8():
+    processor = data.build(_CONFIG, seed=0, batch_size=2, is_compact=True).processor
+    shape = processor.shape
+    wide = {"inputs": np.full(shape, np.float32(1000 / 65535))}
+    batch = processor.collate([{"inputs": np.full(shape, 7, np.uint8)}, wide])
+    np.testing.assert_array_equal(batch["inputs"][:, 0, 0, 0], [7, 4])

@@ -8,9 +8,9 @@ from maskjax.data.sources import Source, Splits, digest, register
 from maskjax.typing import Float
 
 _SEED = 0
-_TRAIN, _EVAL = 0, 1
+_TRAIN, _VALIDATION, _TEST = 0, 1, 2
 _LENGTH = 10
-NUM_TRAIN, NUM_EVAL = 1000, 10_000
+NUM_TRAIN, NUM_JUDGED = 1000, 10_000
 
 
 class Vectors(Source):
@@ -82,7 +82,7 @@ def correlation(source: str) -> float | None:
 
 @register("vectors")
 def vectors(argument: str, settings: ImageSettings) -> Splits:
-    """Draw 1000 + 10,000 Gaussian vectors [L, 1]; `vectors:RHO` correlates the entries.
+    """Draw 1000 + 10,000 + 10,000 Gaussian vectors [L, 1]; `vectors:RHO` correlates the entries.
 
     L is `data.size` (10 where that is unset). The numbers are used as drawn with data.mean=(0,) and
     data.std=(1,).
@@ -92,4 +92,8 @@ def vectors(argument: str, settings: ImageSettings) -> Splits:
     (length,) = settings.size or (_LENGTH,)
     rho = correlation(f"vectors:{argument}")
     assert rho is not None
-    return Splits(Vectors(NUM_TRAIN, length, rho, _TRAIN), Vectors(NUM_EVAL, length, rho, _EVAL))
+    return Splits(
+        Vectors(NUM_TRAIN, length, rho, _TRAIN),
+        validation=Vectors(NUM_JUDGED, length, rho, _VALIDATION),
+        test=Vectors(NUM_JUDGED, length, rho, _TEST),
+    )

@@ -17,7 +17,7 @@ def _held_out(source, **settings):
 def test_vectors_have_the_covariance_that_is_asked_for(rho):
     data, x = _held_out(f"vectors:{rho}")
     assert data.shape == (10, 1)
-    assert (data.num_train, data.num_validation) == (1000, 10_000)
+    assert (data.num_train, data.num_validation, data.num_test) == (1000, 10_000, 10_000)
     found = np.cov(x[..., 0].T)
     expected = [[rho ** abs(i - j) for j in range(10)] for i in range(10)]
     np.testing.assert_allclose(found, expected, atol=0.05)  # five standard errors
@@ -30,6 +30,8 @@ def test_splits_and_correlations_differ_and_length_is_the_size():
     assert data.shape == (4, 1)
     batch = next(data.train_batches())
     assert not np.isin(batch["inputs"][:, 0], x[:, 0]).any()
+    (test,) = data.eval_batches("test", 10_000)
+    assert not (test["inputs"] == x).all(axis=(1, 2)).any()
     other, _ = _held_out("vectors:0.8", size=(4,))
     assert data.describe()["fingerprints"] != other.describe()["fingerprints"]
 

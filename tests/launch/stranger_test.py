@@ -159,12 +159,11 @@ def place(tmp_path_factory):
 def test_it_trains_and_is_judged_by_its_own_metric(place):
     summary = workdir.read_summary(place / "straight")
     assert summary["steps"] == 12
-    (last,) = (
-        line for line in loggers.read_metrics(place / "straight") if line["split"] != "train"
-    )
-    assert 0 < last["loss"] < 10
-    # Normalised vectors have variance 1, which always answering 0 costs, up to what 18 of them say.
-    assert 0.3 < last["always_zero"] < 3
+    lines = {line["split"]: line for line in loggers.read_metrics(place / "straight")}
+    for split in ("validation", "test"):
+        assert 0 < lines[split]["loss"] < 10
+        # Normalised vectors have variance 1, which always answering 0 costs; 9 of them say about so.
+        assert 0.2 < lines[split]["always_zero"] < 4
 
 
 def test_it_is_drawn(place):

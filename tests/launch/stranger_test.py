@@ -162,7 +162,7 @@ def test_it_trains_and_is_judged_by_its_own_metric(place):
     lines = {line["split"]: line for line in loggers.read_metrics(place / "straight")}
     for split in ("validation", "test"):
         assert 0 < lines[split]["loss"] < 10
-        # Normalised vectors have variance 1, which always answering 0 costs; 9 of them say about so.
+        # Always answering 0 costs the variance, 1 as they are normalised; nine say about so.
         assert 0.2 < lines[split]["always_zero"] < 4
 
 

@@ -5,7 +5,8 @@
 Variants:
 
     default             4096 histories of 200 items from a Markov chain whose best possible score is
-                        known and stands beside the model's (best_hr@10 ...)
+                        known and stands beside the model's; 8 minutes on a shared core, HR@10
+                        .748 on test where .759 is possible, item-kNN .170
     smoke               the same for a few steps: does everything work?
     movielens_100k      MovieLens-100K, 943 users and 1682 films, in MOVIELENS below or
                         --config.data.source=movielens:DIR; 6 minutes on a shared core. On test

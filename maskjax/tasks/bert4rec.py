@@ -108,8 +108,8 @@ class HiddenItems(Task):
         }
         rows = jnp.arange(len(items))[:, None]
         losses = jnp.zeros(items.shape).at[rows, question.places].set(loss)
-        ids, _ = self._ids(items)
-        statistics = self.masker.statistics(losses, question.is_masked, is_item, batch, ids)
+        seen = (losses, question.is_masked, is_item, batch, self._ids(items)[0])
+        statistics = self.masker.statistics(*seen)
         return Sums((loss * weights).sum(), total, metrics, statistics)
 
     def start(self) -> PyTree:
@@ -143,12 +143,12 @@ class HiddenItems(Task):
     def show(self, params: Params, batch: Batch, context: Context) -> dict[str, Any]:
         """The items that the model expects next, most likely first."""
         question = self._next(batch)
-        chances, guesses = jax.lax.top_k(self._next_chances(params, batch), self._num_guesses)
-        is_hidden = question.is_masked
-        is_known = question.is_valid & ~is_hidden
+        count = min(_NUM_GUESSES, self.num_items)
+        chances, guesses = jax.lax.top_k(self._next_chances(params, batch), count)
+        is_hidden, is_known = question.is_masked, question.is_valid & ~question.is_masked
         seen = jnp.where(is_known, question.ids + 1, UNKNOWN)
         true = jnp.where(is_hidden, batch["target"][:, None], seen) if "target" in batch else seen
-        shape = (*seen.shape, self._num_guesses)
+        shape = (*seen.shape, count)
         return {
             "next_items": TokenPanel(
                 seen=seen,
@@ -172,20 +172,15 @@ class HiddenItems(Task):
             See `ranking.baselines`.
         """
         train, judged = ([*data.source(name)] for name in ("train", split))
-        histories = [np.asarray(record["items"]) - 1 for record in judged]
         chances = getattr(data.source(split), "chances", lambda: None)
         return ranking.baselines(
             [np.asarray(record["items"]) - 1 for record in train],
-            histories,
+            [np.asarray(record["items"]) - 1 for record in judged],
             np.array([record["target"] for record in judged]) - 1,
             self.num_items,
             exclude_seen=self.exclude_seen,
             chances=chances(),
         )
-
-    @property
-    def _num_guesses(self) -> int:
-        return min(_NUM_GUESSES, self.num_items)
 
     def _ids(self, items: Int[Array, "B L"]) -> tuple[Int[Array, "B L"], Bool[Array, "B L"]]:
         return jnp.maximum(items - 1, 0), items > 0
@@ -197,10 +192,8 @@ class HiddenItems(Task):
             is_valid.sum(1, dtype=jnp.int32), self.masker.schedule.max_ratio, max_length=self.length
         )
         some = self.masker.flags(context, batch, counts, is_valid, ids)
-        last_item = masking.make_rule("mask_last")
-        last = masking.draw_chosen(
-            last_item, context.keys, (self.length,), 1, is_candidate=is_valid
-        )
+        rule, grid = masking.make_rule("mask_last"), (self.length,)
+        last = masking.draw_chosen(rule, context.keys, grid, 1, is_candidate=is_valid)
         fold = jax.vmap(lambda key: jax.random.fold_in(key, _FOLD_LAST))(context.keys)
         is_last = jax.vmap(lambda key: jax.random.bernoulli(key, self.last_share))(fold)
         is_masked = jnp.where(is_last[:, None], last, some)
@@ -275,13 +268,8 @@ def build(config: Any, data: Any) -> HiddenItems:
         )
     dtype = jnp.dtype(model.dtype)
     length, num_items = processor.length, processor.num_items
-    masker = make_masker(
-        config,
-        (length,),
-        modality="sequence",
-        num_ids=num_items,
-        num_examples=max(getattr(data, "num_train", 1), 1),
-    )
+    counts = {"num_ids": num_items, "num_examples": max(getattr(data, "num_train", 1), 1)}
+    masker = make_masker(config, (length,), modality="sequence", **counts)
     encoder = TokenEncoder(
         num_ids=num_items + 1,
         max_length=length,

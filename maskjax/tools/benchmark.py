@@ -82,10 +82,19 @@ def example_shape(config: Any) -> tuple[int, ...]:
     """The shape of one example: from the config where it says, else from its data.
 
     So ImageNet configs can be timed without ImageNet.
+
+    Raises:
+        ValueError: examples are no arrays.
     """
     if config.data.size and config.data.channels:
         return (*config.data.size, config.data.channels)
-    return data_layer.build(config.data, seed=config.seed, batch_size=1).shape
+    data = data_layer.build(config.data, seed=config.seed, batch_size=1)
+    if not hasattr(data.processor, "shape"):
+        raise ValueError(
+            f"steps on random arrays are timed, and task {config.task!r} learns from"
+            f" {data.processor.in_words}: read examples_per_second in the log of a short run"
+        )
+    return data.shape
 
 
 def check(config: Any, shape: tuple[int, ...], batch_sizes: Sequence[int]) -> None:

@@ -25,6 +25,11 @@ def test_shape_comes_from_the_config_where_it_says_so(load_config):
     assert benchmark.example_shape(load_config("mae", "smoke")) == (8, 8, 1)
 
 
+def test_data_that_are_no_arrays_are_refused(load_config):
+    with pytest.raises(ValueError, match="task 'bert4rec' learns from histories of up to 12"):
+        benchmark.example_shape(load_config("bert4rec", "smoke"))
+
+
 def test_batch_sizes_are_checked_rather_than_the_configs_own(load_config):
     config = load_config("mae", "smoke", batch_size=0, num_devices=2)
     benchmark.check(config, (8, 8, 1), [2, 4])

@@ -9,9 +9,10 @@ from types import ModuleType
 from typing import Any
 
 from maskjax.spelling import did_you_mean
+from maskjax.tasks.task import Task
 
 
-def build(config: Any, data: Any) -> Any:
+def build(config: Any, data: Any) -> Task:
     """Makes the task that `config.task` names.
 
     Args:
@@ -23,7 +24,8 @@ def build(config: Any, data: Any) -> Any:
         The task.
 
     Raises:
-        ValueError: no such module, or it has no `build`, or a config that does not fit the task.
+        ValueError: no such module, or its `build` is missing or makes no Task, or a config that
+            does not fit the task.
     """
     module = _find(config.task)
     if not callable(getattr(module, "build", None)):
@@ -31,7 +33,13 @@ def build(config: Any, data: Any) -> Any:
             f"task {config.task!r}: {module.__name__} has no function build(config, data) that "
             "makes a task"
         )
-    return module.build(config, data)
+    task = module.build(config, data)
+    if not isinstance(task, Task):
+        raise ValueError(
+            f"task {config.task!r}: build made a {type(task).__name__}: it must make a subclass "
+            "of maskjax.tasks.task.Task"
+        )
+    return task
 
 
 def _find(name: str) -> ModuleType:

@@ -7,7 +7,18 @@ import pytest
 
 from maskjax import tasks
 
-OWN = "def build(config, data): return config.task, data"
+OWN = """
+from maskjax.tasks.task import Task
+
+class Mine(Task):
+    def init(self, key): ...
+    def loss(self, params, batch, context): ...
+
+def build(config, data):
+    mine = Mine()
+    mine.given = config.task, data
+    return mine
+"""
 
 
 @pytest.fixture
@@ -16,6 +27,7 @@ def own(tmp_path, monkeypatch):
     (tmp_path / "own_tasks").mkdir()
     (tmp_path / "own_tasks" / "good.py").write_text(OWN)
     (tmp_path / "own_tasks" / "empty.py").write_text("x = 1")
+    (tmp_path / "own_tasks" / "other.py").write_text("def build(config, data): return {}")
     (tmp_path / "own_tasks" / "broken.py").write_text("import not_there_at_all")
     monkeypatch.syspath_prepend(tmp_path)
     yield
@@ -29,7 +41,11 @@ def _build(name):
 
 @pytest.mark.usefixtures("own")
 def test_a_dotted_path_is_a_module_of_ones_own():
-    assert _build("own_tasks.good") == ("own_tasks.good", "data")
+    assert _build("own_tasks.good").given == ("own_tasks.good", "data")
+    with pytest.raises(
+        ValueError, match=r"'own_tasks\.other': build made a dict: it must "
+    ):
+        _build("own_tasks.other")
 
 
 @pytest.mark.usefixtures("own")

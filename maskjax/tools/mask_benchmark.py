@@ -83,7 +83,7 @@ def report(
     """
     texts = texts or Texts()
     yield f"{jax.devices()[0].device_kind}; a mask's share of its step should be below {TARGET:.0%}"
-    task = tasks.build(config, benchmark.Shape(shape))
+    task: Any = tasks.build(config, benchmark.Shape(shape))
     config.batch_size = step_batch_size
     timing = benchmark.time_step(config, shape, repeats=repeats, peak=1.0)
     grid = tuple(task.grid)

@@ -42,9 +42,7 @@ def _build(name):
 @pytest.mark.usefixtures("own")
 def test_a_dotted_path_is_a_module_of_ones_own():
     assert _build("own_tasks.good").given == ("own_tasks.good", "data")
-    with pytest.raises(
-        ValueError, match=r"'own_tasks\.other': build made a dict: it must "
-    ):
+    with pytest.raises(ValueError, match=r"'own_tasks\.other': build made a dict: it must "):
         _build("own_tasks.other")
 
 

@@ -121,6 +121,7 @@ KEYS: dict[str, Key] = {
     "data.size": Key((), "one number a spatial axis; () = as stored"),
     "data.channels": Key(0, "0 = as stored, 1 = grey, 3 = RGB"),
     "data.crop_scale": Key((1.0, 1.0), "share of the area a random crop keeps; (1, 1) = no crop"),
+    "data.compact": Key(True, "8 bits travel as such to the device", before=False),
     "data.flip": Key(False, "whether training images are mirrored at random"),
     "data.mean": Key((), "() = measured on the training split"),
     "data.std": Key((), "() = measured on the training split"),

@@ -256,7 +256,7 @@ def build(
     modality = modality_of(settings.source)
     processor = modality.prepare(splits, settings, sample)
     if is_compact and modality.compact is not None:
-        processor = modality.compact(processor, sample)
+        processor = modality.compact(processor, settings, sample)
     sources = {"train": splits.train, **splits.set_apart()}
     return Data(
         processor=processor,

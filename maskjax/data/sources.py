@@ -113,14 +113,15 @@ class Modality(NamedTuple):
             splits do not fit.
         restore: (description, settings) -> processor, from what it said of itself in `describe`,
             without the data.
-        compact: (processor, sample) -> processor whose batches are as small as they can be on the
-            way to a device, where its `on_device` completes them; None where nothing is smaller.
+        compact: (processor, settings, sample) -> processor whose batches are as small as they can
+            be on the way to a device, where its `on_device` completes them; None where nothing is
+            smaller.
     """
 
     settings: type[Settings]
     prepare: Callable[[Splits, Any, Sample], Processor]
     restore: Callable[[Mapping[str, Any], Any], Processor]
-    compact: Callable[[Any, Sample], Processor] | None = None
+    compact: Callable[[Any, Any, Sample], Processor] | None = None
 
 
 class Opener(NamedTuple):

@@ -38,10 +38,12 @@ def prepare(splits: Splits, settings: ImageSettings, sample: Sample) -> ImagePro
     return dataclasses.replace(unscaled, mean=mean, std=std)
 
 
-def compact(processor: ImageProcessor, sample: Sample) -> ImageProcessor:
+def compact(processor: ImageProcessor, settings: ImageSettings, sample: Sample) -> ImageProcessor:
     """Let batches hold 8 bits a number, where all of a few examples do; see `Modality`."""
-    is_narrow = processor.missing is None and all(
-        example["inputs"].dtype == np.uint8 for example in sample(processor, _LOOKED_AT)
+    is_narrow = (
+        settings.compact
+        and processor.missing is None
+        and all(example["inputs"].dtype == np.uint8 for example in sample(processor, _LOOKED_AT))
     )
     return dataclasses.replace(processor, is_compact=is_narrow)
 

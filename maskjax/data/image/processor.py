@@ -98,18 +98,23 @@ class ImageProcessor:
     def collate(self, examples: Sequence[Example]) -> dict[str, np.ndarray]:
         """Stack images and normalise them: (x - mean) / std for x in [0, 1].
 
-        What is compact is only stacked, uint8; a picture of more than 8 bits is rounded.
+        What is compact is only stacked, uint8.
 
         Returns:
             {"inputs": float32 [B, *shape]}, and where a number stands for no data "is_known": bool
             [B, *shape], False where an image has no number (NaN) and "inputs" is 0, the mean.
+
+        Raises:
+            ValueError: an image of more than 8 bits among compact ones.
         """
         arrays = [example["inputs"] for example in examples]
         if self.is_compact:
-            narrow = [
-                a if a.dtype == np.uint8 else np.rint(a * 255).astype(np.uint8) for a in arrays
-            ]
-            return {"inputs": np.stack(narrow)}
+            if any(array.dtype != np.uint8 for array in arrays):
+                raise ValueError(
+                    "an image holds more than 8 bits a number, where those that were looked at "
+                    "first hold 8: set data.compact=False"
+                )
+            return {"inputs": np.stack(arrays)}
         kinds = {array.dtype for array in arrays}
         if len(kinds) > 1:  # 8 and 16 bits in one folder
             arrays = [a.astype(np.float32) / 255 if a.dtype == np.uint8 else a for a in arrays]

@@ -35,6 +35,7 @@ class ImageSettings(Settings):
         crop_scale: share of an image's area that a random resized crop takes, (low, high) within
             (0, 1]; (1, 1) is no random crop. Training only.
         flip: whether each training image is mirrored left to right with probability 1/2.
+        compact: whether images of 8 bits are normalised on the device, where a trainer offers that.
         mean: per channel, of values scaled to [0, 1]; () computes it from a fixed sample of the
             training split. One number serves all channels.
         std: like `mean`; above 0 and at most 1.
@@ -51,6 +52,7 @@ class ImageSettings(Settings):
     size: tuple[int, ...] = default_of("size")
     crop_scale: tuple[float, ...] = default_of("crop_scale")
     flip: bool = default_of("flip")
+    compact: bool = default_of("compact")
     mean: tuple[float, ...] = default_of("mean")
     std: tuple[float, ...] = default_of("std")
     channels: int = default_of("channels")

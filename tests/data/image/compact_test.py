@@ -39,9 +39,14 @@ def test_what_needs_more_than_8_bits_stays_as_it_is(config):
     assert built.on_device(batch) is batch
 
 
-def test_a_rare_picture_of_16_bits_is_rounded_among_those_of_8():
-    processor = data.build(_CONFIG, seed=0, batch_size=2, is_compact=True).processor
-    shape = processor.shape
-    wide = {"inputs": np.full(shape, np.float32(1000 / 65535))}
-    batch = processor.collate([{"inputs": np.full(shape, 7, np.uint8)}, wide])
-    np.testing.assert_array_equal(batch["inputs"][:, 0, 0, 0], [7, 4])
+def test_a_rare_picture_of_16_bits_is_refused_with_what_keeps_its_bits():
+    built = data.build(_CONFIG, seed=0, batch_size=2, is_compact=True)
+    narrow, wide = (np.full(built.processor.shape, x) for x in (np.uint8(7), np.float32(0.1)))
+    with pytest.raises(ValueError, match=r"more than 8 bits .* set data\.compact=False"):
+        built.processor.collate([{"inputs": narrow}, {"inputs": wide}])
+    whole = data.build(_CONFIG | {"compact": False}, seed=0, batch_size=2, is_compact=True)
+    batch = whole.processor.collate([{"inputs": narrow}, {"inputs": wide}])
+    expected = (
+        np.float64([7 / 255, 0.1])[:, None] - whole.processor.mean[0, 0]
+    ) / whole.processor.std[0, 0]
+    np.testing.assert_allclose(batch["inputs"][:, 0, 0], expected, atol=1e-6)

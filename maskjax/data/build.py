@@ -6,201 +6,23 @@ The source's name tells the modality, which brings its own settings and its own 
 here knows what a record holds.
 """
 
-import dataclasses
-import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
-from maskjax.data import pipeline
+from maskjax.data.dataset import Data, Described, check_batch_size
 from maskjax.data.labels import match_classes
 from maskjax.data.pipeline import Loader
 from maskjax.data.processor import Example, Processor
 from maskjax.data.progress import shown
 from maskjax.data.settings import Config, Settings
 from maskjax.data.sources import (
-    SPLITS,
     Source,
     Splits,
     hold_out,
     modality_of,
     open_splits,
-    some_indices,
     take,
 )  # fmt: skip
-from maskjax.typing import Batch
-
-
-@dataclasses.dataclass(frozen=True)
-class Described:
-    """What is known of a data set without opening it.
-
-    Attributes:
-        processor: from a record, or an input of one's own, to arrays and back.
-        num_classes: None without labels.
-        class_names: in label order, where classes have names.
-        num_train: number of training examples.
-        num_validation: number of validation examples, 0 where there are none.
-        num_test: number of test examples, 0 where there are none.
-    """
-
-    processor: Processor
-    num_classes: int | None
-    class_names: tuple[str, ...] | None
-    num_train: int
-    num_validation: int
-    num_test: int
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Sizes of one example, channels last; not every processor has them."""
-        return self.processor.shape  # pyright: ignore[reportAttributeAccessIssue]
-
-
-@dataclasses.dataclass(frozen=True)
-class Data(Described):
-    """A data set, ready to be read in batches."""
-
-    _loaders: Mapping[str, Loader]
-    _seed: int
-    _batch_size: int
-    _num_workers: int
-    _process_index: int
-    _process_count: int
-
-    @property
-    def in_words(self) -> str:
-        """How many examples there are, of which kind and how many classes."""
-        numbers = {
-            "training": self.num_train,
-            "validation": self.num_validation,
-            "test": self.num_test,
-        }
-        *others, last = (f"{number} {name}" for name, number in numbers.items() if number)
-        splits = f"{', '.join(others)} and {last}" if others else last
-        classes = f", {self.num_classes} classes" if self.num_classes else ", no labels"
-        return f"{splits} {self.processor.in_words}{classes}"
-
-    @property
-    def num_skipped(self) -> int:
-        """Files left out for their headers, or that this process could not decode and skipped."""
-        return len(self._loaders["train"].skipped)
-
-    def describe(self) -> dict[str, Any]:
-        """Say what the data is, not where, in values that JSON knows.
-
-        Returns:
-            "num_train", "num_validation", "num_test", "num_classes", "class_names"; "fingerprints"
-            of the splits' sources, equal for equal examples at another place, None where there is
-            no such split; and what the processor says.
-        """
-        return dict(self._description)
-
-    @functools.cached_property
-    def _description(self) -> dict[str, Any]:
-        prints = {name: loader.source.fingerprint() for name, loader in self._loaders.items()}
-        return {
-            "num_train": self.num_train,
-            "num_validation": self.num_validation,
-            "num_test": self.num_test,
-            "num_classes": self.num_classes,
-            "class_names": self.class_names and list(self.class_names),
-            "fingerprints": {name: prints.get(name) for name in SPLITS},
-            **self.processor.describe(),
-        }
-
-    def train_batches(self, start_step: int = 0) -> Iterator[Batch]:
-        """Iterate without end over this process's part of the shuffled, augmented batches.
-
-        Args:
-            start_step: number of the first batch; batch t is a function of (seed, t), and the
-                batches before it are not read.
-
-        Returns:
-            An iterator of the processor's arrays [B, ...], with "label": int32 [B] where there are
-            labels; "id": int32 [B], the example's index in its split, in whatever order it comes;
-            "epoch": int32 [B], how often the split was gone through before; "is_valid": bool [B],
-            all True. Its `close()` ends worker processes.
-        """
-        return pipeline.train_batches(
-            self._loaders["train"],
-            seed=self._seed,
-            batch_size=self._batch_size,
-            start_step=start_step,
-            process_index=self._process_index,
-            process_count=self._process_count,
-            num_workers=self._num_workers,
-        )
-
-    def eval_batches(
-        self, split: str, batch_size: int, limit: int | None = None
-    ) -> Iterator[Batch]:
-        """Iterate once over a split in a fixed order without augmentation.
-
-        Args:
-            split: "train", "validation" or "test".
-            batch_size: of all processes together; the last batch is padded to it.
-            limit: use only a fixed random subset of so many examples.
-
-        Returns:
-            A finite iterator like that of `train_batches`, of epoch 0; "is_valid" is False where
-            an example could not be decoded, or is padding, whose "id" is -1. It is empty where
-            the split has no examples.
-
-        Raises:
-            ValueError: for another split, or a batch size that the processes do not divide.
-        """
-        if split not in SPLITS:
-            raise ValueError(f"split={split!r} must be one of {SPLITS}")
-        _check_batch_size(batch_size, self._process_count)
-        loader = self._loaders.get(split)
-        if loader is None:
-            return iter(())
-        total = len(loader.source)
-        return pipeline.eval_batches(
-            loader,
-            some_indices(total, limit or total),
-            batch_size=batch_size,
-            process_index=self._process_index,
-            process_count=self._process_count,
-        )
-
-    def on_device(self, batch: Batch) -> Batch:
-        """Complete a batch within a compiled program; without `is_compact` it is complete."""
-        complete = getattr(self.processor, "on_device", None)
-        return batch if complete is None else complete(batch)
-
-    def source(self, split: str) -> Source | None:
-        """Return the records of a split, for what is computed once of them.
-
-        They are the same in every process; None where there is no such split.
-        """
-        loader = self._loaders.get(split)
-        return loader and loader.source
-
-    def examples(self, split: str, count: int) -> Batch:
-        """Read the first examples of a split, the same in every process.
-
-        Args:
-            split: "train", "validation" or "test".
-            count: how many, at least 1; a smaller split gives all it has that can be decoded.
-
-        Returns:
-            A complete batch as from `eval_batches`, of at most `count` rows that are all valid; {}
-            where there is none.
-        """
-        alone = dataclasses.replace(self, _process_index=0, _process_count=1)
-        found: dict[str, np.ndarray] = {}
-        for batch in alone.eval_batches(split, count):
-            rows = {name: x[batch["is_valid"]] for name, x in batch.items()}
-            found = {
-                name: np.concatenate([found[name], x])[:count] if found else x
-                for name, x in rows.items()
-            }
-            if len(found["is_valid"]) == count:
-                break
-        return self.on_device(found) if found and len(found["is_valid"]) else {}
 
 
 def build(
@@ -241,7 +63,7 @@ def build(
     settings = settings_of(config)
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed={seed} must be at least 0 and below 2**32")
-    _check_batch_size(batch_size, process_count)
+    check_batch_size(batch_size, process_count)
     splits = _open(settings, batch_size)
     skipped = set(splits.skipped)
 
@@ -317,13 +139,6 @@ def settings_of(config: Config) -> Settings:
         ValueError: for an unknown source or key, or a value out of range.
     """
     return modality_of(str(config.get("source", Settings.source))).settings.from_config(config)
-
-
-def _check_batch_size(batch_size: int, process_count: int):
-    if batch_size < 1 or batch_size % process_count:
-        raise ValueError(
-            f"batch size {batch_size} must be a positive multiple of the {process_count} processes"
-        )
 
 
 def _open(settings: Settings, batch_size: int) -> Splits:

@@ -1,10 +1,8 @@
 """Accuracy of a linear classifier trained on frozen features."""
 
-import warnings
 from typing import NamedTuple
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from maskjax.evaluation.checks import (
     AnyArray,
@@ -13,14 +11,10 @@ from maskjax.evaluation.checks import (
     checked_training_split,
     checked_width,
 )
+from maskjax.evaluation.logistic import Solution, solve
 from maskjax.typing import Float, Int
 
 L2_CANDIDATES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
-# Of the gradient in whitened coordinates. A third of it doubles the iterations on Fashion-MNIST's
-# pixels and moves the accuracy, at penalties worth choosing, by less than 0.001.
-_GRADIENT_TOLERANCE = 3e-4
-# Relative change of the loss below which float32 products show only their rounding.
-_LOSS_TOLERANCE = 1e-8
 
 
 class LinearProbe(NamedTuple):
@@ -64,13 +58,6 @@ class _Rotated(NamedTuple):
     std: Float[np.ndarray, "D"]
 
 
-class _Solution(NamedTuple):
-    """Weights in rotated axes and a bias."""
-
-    weights: Float[np.ndarray, "D classes"]
-    bias: Float[np.ndarray, "classes"]
-
-
 def linear_accuracy(
     train_features: AnyArray,
     train_labels: AnyArray,
@@ -85,9 +72,8 @@ def linear_accuracy(
     """Compute the accuracy of a linear classifier that was trained on frozen features.
 
     The linear probe of He et al. 2022 (MAE, section 4.1) measured as in Radford et al. 2021
-    (CLIP, appendix A.3): multinomial logistic regression by L-BFGS on frozen features without
-    augmentation, its penalty chosen on a part of the training split. `fit_linear_probe` says how;
-    it never receives the evaluation split. A label that training never shows counts as an error.
+    (CLIP, appendix A.3). `fit_linear_probe` says how; it never receives the split that is judged.
+    A label that training never shows counts as an error.
 
     Args:
         train_features: Numbers, [N, D].
@@ -161,10 +147,10 @@ def fit_linear_probe(
     train, classes, indices = checked_training_split(train_features, train_labels)
     rotated = _rotate(train)
     width = rotated.features.shape[1]
-    solution = _Solution(np.zeros((width, len(classes))), np.zeros(len(classes)))
+    solution = Solution(np.zeros((width, len(classes))), np.zeros(len(classes)))
     if l2 is None:
         l2, solution = _choose(rotated, indices, solution, candidates, max_iter, seed)
-    solution = _solve(rotated.features, rotated.variances, indices, solution, l2, max_iter)
+    solution = solve(rotated.features, rotated.variances, indices, solution, l2, max_iter)
     weights = rotated.rotation @ solution.weights / rotated.std[:, None]
     bias = solution.bias - rotated.mean @ weights
     return LinearProbe(weights.astype(np.float32), bias.astype(np.float32), classes, l2)
@@ -208,18 +194,18 @@ def _principal_axes(
 def _choose(
     rotated: _Rotated,
     indices: Int[np.ndarray, "N"],
-    solution: _Solution,
+    solution: Solution,
     candidates: tuple[float, ...],
     max_iter: int,
     seed: int,
-) -> tuple[float, _Solution]:
+) -> tuple[float, Solution]:
     """Return the candidate with the best accuracy on a held-out tenth, and its weights."""
     is_held_out = _held_out(indices, seed)
     features, held_out = rotated.features[~is_held_out], rotated.features[is_held_out]
     fitted = indices[~is_held_out]
     best_accuracy, best = -1.0, (candidates[0], solution)
     for l2 in sorted(candidates, reverse=True):  # from strong to weak, each a start for the next
-        solution = _solve(features, rotated.variances, fitted, solution, l2, max_iter)
+        solution = solve(features, rotated.variances, fitted, solution, l2, max_iter)
         scores = held_out @ solution.weights.astype(np.float32) + solution.bias[None, :]
         accuracy = (scores.argmax(axis=1) == indices[is_held_out]).mean()
         if accuracy > best_accuracy:
@@ -240,71 +226,3 @@ def _held_out(indices: Int[np.ndarray, "N"], seed: int) -> np.ndarray:
             "them; label more (in code, linear_accuracy also takes l2=1e-3)"
         )
     return is_held_out
-
-
-def _solve(
-    features: Float[np.ndarray, "N D"],
-    variances: Float[np.ndarray, "D"],
-    indices: Int[np.ndarray, "N"],
-    start: _Solution,
-    l2: float,
-    max_iter: int,
-) -> _Solution:
-    """Minimise the penalised cross-entropy by L-BFGS in whitened coordinates."""
-    from scipy.optimize import minimize  # slow to import, as scikit-learn is
-    from sklearn.exceptions import ConvergenceWarning
-
-    width, num_classes = start.weights.shape
-    # At zero weights the curvature along axis d is (variances[d] / classes + l2), up to the
-    # projection that removes the mean over classes.
-    scales = 1 / np.sqrt(variances / num_classes + l2)[:, None]
-    # One thread: the thin products wait for memory, and BLAS threads that wait for each other
-    # beside a busy machine's other work take ten times as long. The sums keep one order, too.
-    with threadpool_limits(limits=1, user_api="blas"):
-        result = minimize(
-            _loss_and_gradient,
-            np.concatenate([start.weights / scales, start.bias[None, :]]).ravel(),
-            args=(features, indices, scales, l2),
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": max_iter, "gtol": _GRADIENT_TOLERANCE, "ftol": _LOSS_TOLERANCE},
-        )
-    if not result.success:
-        warnings.warn(
-            f"the linear probe with l2={l2:g} did not converge after {result.nit} iterations "
-            f"({result.message}); raise max_iter, or trust its accuracy less",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
-    solution = result.x.reshape(width + 1, num_classes)
-    return _Solution(solution[:-1] * scales, solution[-1])
-
-
-def _loss_and_gradient(
-    flat: Float[np.ndarray, "parameters"],
-    features: Float[np.ndarray, "N D"],
-    indices: Int[np.ndarray, "N"],
-    scales: Float[np.ndarray, "D 1"],
-    l2: float,
-) -> tuple[float, Float[np.ndarray, "parameters"]]:
-    """Compute the penalised cross-entropy and its gradient; the bias lies below the weights."""
-    whitened = flat.reshape(len(scales) + 1, -1)
-    weights = whitened[:-1] * scales
-    # The thin factor of either product lies in memory with its long side last: OpenBLAS takes
-    # several times as long over the other layout.
-    weights_t = np.ascontiguousarray(weights.T, dtype=np.float32)
-    scores = features @ weights_t.T + whitened[-1:].astype(np.float32)  # [N, classes]
-    scores -= scores.max(axis=1, keepdims=True)
-    rows = np.arange(len(features))
-    of_label = scores[rows, indices]
-    np.exp(scores, out=scores)
-    totals = scores.sum(axis=1)
-    loss = np.mean(np.log(totals) - of_label, dtype=np.float64)
-    loss += 0.5 * l2 * np.square(weights).sum()
-    scores /= totals[:, None]
-    scores[rows, indices] -= 1  # the gradient of each example's cross-entropy
-    scores /= len(features)
-    gradient = np.empty_like(whitened)
-    gradient[:-1] = ((scores.T @ features).T + l2 * weights) * scales
-    gradient[-1] = scores.sum(axis=0)
-    return float(loss), gradient.ravel()

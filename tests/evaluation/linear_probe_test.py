@@ -7,7 +7,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from maskjax.evaluation import fit_linear_probe, linear_accuracy, linear_probe
+from maskjax.evaluation import fit_linear_probe, linear_accuracy, linear_probe, logistic
 
 
 def clusters(seed, num_train=600, num_eval=400, width=10, num_classes=4, spread=1.3):
@@ -225,8 +225,8 @@ def test_with_fewer_rows_than_numbers_the_scores_are_those_of_scikit_learn(monke
     assert np.abs(expected).max() > 3
     scores = centred_scores(fit_linear_probe(features, labels, l2=1e-2), queries)
     np.testing.assert_allclose(scores, expected, atol=0.06)
-    monkeypatch.setattr(linear_probe, "_GRADIENT_TOLERANCE", 3e-6)
-    monkeypatch.setattr(linear_probe, "_LOSS_TOLERANCE", 0.0)
+    monkeypatch.setattr(logistic, "_GRADIENT_TOLERANCE", 3e-6)
+    monkeypatch.setattr(logistic, "_LOSS_TOLERANCE", 0.0)
     scores = centred_scores(fit_linear_probe(features, labels, l2=1e-2), queries)
     np.testing.assert_allclose(scores, expected, atol=3e-3)
 

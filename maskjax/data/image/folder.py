@@ -27,13 +27,9 @@ OTHER_FOLDERS = {"validation": ("val", "validation", "valid", "eval"), "test": (
 # Where sizes and channels are configured, headers only serve to find bad files early: enough of
 # them are opened to notice a broken copy, not all of a million.
 _MAX_CHECKED = 20_000
-
 # Files that a thread looks at before it is given more: to hand out single ones would take longer.
 _PART = 32
-
-# Folders that macOS and Synology write beside those of the user.
-_NOT_OURS = ("__MACOSX", "@eaDir")
-
+_NOT_OURS = ("__MACOSX", "@eaDir")  # folders of macOS and Synology beside those of the user
 # Files, classes and suffixes that are named one by one.
 _MAX_NAMED = 10
 
@@ -88,8 +84,8 @@ class FolderSource(Source):
 def _size_of(path: str) -> int:
     try:
         return os.stat(path).st_size
-    except OSError:  # it is gone: other data
-        return -1
+    except OSError:
+        return -1  # it is gone: other data
 
 
 def _sample(count: int) -> list[int]:
@@ -196,8 +192,9 @@ def _warn_of(left_out: dict[str, collections.Counter[str]], what: str) -> None:
 
 def _counted(suffixes: collections.Counter[str]) -> str:
     """Write counts by suffix: "20 .heic, 3 .txt"."""
-    parts = [f"{count} {suffix}" for suffix, count in suffixes.most_common(_MAX_NAMED)]
-    rest = suffixes.total() - sum(count for _, count in suffixes.most_common(_MAX_NAMED))
+    most = suffixes.most_common(_MAX_NAMED)
+    parts = [f"{count} {suffix}" for suffix, count in most]
+    rest = suffixes.total() - sum(count for _, count in most)
     return ", ".join([*parts, f"{rest} of other suffixes"] if rest else parts)
 
 
@@ -209,8 +206,8 @@ def _refuse_empty(
     may_lack: bool,
 ) -> None:
     """Refuse class folders without an image, as the class would be gone without a word."""
-    empty = [key for key, files in sorted(classes.items()) if not files]
-    empty = [key for key in empty if left_out.get(key) or not may_lack]
+    kinds = sorted(classes.items())
+    empty = [key for key, files in kinds if not files and (left_out.get(key) or not may_lack)]
     if empty:
         named = [f"{key} ({_counted(left_out.get(key, collections.Counter())) or 'empty'})"
                  for key in empty[:_MAX_NAMED]]  # fmt: skip
@@ -225,10 +222,11 @@ def _refuse_twins(root: pathlib.Path, name: str, classes: Iterable[str]) -> None
     """Refuse class folders whose names look the same."""
     seen: dict[str, str] = {}
     for each in classes:
-        if seen.setdefault(same_name(each), each) != each:
+        other = seen.setdefault(same_name(each), each)
+        if other != each:
             raise ValueError(
                 f"{name}: {root} has two class folders {each}, which differ in Unicode form alone"
-                f" ({seen[same_name(each)]!a} and {each!a}); move the files of one into the other"
+                f" ({other!a} and {each!a}); move the files of one into the other"
             )
 
 
@@ -287,18 +285,16 @@ def _check_headers(
             raise ValueError(f"{message}; no file is left")
         for error in errors[:_MAX_NAMED]:
             logging.warning("skipped: %s", error)
-        if len(errors) > _MAX_NAMED:
-            logging.warning("skipped: %d more bad files of %s", len(errors) - _MAX_NAMED, name)
+        if (more := len(errors) - _MAX_NAMED) > 0:
+            logging.warning("skipped: %d more bad files of %s", more, name)
         is_good[checked[[isinstance(result, UndecodableError) for result in results]]] = False
     headers = [result for result in results if isinstance(result, Header)]
     longer = [paths[index] for index, header in zip(checked, results)
               if isinstance(header, Header) and header.has_more]  # fmt: skip
     if longer:
-        logging.warning(
-            "%s: of %d files that hold several pictures (pages, frames) the first is read: %s%s",
-            name, len(longer), ", ".join(longer[:_MAX_NAMED]),
-            ", ..." if len(longer) > _MAX_NAMED else "",
-        )  # fmt: skip
-    sides = [{header[axis] for header in headers} for axis in range(3)]
-    shape = [side.pop() if len(side) == 1 and needs_all else None for side in sides]
-    return is_good, tuple(shape), frozenset(map(str, errors))
+        names = [*longer[:_MAX_NAMED], *(["..."] if len(longer) > _MAX_NAMED else [])]
+        text = "%s: of %d files that hold several pictures (pages, frames) the first is read: %s"
+        logging.warning(text, name, len(longer), ", ".join(names))
+    sides = ({header[axis] for header in headers} for axis in range(3))
+    shape = tuple(side.pop() if len(side) == 1 and needs_all else None for side in sides)
+    return is_good, shape, frozenset(map(str, errors))

@@ -90,7 +90,7 @@ def test_one_and_four_devices_train_alike_on_the_real_pipeline(load_config, tmp_
         folder = tmp_path / str(num_devices)
         check_summary(config, train(config, folder), folder)
         losses.append([line["loss"] for line in read_metrics(folder)])
-    assert len(losses[0]) == 7  # six steps and the evaluation
+    assert len(losses[0]) == 8  # six steps, validation and test
     np.testing.assert_allclose(*losses, rtol=1e-5)
 
 

@@ -12,12 +12,12 @@ WITHOUT = {"mask.rule": "none", "loss.on": "all", "loss.target": "pixels"}
 
 
 @pytest.mark.parametrize("name", ["mae", "simmim"])
-def test_the_model_sees_all_and_its_error_on_all_counts(build, name):
+def test_the_model_sees_all_and_its_error_on_all_counts(build, params_of, name):
     task = build(config_name=name, **WITHOUT)
-    params = task.init(jax.random.key(0))
+    params, loss = params_of(task), jax.jit(task.loss)
     inputs = jax.random.normal(jax.random.key(1), (3, 8, 8, 1))
     context = Context(jax.random.split(jax.random.key(2), 3))
-    sums = task.loss(params, {"inputs": inputs}, context)
+    sums = loss(params, {"inputs": inputs}, context)
     assert sums.metrics["mask_ratio"].numbers("x") == {"x": 0.0}
     panels = task.show(params, {"inputs": inputs}, context)
     assert set(panels) == {"reconstructions"}  # a sheet of rules would show none of them
@@ -31,7 +31,7 @@ def test_the_model_sees_all_and_its_error_on_all_counts(build, name):
     assert float(sums.weight) == of_patches.size
     # With other keys it is the same: nothing is drawn.
     other = Context(jax.random.split(jax.random.key(3), 3))
-    assert jnp.allclose(task.loss(params, {"inputs": inputs}, other).loss, sums.loss)
+    assert jnp.allclose(loss(params, {"inputs": inputs}, other).loss, sums.loss)
 
 
 def test_a_loss_on_hidden_patches_is_refused_where_none_is_hidden(build):

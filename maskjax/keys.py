@@ -224,6 +224,7 @@ RENAMED = {
 }
 # Keys that a resumed run may change, "model.remat" among those of tasks.
 FREE = {name for name, key in KEYS.items() if key.is_free} | {"model.remat"}
+FREE |= {name for name in KEYS if name.startswith("stop.")}  # the end changes no step before it
 PLACES = {name for name, key in KEYS.items() if key.is_place}
 # What stands for later keys in configs from before they existed.
 BEFORE = {name: key.before for name, key in KEYS.items() if key.before is not ALWAYS}

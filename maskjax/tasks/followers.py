@@ -25,7 +25,7 @@ class Seen(NamedTuple):
     Attributes:
         losses: of each position; those of visible ones are not read.
         is_masked: True = hidden.
-        is_counted: False for padding, and where there was nothing to predict.
+        is_counted: False for padding, and where nothing could be predicted; hidden or not.
         ids: the vocabulary's entry of each position; None where positions have none.
         is_positive: the label of each example; None without labels.
     """

@@ -89,7 +89,8 @@ class MaskedPatches(Task):
             The parameters, as Linen nests them.
         """
         patches = patchify(jnp.zeros((1, *self.shape)), self.patch_size)
-        hidden, is_visible = self.masker.draw(Context(key[None], train=False), {})
+        noise = jnp.zeros((1, self.masker.length))  # which are hidden does not matter here
+        hidden, is_visible = self.masker.draw(Context(key[None], train=False), {}, noise=noise)
         return self.model.init(key, patches, hidden, is_visible=is_visible)["params"]
 
     def start(self) -> PyTree:
@@ -111,6 +112,9 @@ class MaskedPatches(Task):
             return masking.fill_noise(patches, hidden.is_masked, context.keys)
         if self.fill == "gate":
             gate = batch["gate"] if "gate" in batch else self.masker.gate(context, len(patches))
+            is_known = self._known_patches(batch)
+            if self.masker.hides_missing and is_known is not None:
+                gate = jnp.where(is_known.all(-1), gate, 0.0)
             return masking.fill_gate(patches, gate)
         return patches
 
@@ -160,12 +164,13 @@ class MaskedPatches(Task):
             prediction, target, weights, kind=self.kind, is_known=is_known
         )
         ones = losses.loss_weights(hidden.is_masked, is_valid, "all")
+        is_counted = ones > 0 if is_known is None else (ones > 0) & is_known.any(-1)
         ratio = Mean(jnp.where(hidden.is_masked, ones, 0.0).sum(), ones.sum())
         return Sums(
             (errors * weights).sum(),
             weights.sum(),
             {"mask_ratio": ratio},
-            self.masker.statistics(errors, hidden.is_masked, weights > 0, batch),
+            self.masker.statistics(errors, hidden.is_masked, is_counted, batch),
         )
 
     def _known_patches(self, batch: Batch) -> Bool[Array, "B L P"] | None:

@@ -77,7 +77,7 @@ class Masker:
         Args:
             losses: of each position; those of visible ones are not read.
             is_masked: True = hidden.
-            is_counted: False for padding, and where there was nothing to predict.
+            is_counted: False for padding, and where nothing could be predicted; hidden or not.
             batch: labels are read where the masks follow them.
             ids: the vocabulary's entry of each position.
         """

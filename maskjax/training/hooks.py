@@ -66,6 +66,8 @@ def log(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
     """
     is_first = not run.meter.has_read
     is_written = step == 1 or is_due(step, run.config.log_every_steps, run.end.step)
+    if state.watches:  # the run may end where it is evaluated
+        is_written |= is_due(step, run.config.eval_every_steps, run.end.step)
     if not (is_first or is_written):
         run.log.progress.update(step)
         return
@@ -180,7 +182,8 @@ def watch(run: Run, step: int, state: TrainState, metrics: Metrics) -> TrainStat
     line = run.log.last.get("validation", {})
     if not state.watches or line.get("step") != step:
         return None
-    seen, reason = watching.observe(jax.device_get(state.watches), run.config, line)
+    numbers = {name: x for name, x in line.items() if name not in ("step", "split", "seconds")}
+    seen, reason = watching.observe(jax.device_get(state.watches), run.config, numbers)
     if reason and step < run.end.step:
         run.end.step, run.end.reason = step, reason
         run.log.progress.say(f"ends at step {step}: {reason}")

@@ -93,8 +93,13 @@ def _merge(state: TrainState, tree: Mapping[str, Any], options: Any, place: Path
         averages = jax.tree.map(jnp.copy, params)
     elif saved:
         logging.warning("%s has averaged parameters; they are left out.", place)
+    watches, seen = dict(state.watches), tree.get("watches") or {}
+    if "plateau" in watches and "plateau" in seen:
+        name = f"{place}: watches/plateau"
+        watches["plateau"] = _filled(watches["plateau"], seen["plateau"], name)
     return dataclasses.replace(
         state,
+        watches=watches,
         step=tree["step"],
         params=params,
         opt_state=_filled(state.opt_state, tree["opt_state"], f"{place}: opt_state"),

@@ -140,6 +140,11 @@ def open_run(task: Task, data: Any, config: Any, folder: Path) -> Iterator[tuple
     """
     spread = parallel.Spread(config.num_devices)
     spread.check_batch(config.batch_size, config.optimizer.accumulate_steps)
+    if watch.start(config) and not data.num_validation:
+        raise ValueError(
+            "stop.metric and optimizer.schedule 'plateau' need validation examples: set "
+            "data.validation_fraction or data.validation_source"
+        )
     with (
         workdir.claim(config, folder, data.describe()),
         StopSignal() as stop,

@@ -42,6 +42,8 @@ def start(config: Any) -> dict[str, Watch]:
                 f"stop.metric {config.stop.metric!r} ends nothing: set stop.value, or "
                 "stop.patience to a number of evaluations"
             )
+    elif config.stop.value is not None or config.stop.patience > 0:
+        raise ValueError("stop.value and stop.patience need a number to watch: set stop.metric")
     if config.optimizer.schedule == "plateau":
         sections["plateau"] = config.optimizer.plateau
     if sections and config.eval_every_steps == 0:

@@ -69,6 +69,17 @@ def test_a_start_is_drawn_in_proportion_to_the_sum_within():
     assert abs(first - 0.9) < 4.5 * np.sqrt(0.09 / rows)
 
 
+def test_what_is_no_candidate_draws_no_window():
+    losses, rows = jnp.array([[1.0, 1.0, 0.1, 9.0, 9.0, 9.0]] * 50), 50
+    keys = jax.random.split(jax.random.key(0), rows)
+    rule = masking.make_rule("error_window", temperature=0.0)
+    is_candidate = jnp.arange(6)[None] < jnp.full((rows, 1), 3)
+    hidden = masking.draw_counts(
+        rule, keys, (6,), jnp.full(rows, 2), losses=losses, is_candidate=is_candidate
+    )
+    np.testing.assert_array_equal(hidden, [[True, True, False, False, False, False]] * rows)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

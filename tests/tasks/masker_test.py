@@ -208,6 +208,30 @@ def test_labels_are_needed_where_they_are_followed(build):
         follower.statistics(seen)
 
 
+def test_every_token_moves_m_hidden_or_not(build, params_of):
+    options = {"mask.rule": "weighted", "mask.follows": "labels", "mask.labels.positive": (1,)}
+    labelled = types.SimpleNamespace(shape=(8, 8, 1), num_classes=2, num_train=10)
+    task = build(data=labelled, **options)
+    batch = {
+        "inputs": jnp.ones((3, 8, 8, 1)),
+        "label": jnp.array([0, 1, 1]),
+        "is_valid": jnp.array([True, True, False]),
+    }
+    sums = jax.jit(task.loss)(params_of(task), batch, Context(keys_of(3), memory=task.start()))
+    assert sums.weight == 2 * 12
+    assert sums.statistics.num_positive.tolist() == [1] * 16
+    assert sums.statistics.num_negative.tolist() == [1] * 16
+
+
+def test_a_metric_of_ones_own_may_read_the_batch(build, tmp_path, monkeypatch):
+    code = "def brightest(is_masked, batch):\n    return batch['inputs'].sum((1, 2, 3))\n"
+    (tmp_path / "reading_metrics.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    metric = {"mask.best_of.candidates": 2, "mask.best_of.metric": "reading_metrics.brightest"}
+    task = build(**metric)
+    jax.eval_shape(task.init, jax.random.key(0))
+
+
 def test_a_soft_gate_scales_what_is_seen(build, params_of):
     options = {"mask.fill": "gate", "mask.follows": "labels", "loss.on": "all"}
     labelled = types.SimpleNamespace(shape=(8, 8, 1), num_classes=2, num_train=10)

@@ -62,6 +62,7 @@ def test_the_rate_of_a_plateau_warms_up_and_has_a_floor():
     [
         ({"stop__metric": "loss", "eval_every_steps": 2}, "ends nothing: set stop.value, or"),
         ({"stop__metric": "loss", "stop__value": 1.0}, "stop.metric needs .* set eval_every_steps"),
+        ({"stop__patience": 3}, "need a number to watch: set stop.metric"),
         ({"optimizer__schedule": "plateau"}, "'plateau' needs .* set eval_every_steps"),
     ],
 )
@@ -73,6 +74,25 @@ def test_watching_what_is_never_seen_is_refused(toy, overrides, message):
 def test_a_number_that_no_evaluation_has_is_refused(toy):
     with pytest.raises(ValueError, match=r"stop.metric 'f1' is no number .* one of \['loss'\]"):
         observed(toy, [1.0], stop__metric="f1", stop__patience=1)
+
+
+def test_a_run_without_validation_examples_cannot_be_watched(toy, tmp_path):
+    data = toy.Data(8)
+    data.num_validation = 0
+    chosen = toy.config(eval_every_steps=2, **STOP, stop__patience=1)
+    with pytest.raises(ValueError, match=r"need validation .* data\.validation_fraction"):
+        toy.fit(tmp_path, chosen, data=data)
+
+
+def test_a_slip_in_what_is_watched_can_be_mended(toy, tmp_path):
+    options = {"eval_every_steps": 2, "stop__value": 1e9}
+    with pytest.raises(ValueError, match=r"'los' is no number of an evaluation: use one of \['hid"):
+        toy.fit(tmp_path, toy.config(stop__metric="los", **options))
+    summary = toy.fit(tmp_path, toy.config(stop__metric="loss", **options))
+    assert summary["steps"] == 2
+    trained = [line for line in loggers.read_metrics(tmp_path) if line["split"] == "train"]
+    assert summary["loss"] == trained[-1]["loss"]
+    assert trained[-1]["step"] == 2
 
 
 WATCHED = {

@@ -8,7 +8,7 @@ from jax.core import Tracer
 from maskjax.masking.checks import check_number, per_position
 from maskjax.masking.core import grid_length
 from maskjax.masking.registry import register
-from maskjax.typing import Array, Float, Int, Key
+from maskjax.typing import Array, Bool, Float, Int, Key
 
 
 @register("error_window", on=("image", "audio", "sequence", "text"))
@@ -20,6 +20,7 @@ def error_window(
     losses: Float[Array, "L"],
     axis: int = -1,
     temperature: int | float = 1.0,
+    is_candidate: Bool[Array, "L"] | None = None,
 ) -> Float[Array, "L"]:
     """Hides a contiguous window that place and extent of the losses decide, and the rest at random.
 
@@ -38,6 +39,7 @@ def error_window(
             they count as equal.
         axis: the axis that the window extends along.
         temperature: finite, at least 0; 0 takes the window of the largest sum, the first of equals.
+        is_candidate: False where a position must stay visible; its loss counts as 0.
 
     Returns:
         U[.5, 1) in the window, U[0, .5) elsewhere.
@@ -53,6 +55,8 @@ def error_window(
         [0, 0, 1, 1, 0, 0]
     """
     losses, length = per_position("losses", losses, grid), grid_length(grid)
+    if is_candidate is not None:
+        losses = jnp.where(is_candidate, losses, 0)
     axis = check_number("axis", axis)
     if not -len(grid) <= axis < len(grid):
         raise ValueError(f"axis {axis} is not one of the {len(grid)} of grid {grid}")
@@ -76,4 +80,4 @@ def error_window(
     start = jnp.argmax(jnp.log(within) + jnp.float32(temperature) * noise)
     is_within = (place - start) % length < extent
     scores = jax.random.uniform(noise_key, (length,)) + is_within.astype(jnp.float32)
-    return scores / 2
+    return scores / 2 if is_candidate is None else jnp.where(is_candidate, scores / 2, -jnp.inf)

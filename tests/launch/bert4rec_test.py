@@ -1,6 +1,7 @@
 """BERT4Rec's smoke run: trains, is judged beside its baselines, drawn, and resumed."""
 
 import itertools
+import json
 import shutil
 
 import numpy as np
@@ -52,3 +53,16 @@ def test_it_names_the_next_items_of_a_history_of_ones_own(run):
     assert shares == sorted(shares, reverse=True)
     with pytest.raises(ValueError, match="unknown items 999, x; give names of the 200 items"):
         list(predict(folder, ["12,999,x"]))
+
+
+def test_it_recommends_nothing_that_was_in_a_history_longer_than_examples(run, tmp_path):
+    config, folder, _ = run
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    record = json.loads((folder / workdir.CONFIG).read_text())
+    record["config"]["eval"]["exclude_seen"] = True
+    (tmp_path / workdir.CONFIG).write_text(json.dumps(record))
+    history = [str(item) for item in range(1, 191)]  # all but ten items
+    assert len(history) > config.data.length
+    (line,) = predict(tmp_path, [",".join(history)])
+    guesses = line.removesuffix("]").rpartition("[")[2].split(", ")
+    assert {int(guess.split()[0]) for guess in guesses} == set(range(191, 201))

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import functools
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,10 @@ class HistoryProcessor:
         return self({"items": np.zeros(0, np.int32), "target": 1})
 
     def collate(self, examples: Sequence[Example]) -> dict[str, np.ndarray]:
-        """Stack the rows."""
+        """Stack the rows; "seen" is as wide as the widest, for one's own may exceed `longest`."""
+        if "seen" in examples[0]:
+            width = max(len(example["seen"]) for example in examples)
+            examples = [{**each, "seen": padded(each["seen"], width)} for each in examples]
         return stack(examples)
 
     def words(self, ids: Sequence[int]) -> list[str]:
@@ -96,12 +100,13 @@ class HistoryProcessor:
                 a history a line.
 
         Yields:
-            The history as it was written, or its line's number, and its example.
+            The history as it was written, or its line's number, and its example: "items" and
+            "seen", with all that was written however long it is.
 
         Raises:
             ValueError: items that the data does not have, or none at all.
         """
-        if not Path(text).is_file():
+        if not os.path.isfile(text):  # False too for a text that is too long to be a path
             yield text, self._example(text, text)
             return
         for number, line in enumerate(Path(text).read_text(encoding="utf-8").splitlines(), 1):
@@ -126,4 +131,6 @@ class HistoryProcessor:
                 f"{where!r}: {what}; give names of the {self.num_items} items of the data, such as"
                 f" {such}, with commas between them, or the path of a file with a history a line"
             )
-        return self({"items": np.array([self._ids[name] for name in names], np.int32)})
+        items = np.array([self._ids[name] for name in names], np.int32)
+        seen = np.unique(items)
+        return {**self({"items": items}), "seen": padded(seen, max(self.longest, len(seen)))}

@@ -76,12 +76,21 @@ def test_what_is_described_reads_histories_of_ones_own(tmp_path):
     ((label, example),) = processor.read(" z, y ,x")
     assert label == " z, y ,x"
     assert example["items"].tolist() == [0, Z, Y, X]
-    assert set(example) == {"items"}
+    assert example["seen"].tolist() == [0, 0, X, Y, Z]
     (tmp_path / "mine.csv").write_text("x\n\nu,v,w,x,y\n")
     read = [(label, row["items"].tolist()) for label, row in processor.read(f"{tmp_path}/mine.csv")]
     assert read == [("line 1", [0, 0, 0, X]), ("line 3", [V, W, X, Y])]
     assert processor.words([1, 6]) == ["u", "z"]
     assert pickle.loads(pickle.dumps(processor)) == processor
+
+
+def test_histories_of_ones_own_of_any_length_keep_all_that_was_seen():
+    processor = HistoryProcessor(length=2, longest=3, window="newest", names=tuple(NAMES))
+    texts = ["z,u,v,u,w", ",".join(["x", "y"] * 3000)]  # the second is no file's name
+    rows = [row for text in texts for _, row in processor.read(text)]
+    batch = data.batch_of(processor, rows, 3)
+    assert batch["items"].tolist() == [[U, W], [X, Y], [0, 0]]
+    assert batch["seen"].tolist() == [[U, V, W, Z], [0, 0, X, Y], [0] * 4]
 
 
 @pytest.mark.parametrize(

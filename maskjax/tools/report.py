@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from maskjax.training.loggers import read_metrics
-
-_NO_NUMBERS = ("step", "split", "seconds")
+from maskjax.training.loggers import NO_NUMBERS, read_metrics
 
 
 def report(summary: Mapping[str, Any], folder: str | Path) -> str:
@@ -37,7 +35,7 @@ def report(summary: Mapping[str, Any], folder: str | Path) -> str:
 def _table(splits: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Put the last numbers of all splits side by side, one row a name."""
     judged = [line for split, line in splits.items() if split != "train"]
-    names = dict.fromkeys(name for line in judged for name in line if name not in _NO_NUMBERS)
+    names = dict.fromkeys(name for line in judged for name in line if name not in NO_NUMBERS)
     rows = [[name, *(_number(line.get(name)) for line in splits.values())] for name in names]
     rows = [
         ["", *splits],

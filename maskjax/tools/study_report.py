@@ -13,8 +13,7 @@ from maskjax.evaluation.figures import save_figure
 from maskjax.evaluation.figures.comparison import comparison_panel
 from maskjax.paths import atomic_file
 from maskjax.tools.study import RUNS, Study, StudyRun
-from maskjax.tools.study_run import check_metrics, number
-from maskjax.training import workdir
+from maskjax.tools.study_run import Measured, check_metrics, measured, number
 
 SPLITS = ("validation", "test")
 MARKDOWN, TABLE, BEST, COMMANDS, PLOT = (
@@ -59,8 +58,8 @@ def write(study: Study, folder: Path, failed: Mapping[str, str]) -> str:
         ValueError: runs are finished and none of them has a metric that the study compares.
     """
     runs = study.runs()
-    found = {run.name: workdir.read_summary(folder / RUNS / run.name) for run in runs}
-    done = {name: summary for name, summary in found.items() if summary is not None}
+    found = {run.name: measured(folder / RUNS / run.name) for run in runs}
+    done = {name: numbers for name, numbers in found.items() if numbers is not None}
     check_metrics(study, done)
     rows = list(table(study, runs, done))
     beside = _beside(study, runs, done)
@@ -82,9 +81,7 @@ def _write(path: Path, text: str) -> None:
         file.write(text)
 
 
-def _values(
-    runs: list[StudyRun], done: Mapping[str, Mapping[str, Any]], split: str, metric: str
-) -> Values:
+def _values(runs: list[StudyRun], done: Mapping[str, Measured], split: str, metric: str) -> Values:
     """Gather a metric of the finished runs; settings without any are there, empty."""
     values: Values = {run.setting.name: {} for run in runs}
     for run in runs:
@@ -95,7 +92,7 @@ def _values(
 
 
 def _beside(
-    study: Study, runs: list[StudyRun], done: Mapping[str, Mapping[str, Any]]
+    study: Study, runs: list[StudyRun], done: Mapping[str, Measured]
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Average what stands beside a metric: {metric: {other: {setting: mean}}}."""
     found = {}
@@ -108,15 +105,13 @@ def _beside(
     return found
 
 
-def table(
-    study: Study, runs: list[StudyRun], done: Mapping[str, Mapping[str, Any]]
-) -> Iterator[Row]:
+def table(study: Study, runs: list[StudyRun], done: Mapping[str, Measured]) -> Iterator[Row]:
     """Compare the settings by every metric, on validation and, where there are any, on test.
 
     Args:
         study: whose metrics and baselines are read.
         runs: all runs.
-        done: the summaries of those that are finished, by name.
+        done: the numbers of those that are finished, by name.
 
     Yields:
         One row for each metric, split and setting.
@@ -134,14 +129,14 @@ def table(
 
 
 def best(
-    study: Study, runs: list[StudyRun], done: Mapping[str, Mapping[str, Any]], folder: Path
+    study: Study, runs: list[StudyRun], done: Mapping[str, Measured], folder: Path
 ) -> dict[str, Any]:
     """Find the best setting and the best run by the first metric, on validation.
 
     Args:
         study: whose first metric is read.
         runs: all runs.
-        done: the summaries of those that are finished, by name, one or more.
+        done: the numbers of those that are finished, by name, one or more.
         folder: of the study.
 
     Returns:

@@ -13,8 +13,11 @@ from tqdm import tqdm
 from maskjax.terminal import say
 from maskjax.tools.study import RUNS, Study, StudyRun
 from maskjax.training import preemption, workdir
+from maskjax.training.loggers import NO_NUMBERS, read_metrics
 from maskjax.training.loop import train
 
+# Numbers of a run by split, and there by name; one that was not finite is None.
+Measured = Mapping[str, Mapping[str, Any]]
 ERROR = "error.txt"  # in a run's folder: how it failed
 
 
@@ -65,26 +68,27 @@ def run(study: Study, folder: Path, part: tuple[int, int] = (1, 1)) -> dict[str,
         is_new = workdir.read_summary(folder / RUNS / each.name) is None
         start = time.monotonic()
         try:
-            summary = _train(each, folder / RUNS / each.name)
+            _train(each, folder / RUNS / each.name)
         except preemption.Preempted:
             raise
         except Exception as error:
             failed[each.name] = _one_line(error)
             say(f"{each.name} failed: {failed[each.name]}")
             continue
-        check_metrics(study, {each.name: summary})  # not only when hours have passed
+        numbers = measured(folder / RUNS / each.name) or {}
+        check_metrics(study, {each.name: numbers})  # not only when hours have passed
         if is_new:
             took.append(time.monotonic() - start)
         left = _left(took, len(mine) - place - 1)
-        say(f"[{place + 1}/{len(mine)}] {each.name}: {_numbers(study, summary)}{left}")
+        say(f"[{place + 1}/{len(mine)}] {each.name}: {_told(study, numbers)}{left}")
     return failed
 
 
-def _train(each: StudyRun, folder: Path) -> dict[str, Any]:
+def _train(each: StudyRun, folder: Path) -> None:
     """Train one run in this process, and leave nothing of it in memory."""
     error_file = folder / ERROR
     try:
-        summary = train(each.config, folder)
+        train(each.config, folder)
     except preemption.Preempted:
         raise
     except Exception:
@@ -95,7 +99,6 @@ def _train(each: StudyRun, folder: Path) -> dict[str, Any]:
         jax.clear_caches()
         gc.collect()
     error_file.unlink(missing_ok=True)
-    return summary
 
 
 def _one_line(error: Exception) -> str:
@@ -109,8 +112,8 @@ def _left(took: Sequence[float], count: int) -> str:
     return f"; {tqdm.format_interval(sum(took) / len(took) * count)} left"
 
 
-def _numbers(study: Study, summary: Mapping[str, Any]) -> str:
-    found = {metric: number(summary, "validation", metric) for metric in study.metrics}
+def _told(study: Study, run: Measured) -> str:
+    found = {metric: number(run, "validation", metric) for metric in study.metrics}
     return "  ".join(f"{name} {x:.4g}" for name, x in found.items() if x is not None)
 
 
@@ -124,28 +127,35 @@ def refuse_failures(failed: Mapping[str, str]) -> None:
         )
 
 
-def number(summary: Mapping[str, Any], split: str, metric: str) -> float | None:
-    """Find what a finished run's summary says of a metric on a split; None where it does not.
+def measured(folder: Path) -> Measured | None:
+    """Read the last line of each split in a run's metrics.jsonl; None where it is not finished."""
+    if workdir.read_summary(folder) is None:
+        return None
+    last = {line["split"]: line for line in read_metrics(folder)}
+    return {
+        split: {name: x for name, x in line.items() if name not in NO_NUMBERS}
+        for split, line in last.items()
+    }
 
-    What was measured in training too has the split's name before its own, and on test all has.
+
+def number(run: Measured, split: str, metric: str) -> float | None:
+    """Find what a finished run measured on a split; None where it did not, or got no number.
 
     Args:
-        summary: the content of summary.json.
+        run: from `measured`; {} where it is not finished.
         split: "validation" or "test".
         metric: its name in the lines of metrics.jsonl.
     """
-    if f"{split}_loss" not in summary:  # what has no prefix is then of the training
-        return None
-    names = {"validation": (f"validation_{metric}", metric), "test": (f"test_{metric}",)}[split]
-    return next((summary[name] for name in names if summary.get(name) is not None), None)
+    return run.get(split, {}).get(metric)
 
 
-def check_metrics(study: Study, done: Mapping[str, Mapping[str, Any]]) -> None:
+def check_metrics(study: Study, done: Mapping[str, Measured]) -> None:
     """Raise a ValueError where no finished run, by name, has a metric that is compared."""
     for metric in study.metrics if done else ():
-        if all(number(summary, "validation", metric) is None for summary in done.values()):
-            known = sorted({name for summary in done.values() for name in summary})
+        if all(number(run, "validation", metric) is None for run in done.values()):
+            known = sorted({name for run in done.values() for name in run.get("validation", ())})
+            instead = f"compare some of {', '.join(known)}" if known else "nothing was held out"
             raise ValueError(
                 f"study {study.name}: no finished run has the metric {metric!r} on the validation "
-                f"split: compare some of {', '.join(known)}"
+                f"split: {instead}"
             )

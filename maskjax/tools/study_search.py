@@ -15,7 +15,6 @@ import numpy as np
 from maskjax.evaluation.comparison import average
 from maskjax.tools import study_run
 from maskjax.tools.study import RUNS, Setting, Study, named
-from maskjax.training import workdir
 
 SAMPLERS = ("random", "optuna")
 _MOST_LETTERS = 80  # of a folder's name, which begins with the number of the round
@@ -86,7 +85,7 @@ def _value(study: Study, folder: Path) -> float:
     """Average the first metric over the runs of a round."""
     metric = next(iter(study.metrics))
     found = [
-        study_run.number(workdir.read_summary(folder / RUNS / run.name) or {}, "validation", metric)
+        study_run.number(study_run.measured(folder / RUNS / run.name) or {}, "validation", metric)
         for run in study.runs()
     ]
     return average([math.nan if value is None else float(value) for value in found]).mean

@@ -18,6 +18,8 @@ from maskjax.terminal import say
 from maskjax.training import trackers
 from maskjax.training.workdir import METRICS, write_atomically
 
+NO_NUMBERS = ("step", "split", "seconds")  # of a line of metrics.jsonl: the rest was measured
+
 
 def read_metrics(workdir: str | Path) -> list[dict[str, Any]]:
     """Read the lines of a run's metrics.jsonl, without a last one that a kill cut short.

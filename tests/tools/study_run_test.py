@@ -22,6 +22,11 @@ def _study(seeds=(0, 1, 2)):
     return study.Study("toy", "x.py", {}, settings, seeds, {"accuracy": "max"}, {}, baselines, {})
 
 
+def _write_metrics(folder, *lines):
+    text = "".join(json.dumps({"step": 5, "seconds": 1.5} | line) + "\n" for line in lines)
+    (folder / workdir.METRICS).write_text(text)
+
+
 @pytest.fixture(autouse=True)
 def trained(monkeypatch):
     """Names of the runs that were trained, in order; settings in `trained.broken` fail."""
@@ -46,8 +51,13 @@ def trained(monkeypatch):
             raise ValueError("it\n broke")
         folder.mkdir(parents=True)
         accuracy = ACCURACY[config.name][config.seed]
-        summary = {"accuracy": accuracy, "test_accuracy": accuracy - 0.1, "bound": 0.95}
-        summary |= {"loss": 9.0, "validation_loss": 1.0, "test_loss": 2.0}
+        _write_metrics(
+            folder,
+            {"split": "train", "accuracy": 0.99, "loss": 9.0},
+            {"split": "validation", "accuracy": accuracy, "loss": 1.0, "bound": 0.95},
+            {"split": "test", "accuracy": accuracy - 0.1, "loss": 2.0},
+        )
+        summary = {"steps": 5}
         plain = json.dumps({"config": config.to_dict()})
         (folder / workdir.CONFIG).write_text(plain)
         workdir.write_summary(folder, summary)
@@ -164,11 +174,30 @@ def test_a_part_that_is_none_is_refused(text):
         study_run.parse_part(text)
 
 
-def test_a_number_is_of_its_split_and_never_of_the_training():
-    summary = {"loss": 1.0, "validation_loss": 2.0, "test_loss": 3.0, "knn": 0.5, "test_knn": 0.4}
-    of = {split: [study_run.number(summary, split, name) for name in ("loss", "knn", "other")]
+@pytest.mark.parametrize("held_out", ["validation", "eval"])  # "eval": before there was a test
+def test_a_number_is_of_its_split_and_never_of_the_training(tmp_path, held_out):
+    assert study_run.measured(tmp_path) is None
+    workdir.write_summary(tmp_path, {"loss": 1.0, "accuracy": 0.9, "validation_loss": 2.0})
+    trained = {"split": "train", "loss": 1.0, "accuracy": 0.9, "grad_norm": 3.0}
+    _write_metrics(tmp_path, trained)  # nothing was held out
+    run = study_run.measured(tmp_path)
+    assert study_run.number(run, "validation", "loss") is None
+    _write_metrics(
+        tmp_path,
+        {"split": held_out, "loss": 5.0, "knn": 0.1},
+        {"split": held_out, "loss": 2.0, "knn": 0.5, "linear": None},
+        trained,
+        {"split": "test", "loss": 3.0, "knn": 0.4},
+    )
+    run = study_run.measured(tmp_path)
+    names = ("loss", "knn", "linear", "accuracy", "grad_norm", "seconds")
+    of = {split: [study_run.number(run, split, name) for name in names]
           for split in ("validation", "test")}  # fmt: skip
-    assert of == {"validation": [2.0, 0.5, None], "test": [3.0, 0.4, None]}
-    without = {"loss": 1.0, "mask_ratio": 0.75}  # nothing was held out
-    assert study_run.number(without, "validation", "loss") is None
-    assert study_run.number(without, "test", "mask_ratio") is None
+    assert of["validation"] == [2.0, 0.5, None, None, None, None]
+    assert of["test"] == [3.0, 0.4, None, None, None, None]
+
+
+def test_what_training_alone_measures_is_no_metric_of_a_study(tmp_path):
+    other = _study(seeds=(0,))._replace(metrics={"grad_norm": "min"})
+    with pytest.raises(ValueError, match=r"'grad_norm' on .*: compare some of accuracy, bound, lo"):
+        study_run.run(other, tmp_path)

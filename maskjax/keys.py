@@ -28,7 +28,7 @@ class Key(NamedTuple):
         is_high_allowed: whether `high` is, after all.
         choices: all values that there are; () where there are more.
         are_names: whether it lists names, without commas in them.
-        is_free: whether a resumed run may change it, for it changes no result.
+        is_free: whether a resumed run may change it, for it changes no result but by rounding.
         is_place: whether it says where data are; what they are is compared by themselves.
         before: what stands for it in configs from before it existed; unset for the oldest keys,
             which every config has.
@@ -121,7 +121,12 @@ KEYS: dict[str, Key] = {
     "data.size": Key((), "one number a spatial axis; () = as stored"),
     "data.channels": Key(0, "0 = as stored, 1 = grey, 3 = RGB"),
     "data.crop_scale": Key((1.0, 1.0), "share of the area a random crop keeps; (1, 1) = no crop"),
-    "data.compact": Key(True, "8 bits travel as such to the device", before=False),
+    "data.compact": Key(
+        True,
+        "8 bits travel as such to the device; numbers differ by 1e-7 at most",
+        is_free=True,
+        before=False,
+    ),
     "data.flip": Key(False, "whether training images are mirrored at random"),
     "data.mean": Key((), "() = measured on the training split"),
     "data.std": Key((), "() = measured on the training split"),

@@ -67,8 +67,12 @@ def build(
     splits = _open(settings, batch_size)
     skipped = set(splits.skipped)
 
-    def sample(processor: Processor, count: int) -> Iterator[Example]:
-        some = take(splits.train, count)
+    sources = {"train": splits.train, **splits.set_apart()}
+
+    def sample(processor: Processor, count: int, split: str = "train") -> Iterator[Example]:
+        if split not in sources:
+            return
+        some = take(sources[split], count)
         loader = Loader(some, processor, settings.bad_files, skipped)
         for index in shown(range(len(some)), "reading a sample", "example", len(some)):
             row = loader.evaluate(index)
@@ -79,7 +83,6 @@ def build(
     processor = modality.prepare(splits, settings, sample)
     if is_compact and modality.compact is not None:
         processor = modality.compact(processor, settings, sample)
-    sources = {"train": splits.train, **splits.set_apart()}
     return Data(
         processor=processor,
         num_classes=splits.train.num_classes,

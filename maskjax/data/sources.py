@@ -3,7 +3,7 @@
 import abc
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -99,9 +99,16 @@ class Splits(NamedTuple):
         return {name: source for name, source in both.items() if source is not None}
 
 
-# (processor, count) -> at most so many training examples, the same ones for every seed; files that
-# are skipped are left out.
-Sample = Callable[[Processor, int], Iterator[Example]]
+@runtime_checkable
+class Sample(Protocol):
+    """Reads at most so many examples of a split, of none where it is not there.
+
+    They are the same ones for every seed; files that are skipped are left out.
+    """
+
+    def __call__(
+        self, processor: Processor, count: int, split: str = "train"
+    ) -> Iterator[Example]: ...
 
 
 class Modality(NamedTuple):

@@ -31,6 +31,10 @@ _DATA_KEYS = (
 )  # fmt: skip
 
 
+# What a resumed run may change, though it rounds numbers otherwise.
+_ROUNDING = ("data.compact",)
+
+
 def write_atomically(path: str | Path, content: str) -> None:
     """Write a text file so that a reader, or a kill, sees the old or the new one, never a part."""
     with atomic_file(path) as file:
@@ -239,9 +243,15 @@ def _write_config(config: Any, workdir: Path, data: Mapping[str, Any]) -> None:
     if has_results(workdir):
         first = json.loads((workdir / CONFIG).read_text())
         starts = [first, *first.get("resumed", [])]
-        _warn_of_changes(workdir, starts[-1], now)
+        _warn_of_changes(workdir, starts[-1] | _rounding(first["config"]), now | _rounding(plain))
         record = {**first, **settled, "resumed": [*starts[1:], now]}
     write_atomically(workdir / CONFIG, json.dumps(record, indent=2) + "\n")
+
+
+def _rounding(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a config that round numbers, which only warnings name."""
+    flat = BEFORE | flatten(config)
+    return {key: flat[key] for key in _ROUNDING if key in flat}
 
 
 def note(workdir: Path, facts: Mapping[str, Any]) -> None:

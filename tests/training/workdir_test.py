@@ -96,6 +96,14 @@ def test_a_resume_keeps_the_first_record_and_adds_its_own(begun, monkeypatch, ca
     assert record.items() <= first.items()
 
 
+def test_a_resume_may_change_what_only_rounds_and_is_told(begun, caplog):
+    _claim(_config(data={"source": "digits", "num_workers": 0, "compact": True}), begun)
+    (warning,) = caplog.messages
+    assert "data.compact (False then, True now)" in warning
+    _claim(_config(data={"source": "digits", "num_workers": 0, "compact": False}), begun)
+    assert "data.compact (True then, False now)" in caplog.messages[1]
+
+
 def test_a_folder_that_another_config_may_take_forgets_the_first(tmp_path):
     _claim(_config(), tmp_path)
     _claim(_config(seed=2), tmp_path)

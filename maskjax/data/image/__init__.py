@@ -11,9 +11,9 @@ from maskjax.data.image.settings import ImageSettings
 from maskjax.data.image.shapes import shape_of
 from maskjax.data.image.statistics import statistics
 from maskjax.data.image.transforms import Transform
-from maskjax.data.sources import MODALITIES, Modality, Sample, Splits
+from maskjax.data.sources import MODALITIES, SPLITS, Modality, Sample, Splits
 
-_LOOKED_AT = 16  # examples, to see of how many bits they are
+_LOOKED_AT = 16  # examples of each split, to see of how many bits they are
 
 # Imported because importing them registers their sources.
 _SOURCES = (arrays, folder, generated, tfds, vectors)
@@ -39,11 +39,15 @@ def prepare(splits: Splits, settings: ImageSettings, sample: Sample) -> ImagePro
 
 
 def compact(processor: ImageProcessor, settings: ImageSettings, sample: Sample) -> ImageProcessor:
-    """Let batches hold 8 bits a number, where all of a few examples do; see `Modality`."""
+    """Let batches hold 8 bits a number, where a few examples of every split do; see `Modality`."""
     is_narrow = (
         settings.compact
         and processor.missing is None
-        and all(example["inputs"].dtype == np.uint8 for example in sample(processor, _LOOKED_AT))
+        and all(
+            example["inputs"].dtype == np.uint8
+            for split in SPLITS
+            for example in sample(processor, _LOOKED_AT, split)
+        )
     )
     return dataclasses.replace(processor, is_compact=is_narrow)
 

@@ -50,3 +50,19 @@ def test_a_rare_picture_of_16_bits_is_refused_with_what_keeps_its_bits():
         np.float64([7 / 255, 0.1])[:, None] - whole.processor.mean[0, 0]
     ) / whole.processor.std[0, 0]
     np.testing.assert_allclose(batch["inputs"][:, 0, 0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("wide", ["validation", "test"])
+def test_a_split_of_16_bits_keeps_all_from_travelling_as_8(tmp_path, wide):
+    rng, arrays = np.random.default_rng(0), {}
+    for split in ("train", "validation", "test"):
+        kind = np.uint16 if split == wide else np.uint8
+        arrays[f"x_{split}"] = rng.integers(0, np.iinfo(kind).max, (4, 6, 6, 1), kind)
+    np.savez(tmp_path / "x.npz", **arrays)
+    config = {"source": f"array:{tmp_path}/x.npz", "mean": (0.25,), "std": (0.5,)}
+    built = data.build(config, seed=0, batch_size=2, is_compact=True)
+    for split in ("train", "validation", "test"):
+        stored = arrays[f"x_{split}"]
+        (batch,) = built.eval_batches(split, 4)
+        expected = (stored / np.iinfo(stored.dtype).max - 0.25) / 0.5
+        np.testing.assert_allclose(built.on_device(batch)["inputs"], expected, atol=1e-6)

@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from maskjax import masking
 from maskjax.data.image.vectors import correlation, covariance
@@ -70,6 +71,11 @@ class MaskedVectors(Task):
         """Draw the parameters."""
         return self.model.init(key, jnp.zeros((1, self.length)))["params"]
 
+    def _known(self, batch: Batch) -> Bool[Array, "B L"] | None:
+        """Where there is a number; None where there is one in every place."""
+        is_known = batch.get("is_known")
+        return None if is_known is None else jnp.asarray(is_known).reshape(-1, self.length)
+
     def _vectors(self, batch: Batch) -> Float[Array, "B L"]:
         return jnp.asarray(batch["inputs"]).reshape(-1, self.length)
 
@@ -86,11 +92,16 @@ class MaskedVectors(Task):
         self, x: Float[Array, "B L"], batch: Batch, context: Context
     ) -> tuple[Float[Array, "B L"], Bool[Array, "B L"]]:
         """What the model sees, and where that is not the input."""
-        is_masked = self.masker.draw(context, batch)[0].is_masked
+        is_known = self._known(batch)
+        is_missing = None if is_known is None else ~is_known
+        is_masked = self.masker.draw(context, batch, is_missing=is_missing)[0].is_masked
         return FILLS[self.fill](x, is_masked, context.keys), is_masked
 
     def loss(self, params: Params, batch: Batch, context: Context) -> Sums:
         """Hide, predict, and sum the squared error over targets.
+
+        Where "is_known" [B, *shape] of the batch is False there is no number: the model sees what
+        "inputs" holds there, and the loss leaves it out.
 
         The metrics beside it are on the same scale: "constant_loss" of always answering 0, which
         is the mean, and, where the distribution is known, "best_loss", what no prediction can
@@ -103,6 +114,9 @@ class MaskedVectors(Task):
         is_counted &= (jnp.arange(self.length) < self.model.width_out)[None]
         if "is_valid" in batch:
             is_counted &= jnp.asarray(batch["is_valid"])[:, None]
+        is_known = self._known(batch)
+        if is_known is not None:
+            is_counted &= is_known
         weights, errors = is_counted.astype(x.dtype), (prediction - x) ** 2
         weight = weights.sum()
         metrics: dict[str, Metric] = {"constant_loss": Mean((weights * x**2).sum(), weight)}
@@ -133,7 +147,8 @@ class MaskedVectors(Task):
         x = self._vectors(batch)
         seen, is_masked = self._hide(x, batch, context)
         prediction = self._predict(params, seen)
-        parts = (x, seen, prediction, jnp.where(is_masked, prediction, x), is_masked)
+        original = np.where(batch.get("is_known", True), batch["inputs"], np.float32("nan"))
+        parts = (original, seen, prediction, jnp.where(is_masked, prediction, x), is_masked)
         shaped = [part.reshape(-1, *self.shape) for part in parts]
         absent = jnp.zeros_like(shaped[-1])  # something stands in every place
         only_hidden = self.on == "masked"

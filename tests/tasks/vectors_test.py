@@ -100,6 +100,39 @@ def test_masks_may_follow_the_losses(make, batch):
     assert any(np.allclose(leaf, expected, rtol=1e-4) for leaf in found)
 
 
+@pytest.mark.parametrize(("missing", "on"), [("nan", "masked"), ("nan", "all"), ("hide", "masked")])
+def test_numbers_that_are_missing_do_not_count_and_may_be_hidden(make, batch, missing, on):
+    task = make(**{"data.missing": missing, "loss.on": on, "mask.rule": "weighted"})
+    is_known = np.random.default_rng(1).random((6, 10, 1)) < 0.7
+    batch = batch | {"inputs": np.where(is_known, batch["inputs"], 0), "is_known": is_known}
+    params = jax.device_get(task.init(jax.random.key(0)))
+    context = Context(KEYS, memory=task.start())
+    sums = jax.device_get(task.loss(params, batch, context))
+    panel = jax.device_get(task.show(params, batch, context)["reconstructions"])
+    loss, weight, square, losses = 0.0, 0, 0.0, np.zeros(10)
+    for row in range(5):  # the sixth is padding
+        is_hidden, there = panel.is_hidden[row, :, 0], is_known[row, :, 0]
+        if missing == "hide":
+            assert is_hidden[~there].all()
+            assert (~is_hidden).sum() == there.sum() // 2  # half of those that are there
+        prediction = _by_hand(params, panel.seen[row, :, 0])
+        for entry in range(10):
+            truth = batch["inputs"][row, entry, 0]
+            assert np.isnan(panel.original[row, entry, 0]) == (not there[entry])
+            if there[entry] and (on == "all" or is_hidden[entry]):
+                loss += (prediction[entry] - truth) ** 2
+                square += truth**2
+                weight += 1
+            if there[entry] and is_hidden[entry]:
+                losses[entry] += (prediction[entry] - truth) ** 2
+    assert weight > 0
+    np.testing.assert_allclose((sums.loss, sums.weight), (loss, weight), rtol=1e-5)
+    constant = sums.metrics["constant_loss"].numbers("x")["x"]
+    assert constant == pytest.approx(square / weight, rel=1e-5)
+    found = [leaf for leaf in jax.tree.leaves(sums.statistics) if leaf.shape == (10,)]
+    assert any(np.allclose(leaf, losses, rtol=1e-4) for leaf in found)
+
+
 def test_parameters_are_those_of_a_perceptron_of_10_7_7_10(make):
     shapes = jax.eval_shape(make().init, jax.random.key(0))
     count = sum(leaf.size for leaf in jax.tree.leaves(shapes))

@@ -186,18 +186,29 @@ class MaskedAutoencoder(nn.Module):
         """
         attention_mask, is_masked = None, None
         if is_visible is not None:
-            may_attend = jnp.pad(is_visible, ((0, 0), (1, 0)), constant_values=True)
-            attention_mask, is_masked = may_attend[:, None, None, :], hidden.is_masked
+            attention_mask, is_masked = _attended(is_visible), hidden.is_masked
         tokens = self.encoder(
             patches, ids_keep=hidden.ids_keep, attention_mask=attention_mask, drop_keys=drop_keys
         )
         return self.decoder(tokens, hidden.ids_restore, is_masked)
 
     def encode(
-        self, patches: Float[Array, "B L P"], num_outputs: int = 1
+        self,
+        patches: Float[Array, "B L P"],
+        num_outputs: int = 1,
+        is_seen: Bool[Array, "B L"] | None = None,
     ) -> Float[Array, "B tokens D"]:
-        """Encodes all patches; class token first, the last `num_outputs` blocks side by side."""
-        return self.encoder(patches, num_outputs=num_outputs)
+        """Encodes all patches; class token first, the last `num_outputs` blocks side by side.
+
+        Nobody attends to patches whose `is_seen` is False; None = all are seen.
+        """
+        seen = None if is_seen is None else _attended(is_seen)
+        return self.encoder(patches, attention_mask=seen, num_outputs=num_outputs)
+
+
+def _attended(is_visible: Bool[Array, "B K"]) -> Bool[Array, "B 1 1 tokens"]:
+    """What every token may attend to: the class token and what is visible."""
+    return jnp.pad(is_visible, ((0, 0), (1, 0)), constant_values=True)[:, None, None, :]
 
 
 class SimMIM(nn.Module):
@@ -245,8 +256,14 @@ class SimMIM(nn.Module):
         return self.predict(tokens[:, 1:]).astype(jnp.float32)
 
     def encode(
-        self, patches: Float[Array, "B L P"], num_outputs: int = 1
+        self,
+        patches: Float[Array, "B L P"],
+        num_outputs: int = 1,
+        is_seen: Bool[Array, "B L"] | None = None,
     ) -> Float[Array, "B tokens D"]:
         """Encodes all patches, none hidden; see MAE's."""
         is_masked = jnp.zeros(patches.shape[:2], bool) if self.mask_token else None
-        return self.encoder(patches, is_masked=is_masked, num_outputs=num_outputs)
+        seen = None if is_seen is None else _attended(is_seen)
+        return self.encoder(
+            patches, is_masked=is_masked, attention_mask=seen, num_outputs=num_outputs
+        )

@@ -22,7 +22,7 @@ from maskjax.tasks.options import (
     patch_grid,
 )
 from maskjax.tasks.task import Context, Output, Sums, Task
-from maskjax.tasks.vit import build_model
+from maskjax.tasks.vit import build_model, pooled
 from maskjax.typing import Array, Batch, Bool, Float, Int, Key, Params, PyTree
 
 _FOLD_DROP_PATH = 1  # keeps drop path's draws apart from the masking rule's
@@ -190,12 +190,12 @@ class MaskedPatches(Task):
 
     def _features(self, params: Params, batch: Batch, context: Context) -> Float[Array, "B D"]:
         del context
-        patches = patchify(batch["inputs"], self.patch_size)
-        tokens = self.model.apply(
-            {"params": params}, patches, self.feature_blocks, method="encode"
-        ).astype(jnp.float32)
-        parts = {"class": tokens[:, 0], "mean": tokens[:, 1:].mean(1)}
-        return jnp.concatenate(list(parts.values()), 1) if self.pool == "both" else parts[self.pool]
+        patches, is_known = patchify(batch["inputs"], self.patch_size), self._known_patches(batch)
+        is_seen = is_known.all(-1) if self.masker.hides_missing and is_known is not None else None
+        tokens: Any = self.model.apply(
+            {"params": params}, patches, self.feature_blocks, is_seen, method="encode"
+        )
+        return pooled(tokens.astype(jnp.float32), self.pool, is_seen)
 
     def reconstruct(self, params: Params, batch: Batch, context: Context) -> dict[str, Array]:
         """What pictures need: predictions in the inputs' own units.

@@ -12,6 +12,7 @@ from maskjax.models.mae import Decoder, Encoder, MaskedAutoencoder, SimMIM, posi
 from maskjax.models.sizes import Size, decoder_sizes, encoder_sizes, transformer_flops
 from maskjax.models.transformer import Transformer
 from maskjax.tasks.options import check_choice, ratio_schedule
+from maskjax.typing import Array, Bool, Float
 
 MAX_WIDTH, MAX_DEPTH = 2**16, 2**10  # far above any model: more is a slip of the keyboard
 
@@ -118,3 +119,22 @@ def build_model(
     forward += 2 * (1 + encoded) * size.width * small.width
     forward += transformer_flops(small, 1 + length) + 2 * (1 + length) * small.width * patch_numbers
     return MaskedAutoencoder(encoder, decoder), 3.0 * forward
+
+
+def pooled(
+    tokens: Float[Array, "B tokens D"], pool: str, is_seen: Bool[Array, "B L"] | None = None
+) -> Float[Array, "B E"]:
+    """One vector an example from a class token and those of the patches.
+
+    Args:
+        tokens: The class token first.
+        pool: "mean" of the patches, the "class" token, or "both", class token first.
+        is_seen: False for patches that are left out of the mean; None = all count.
+    """
+    if is_seen is None:
+        mean = tokens[:, 1:].mean(1)
+    else:
+        weights = is_seen.astype(tokens.dtype)[..., None]
+        mean = (tokens[:, 1:] * weights).sum(1) / jnp.maximum(weights.sum(1), 1)
+    parts = {"class": tokens[:, 0], "mean": mean}
+    return jnp.concatenate(list(parts.values()), 1) if pool == "both" else parts[pool]

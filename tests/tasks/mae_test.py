@@ -93,6 +93,25 @@ def test_numbers_that_are_not_known_are_left_out_of_the_loss(build, params_of):
     np.testing.assert_allclose(loss_sum, total, rtol=1e-5)
 
 
+@pytest.mark.parametrize("config_name", ["mae", "simmim"])
+def test_what_is_missing_and_hidden_never_reaches_the_model(build, params_of, config_name):
+    """Whatever stands where there is no number: loss and features are the same."""
+    options = {"data.missing": "hide", "model.pool": "both"}
+    task = build(config_name=config_name, **options)
+    params, rng = params_of(task), np.random.default_rng(0)
+    is_known = rng.random((4, *task.shape)) < 0.9
+    inputs = batch_of(task)["inputs"]
+    found = []
+    for junk in (0.0, 1e3):
+        batch = {"inputs": jnp.where(is_known, inputs, junk), "is_known": jnp.asarray(is_known)}
+        loss = jax.jit(task.loss)(params, batch, Context(keys_of())).loss
+        features = jax.jit(task.outputs()["features"])(params, batch, Context(keys_of()))
+        found.append((loss, features))
+    (loss, features), (other_loss, other_features) = found
+    np.testing.assert_allclose(other_loss, loss, rtol=1e-5)
+    np.testing.assert_allclose(other_features, features, atol=1e-5)
+
+
 def test_loss_of_a_batch_is_the_sum_over_its_parts(build, params_of):
     task = build()
     params, batch = params_of(task), batch_of(task)

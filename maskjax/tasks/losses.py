@@ -106,3 +106,15 @@ def loss_weights(
         raise ValueError(f"unknown loss.on {on!r}: use 'masked' or 'all'")
     weights = jnp.ones(is_masked.shape) if on == "all" else is_masked.astype(jnp.float32)
     return weights if is_valid is None else jnp.where(is_valid[:, None], weights, 0.0)
+
+
+def label(kind: str, on: str, target: str) -> str:
+    """Name a loss and its unit.
+
+    >>> label("l2", "masked", "pixels")
+    'mean square error, hidden patches, normalised input'
+    """
+    error = {"l2": "mean square error", "l1": "mean absolute error"}[kind]
+    where = {"masked": "hidden patches", "all": "all patches"}[on]
+    unit = {"norm_pix": "normalised patch", "pixels": "normalised input"}[target]
+    return f"{error}, {where}, {unit}"

@@ -69,10 +69,7 @@ class MaskedPatches(Task):
     @property
     def loss_label(self) -> str:
         """The loss and its unit."""
-        error = {"l2": "mean square error", "l1": "mean absolute error"}[self.kind]
-        unit = {"norm_pix": "normalised patch", "pixels": "normalised input"}[self.target]
-        where = {"masked": "hidden patches", "all": "all patches"}[self.on]
-        return f"{error}, {where}, {unit}"
+        return losses.label(self.kind, self.on, self.target)
 
     @property
     def positions_per_example(self) -> int:
@@ -298,7 +295,6 @@ def _try_out(task: MaskedPatches, has_labels: bool) -> Array:
     batch = {"inputs": jnp.zeros((1, *task.shape))}
     if has_labels:
         batch["label"] = jnp.zeros(1, jnp.int32)
-    keys, memory = jax.random.split(jax.random.key(0), 1), task.start()
-    context = Context(keys, jnp.int32(0), memory=memory)
+    context = Context(jax.random.split(jax.random.key(0), 1), jnp.int32(0), memory=task.start())
     task.outputs()["features"](params, batch, context)
     return task.loss(params, batch, context).loss

@@ -48,8 +48,8 @@ class Settings:
     validation_source: str = default_of("validation_source")
     test_source: str = default_of("test_source")
     num_workers: int = default_of("num_workers")
-    validation_fraction: float = 0.1
-    test_fraction: float = 0.0
+    validation_fraction: float = default_of("validation_fraction")
+    test_fraction: float = KEYS["data.test_fraction"].before  # configs without it hold out none
     bad_files: str = default_of("bad_files")
     limit: int = default_of("limit")
 

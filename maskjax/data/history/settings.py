@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from maskjax.data.settings import Settings
+from maskjax.data.settings import Settings, default_of
 
 WINDOWS = ("newest", "random")
 
@@ -38,6 +38,13 @@ class HistorySettings(Settings):
             )
         if self.window not in WINDOWS:
             raise ValueError(f"data.window={self.window!r} must be one of {WINDOWS}")
+        for name in ("validation_fraction", "test_fraction"):
+            # Configs from before there were test splits say 0.
+            if getattr(self, name) not in (default_of(name), getattr(Settings, name)):
+                raise ValueError(
+                    f"data.{name}={getattr(self, name)} says nothing of histories, whose last"
+                    f" items are held out: leave it at {default_of(name)}"
+                )
         for name in ("validation_source", "test_source"):
             if getattr(self, name):
                 raise ValueError(

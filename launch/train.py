@@ -41,7 +41,7 @@ def main() -> None:
             say(line)
         return
     try:
-        summary = train(_CONFIG.value, workdir)
+        summary = train(_CONFIG.value, workdir, config_path)
     except preemption.Preempted:
         preemption.leave_soon()
         raise

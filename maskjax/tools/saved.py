@@ -11,8 +11,9 @@ from ml_collections import ConfigDict
 
 from maskjax import data as data_layer
 from maskjax import tasks
-from maskjax.config import of_run
+from maskjax.config import load, of_run
 from maskjax.tasks.task import Task
+from maskjax.tools.startup import make_importable
 from maskjax.training import workdir as layout
 from maskjax.training.run import load_state
 from maskjax.training.state import TrainState
@@ -37,7 +38,7 @@ class Saved(NamedTuple):
 
 
 def open_saved(workdir: Path, *, source: str = "", needs_examples: bool) -> Saved:
-    """Open a run.
+    """Open a run; what its config file imports or registers is known afterwards.
 
     Args:
         workdir: the run's folder.
@@ -49,12 +50,18 @@ def open_saved(workdir: Path, *, source: str = "", needs_examples: bool) -> Save
         FileNotFoundError: no run, no checkpoint yet, or no data.
         ValueError: the data do not fit the run.
     """
-    config, described = _read_config(workdir)
-    if described and not source and not needs_examples:
-        data = data_layer.restore(config.data, described)
-    else:
-        data = _open_data(config, described, source)
-    task = tasks.build(config, data)
+    config, described, config_file = _read_config(workdir)
+    problem = _know_what_is_of(config_file)
+    try:
+        if described and not source and not needs_examples:
+            data = data_layer.restore(config.data, described)
+        else:
+            data = _open_data(config, described, source)
+        task = tasks.build(config, data)
+    except ValueError as error:
+        if problem:
+            error.add_note(problem)
+        raise
     return Saved(workdir, config, data, task, load_state(task, config, workdir))
 
 
@@ -78,16 +85,36 @@ def writable(folder: Path, flag: str) -> Path:
         ) from None
 
 
-def _read_config(workdir: Path) -> tuple[Any, dict[str, Any] | None]:
-    """A run's config and, unless the run is an old one, what its data were."""
+def _read_config(workdir: Path) -> tuple[Any, dict[str, Any] | None, str]:
+    """A run's config; what its data were, unless it is an old one; its config file or ""."""
     path = workdir / layout.CONFIG
     if not path.is_file():
         raise FileNotFoundError(f"{workdir} holds no run: give the --workdir of a training run")
     try:
         record = json.loads(path.read_text())
-        return of_run(_tuples(record["config"])), record.get("data")
+        config = of_run(_tuples(record["config"]))
+        return config, record.get("data"), record.get("config_file", "")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} cannot be read ({error}): is this a training run?") from None
+
+
+def _know_what_is_of(config_file: str) -> str:
+    """Let a run use the modules beside its config file, and the sources that this registers.
+
+    Returns:
+        What is wrong with the file, "" where nothing is. Many a run needs nothing of it.
+    """
+    path = Path(config_file.partition(":")[0])
+    make_importable(path.parent)
+    if not config_file:  # an old run
+        return ""
+    if not path.is_file():
+        return f"the run's config file {path} is gone: bring it back if it made this known"
+    try:
+        load(config_file)
+    except Exception as error:  # whatever somebody's own file raises
+        return f"the run's config file {path} cannot be loaded: {type(error).__name__}: {error}"
+    return ""
 
 
 def _tuples(tree: Any) -> Any:

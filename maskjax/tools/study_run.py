@@ -68,7 +68,7 @@ def run(study: Study, folder: Path, part: tuple[int, int] = (1, 1)) -> dict[str,
         is_new = workdir.read_summary(folder / RUNS / each.name) is None
         start = time.monotonic()
         try:
-            _train(each, folder / RUNS / each.name)
+            _train(each, folder / RUNS / each.name, study.base)
         except preemption.Preempted:
             raise
         except Exception as error:
@@ -84,11 +84,11 @@ def run(study: Study, folder: Path, part: tuple[int, int] = (1, 1)) -> dict[str,
     return failed
 
 
-def _train(each: StudyRun, folder: Path) -> None:
-    """Train one run in this process, and leave nothing of it in memory."""
+def _train(each: StudyRun, folder: Path, base: str) -> None:
+    """Train one run of a config file in this process, and leave nothing of it in memory."""
     error_file = folder / ERROR
     try:
-        train(each.config, folder)
+        train(each.config, folder, base)
     except preemption.Preempted:
         raise
     except Exception:

@@ -16,12 +16,13 @@ from maskjax.training.state import TrainState, params_sha256
 from maskjax.training.throughput import peak_host_memory
 
 
-def train(config: Any, directory: str | Path) -> dict[str, Any]:
+def train(config: Any, directory: str | Path, config_file: str = "") -> dict[str, Any]:
     """Train what a config says, or go on with it, or look up how it ended.
 
     Args:
         config: the whole config (see configs/).
         directory: the run's folder; one that holds a part of this very run is resumed.
+        config_file: the file that the config is from, with its variant; "" where there is none.
 
     Returns:
         The content of summary.json.
@@ -38,7 +39,7 @@ def train(config: Any, directory: str | Path) -> dict[str, Any]:
     data = _open_data(config, folder)
     if finished is not None:
         return finished
-    return fit(tasks.build(config, data), data, config, folder)
+    return fit(tasks.build(config, data), data, config, folder, config_file)
 
 
 def prepare(config: Any, directory: str | Path) -> tuple[Any, Path, Any, Task]:
@@ -76,9 +77,9 @@ def _open_data(config: Any, folder: Path) -> Any:
     return data
 
 
-def fit(task: Any, data: Any, config: Any, folder: Path) -> dict[str, Any]:
+def fit(task: Any, data: Any, config: Any, folder: Path, config_file: str = "") -> dict[str, Any]:
     """Train a task on data in a folder that was checked; returns and raises as `train`."""
-    with open_run(task, data, config, folder) as (run, state):
+    with open_run(task, data, config, folder, config_file) as (run, state):
         step = int(state.step)
         with (
             hooks.advising(run),

@@ -121,7 +121,9 @@ def load_state(task: Task, config: Any, folder: str | Path) -> TrainState:
 
 
 @contextlib.contextmanager
-def open_run(task: Task, data: Any, config: Any, folder: Path) -> Iterator[tuple[Run, TrainState]]:
+def open_run(
+    task: Task, data: Any, config: Any, folder: Path, config_file: str = ""
+) -> Iterator[tuple[Run, TrainState]]:
     """Open a run's files and restore its newest whole checkpoint.
 
     Args:
@@ -129,6 +131,7 @@ def open_run(task: Task, data: Any, config: Any, folder: Path) -> Iterator[tuple
         data: what it is learned from.
         config: the whole config.
         folder: the workdir, checked.
+        config_file: the file that the config is from, with its variant; "" where there is none.
 
     Yields:
         The run and the state to go on from. On every way out, saves that are pending are finished.
@@ -146,7 +149,7 @@ def open_run(task: Task, data: Any, config: Any, folder: Path) -> Iterator[tuple
             "data.validation_fraction or data.validation_source"
         )
     with (
-        workdir.claim(config, folder, data.describe()),
+        workdir.claim(config, folder, data.describe(), config_file),
         StopSignal() as stop,
         Checkpoints(
             folder / workdir.CHECKPOINTS,

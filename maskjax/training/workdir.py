@@ -4,6 +4,7 @@ import contextlib
 import errno
 import fcntl
 import json
+import os
 import platform
 import shlex
 import subprocess
@@ -203,7 +204,9 @@ def has_results(workdir: Path) -> bool:
 
 
 @contextlib.contextmanager
-def claim(config: Any, workdir: Path, data: Mapping[str, Any]) -> Iterator[None]:
+def claim(
+    config: Any, workdir: Path, data: Mapping[str, Any], config_file: str = ""
+) -> Iterator[None]:
     """Make a run's folder, keep other runs out of it, and write what is run into its config.json.
 
     Where a run goes on, what it was begun on stays, and what it goes on on is added to "resumed"; a
@@ -213,6 +216,7 @@ def claim(config: Any, workdir: Path, data: Mapping[str, Any]) -> Iterator[None]
         config: the whole config.
         workdir: the folder, checked.
         data: what `Data.describe` says.
+        config_file: the file that the config is from, with its variant; "" where there is none.
 
     Raises:
         ValueError: another run is at work in the folder, or left results of another config there
@@ -232,13 +236,15 @@ def claim(config: Any, workdir: Path, data: Mapping[str, Any]) -> Iterator[None]
                     "another --workdir"
                 ) from None
             logging.warning("%s cannot be locked (%s): start one run in it only", workdir, error)
-        _write_config(config, check(config, workdir, data), data)
+        _write_config(config, check(config, workdir, data), data, config_file)
         yield
 
 
-def _write_config(config: Any, workdir: Path, data: Mapping[str, Any]) -> None:
+def _write_config(config: Any, workdir: Path, data: Mapping[str, Any], config_file: str) -> None:
     plain, now = _plain(config), describe_environment()
     settled = {"config": plain, "seeds": {"seed": plain["seed"]}, "data": data}
+    if config_file:
+        settled["config_file"] = os.path.abspath(config_file)
     record = {**settled, **now, "resumed": []}
     if has_results(workdir):
         first = json.loads((workdir / CONFIG).read_text())

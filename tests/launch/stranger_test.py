@@ -6,6 +6,7 @@ in a folder that is not this repository. It is trained, judged, drawn, killed an
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from maskjax import data
+from maskjax.tools.predict import predict
+from maskjax.tools.visualize import draw_run
 from maskjax.training import loggers, workdir
 
 ROOT = Path(__file__).parents[2]
@@ -93,9 +97,17 @@ if "DIES" in os.environ:
 '''
 
 CONFIG = """
+import numpy as np
 from ml_collections import ConfigDict
 
+from maskjax import data
 from maskjax.config import base
+
+
+@data.register("vectors_of_mine")
+def vectors(argument, settings):
+    del settings
+    return data.Splits(data.ArraySource(np.load(argument)["x"]))
 
 
 def get_config():
@@ -107,7 +119,7 @@ def get_config():
         save_every_steps=3,
         num_devices=1,
         **{
-            "data.source": "array:vectors.npz",
+            "data.source": "vectors_of_mine:vectors.npz",
             "optimizer.base_lr": 0.3,
             "optimizer.warmup_steps": 2,
             "eval.batch_size": 16,
@@ -169,6 +181,50 @@ def test_it_trains_and_is_judged_by_its_own_metric(place):
 def test_it_is_drawn(place):
     figures = {path.stem for path in (place / "straight" / workdir.FIGURES).glob("*.png")}
     assert {"filled_in", "loss"} <= figures
+
+
+@pytest.fixture
+def as_new(monkeypatch):
+    """A process that knows nothing of the folder yet."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for name in ("of_mine", "of_mine.fill_in"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.delitem(data.SOURCES, "vectors_of_mine", raising=False)
+
+
+def test_it_predicts_from_anywhere_with_the_task_beside_its_config(
+    place, tmp_path, monkeypatch, as_new
+):
+    monkeypatch.chdir(tmp_path)
+    np.save("own.npy", np.zeros((2, LENGTH, 1), np.float32))
+    (path,) = predict(place / "straight", ["own.npy"], output=tmp_path / "own.png")
+    assert Path(path).stat().st_size > 0
+
+
+def test_it_is_drawn_again_with_the_source_that_its_config_registers(
+    place, tmp_path, monkeypatch, as_new
+):
+    monkeypatch.chdir(place)
+    drawn = draw_run(Path("straight"), out=tmp_path)
+    assert {"filled_in", "loss"} <= {path.stem for path in drawn if path.exists()}
+
+
+def test_a_config_file_that_is_gone_is_named_where_it_is_needed(
+    place, tmp_path, monkeypatch, as_new
+):
+    shutil.copytree(place, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    np.save("own.npy", np.zeros((2, LENGTH, 1), np.float32))
+    path = tmp_path / "straight" / workdir.CONFIG
+    record = json.loads(path.read_text())
+    assert record["config_file"] == str(place / "config.py")
+    path.write_text(json.dumps(record | {"config_file": "/gone/config.py"}))
+    with pytest.raises(ValueError, match="unknown data source 'vectors_of_mine'") as caught:
+        next(predict(Path("straight"), ["own.npy"]))
+    assert "/gone/config.py is gone" in caught.value.__notes__[0]
+    record["config"]["data"]["source"] = "array:vectors.npz"  # then the task alone is one's own
+    path.write_text(json.dumps(record | {"config_file": "/gone/config.py"}))
+    assert next(predict(Path("straight"), ["own.npy"])).endswith(".png")
 
 
 def test_killed_and_resumed_it_ends_bitwise_as_without(place):

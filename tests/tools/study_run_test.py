@@ -41,7 +41,7 @@ def trained(monkeypatch):
         config = ml_collections.ConfigDict({"seed": seed, "name": setting.name})
         return study.StudyRun(setting, seed, f"{setting.name},seed={seed}", config, ("--x",))
 
-    def train(config, folder):
+    def train(config, folder, config_file):
         found = workdir.read_summary(folder)
         if found is not None:
             return found

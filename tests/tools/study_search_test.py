@@ -40,7 +40,7 @@ def trained(monkeypatch):
             setting, seed, f"{setting.name.partition(',')[0]},seed={seed}", config, ()
         )
 
-    def train(config, folder):
+    def train(config, folder, config_file):
         if workdir.read_summary(folder) is None:
             if folder.name == done.stop_at:
                 raise preemption.Preempted(3)

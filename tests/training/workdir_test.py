@@ -58,6 +58,19 @@ def test_config_json_says_what_was_run_and_on_what(begun):
     assert record["device_count"] == 4
 
 
+def test_config_json_names_the_config_file_and_a_resume_from_another_place_may_change_it(
+    begun, monkeypatch, caplog
+):
+    for place, given, expected in (("/", "etc/of_mine.py:small", "/etc/of_mine.py:small"),
+                                   (begun, "", "/etc/of_mine.py:small"),
+                                   (begun, "moved.py", f"{begun}/moved.py")):  # fmt: skip
+        monkeypatch.chdir(place)
+        with workdir.claim(_config(), begun, _data(), given):
+            record = json.loads((begun / workdir.CONFIG).read_text())
+        assert record["config_file"] == expected
+    assert not caplog.records
+
+
 def test_git_revision_is_that_of_the_checkout():
     root = workdir.Path(workdir.__file__).parents[2]
     command = ["git", "-C", str(root), "rev-parse", "HEAD"]

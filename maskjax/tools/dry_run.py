@@ -5,10 +5,11 @@ from typing import Any
 
 import jax
 
-from maskjax.training import parallel, plan, workdir
+from maskjax.tasks.task import Task
+from maskjax.training import init_from, parallel, plan, workdir
 from maskjax.training.checkpoint import Checkpoints
 from maskjax.training.loop import prepare
-from maskjax.training.run import initial_state, make_step, update_of
+from maskjax.training.run import initial_state, make_step, spread_of, update_of
 
 
 def dry_run(config: Any, directory: str | Path) -> list[str]:
@@ -25,11 +26,11 @@ def dry_run(config: Any, directory: str | Path) -> list[str]:
 
     Raises:
         ValueError: as training would.
-        FileNotFoundError: data that the config names is not there.
+        FileNotFoundError: data, or a run, that the config names is not there.
     """
     config, folder, data, task = prepare(config, directory)
-    spread = parallel.Spread(config.num_devices)
-    spread.check_batch(config.batch_size, config.optimizer.accumulate_steps)
+    spread = spread_of(config, data)
+    begins = _where(task, folder, config, spread)
     state = jax.eval_shape(lambda: initial_state(task, config))
     lines = plan.first_lines(
         task, data, config, folder, spread, update_of(task, config), state.params
@@ -42,11 +43,11 @@ def dry_run(config: Any, directory: str | Path) -> list[str]:
     finally:
         batches.close()
     lines.append(plan.memory_line(program, state, rows))
-    return [*lines, _where(folder, config)]
+    return [*lines, begins]
 
 
-def _where(folder: Path, config: Any) -> str:
-    """Say where the run would begin."""
+def _where(task: Task, folder: Path, config: Any, spread: parallel.Spread) -> str:
+    """Say where the run would begin; another run that it starts from is read, as by training."""
     if workdir.read_summary(folder) is not None:
         return "the run is finished: the same command without --dry_run prints its result"
     saved = folder / workdir.CHECKPOINTS
@@ -54,5 +55,8 @@ def _where(folder: Path, config: Any) -> str:
         with Checkpoints(saved, read_only=True) as checkpoints:
             for step in checkpoints.steps[-1:]:
                 return f"the run would go on from step {step}"
-    start = config.init_from.path
-    return f"the run would begin from {start}" if start else "the run would begin from scratch"
+    if not config.init_from.path:
+        return "the run would begin from scratch"
+    fresh = spread.replicate(initial_state(task, config))
+    _, _, line = init_from.start(fresh, config, update_of(task, config).schedule)
+    return f"the run {line}"

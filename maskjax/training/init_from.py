@@ -21,6 +21,16 @@ from maskjax.typing import PyTree
 _NAMED = 5  # leaves that an error lists by name
 
 
+def check(options: Any) -> None:
+    """Refuse rules of `config.init_from` that no path would make use of, in a ValueError."""
+    for name in ("skip", "rename"):
+        if not options.path and any(options[name]):
+            raise ValueError(
+                f"init_from.{name}={tuple(options[name])!r} changes nothing: set init_from.path to "
+                f"the folder of a run, or leave init_from.{name} out"
+            )
+
+
 def start(
     state: TrainState, config: Any, schedule: Callable[[int, float], Any]
 ) -> tuple[TrainState, dict[str, Any], str]:
@@ -149,13 +159,23 @@ def _renamed(leaves: Mapping[str, Any], pairs: Any) -> dict[str, Any]:
     """Replace what the first of each pair finds in the paths by the second."""
     found = dict(leaves)
     for pair in pairs:
-        if isinstance(pair, str) or len(pair) != 2:
+        if not (
+            isinstance(pair, list | tuple)
+            and len(pair) == 2
+            and all(isinstance(part, str) for part in pair)
+        ):
             raise ValueError(
                 f"init_from.rename holds {pair!r}: give pairs, as in (('^vit/', 'encoder/'),)"
             )
         old, new = pair
         matching("init_from.rename", old, list(found))
-        renamed = {re.sub(old, new, path): leaf for path, leaf in found.items()}
+        try:
+            renamed = {re.sub(old, new, path): leaf for path, leaf in found.items()}
+        except (re.error, IndexError) as error:  # IndexError: a group of no such name
+            raise ValueError(
+                f"init_from.rename {pair}: {new!r} cannot stand for what {old!r} finds: {error}; "
+                r"\1 is what its first (...) finds, and \\ a backslash"
+            ) from None
         if len(renamed) < len(found):
             raise ValueError(f"init_from.rename {pair} gives two leaves the same path")
         found = renamed

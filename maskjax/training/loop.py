@@ -8,8 +8,9 @@ import jax
 from maskjax import data as data_layer
 from maskjax import tasks
 from maskjax.config import check_ranges, complete
+from maskjax.evaluation import probes
 from maskjax.tasks.task import Task
-from maskjax.training import hooks, schedule, trackers, workdir
+from maskjax.training import hooks, init_from, schedule, trackers, workdir
 from maskjax.training.prefetch import Prefetcher
 from maskjax.training.run import Run, open_run
 from maskjax.training.state import TrainState, params_sha256
@@ -59,6 +60,8 @@ def _look_up(config: Any, directory: str | Path) -> tuple[Any, Path, dict[str, A
     check_ranges(config)
     schedule.check_rates(config)
     trackers.check(config.loggers)
+    probes.chosen(config.eval.probes)
+    init_from.check(config.init_from)
     folder = workdir.check(config, directory)
     return config, folder, workdir.read_summary(folder)
 

@@ -52,15 +52,34 @@ def test_nothing_is_left_behind(lines):
     assert not lines[1].exists()
 
 
-def test_a_begun_and_a_finished_run_are_told_apart(lines, load_config, tmp_path, monkeypatch):
+def test_a_begun_and_a_finished_run_are_told_apart(
+    smoke_config, smoke_run, load_config, tmp_path, monkeypatch
+):
     monkeypatch.setattr(dry.plan, "memory_line", lambda *_: "memory")
-    config = load_config("mae", "smoke", **TINY, **{"init_from.path": "runs/other"})
+    config = load_config("mae", "smoke", **{"init_from.path": str(smoke_run)})
     told = lambda: dry.dry_run(config, tmp_path)[-1]  # noqa: E731
-    assert told() == "the run would begin from runs/other"
+    total = smoke_config.total_steps
+    assert told().startswith(
+        f"the run starts at step 0 of {config.total_steps} from step {total} of {smoke_run} (params"
+    )
     (tmp_path / workdir.CONFIG).write_text(json.dumps({"config": config.to_dict()}))
     (tmp_path / workdir.SUMMARY).write_text("{}")
     assert told() == "the run is finished: the same command without --dry_run prints its result"
     assert {path.name for path in tmp_path.iterdir()} == {workdir.CONFIG, workdir.SUMMARY}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("eval.probes", ("knnn",), r"unknown probe 'knnn' \(did you mean 'knn'"),
+        ("init_from.path", "/nope", "'/nope' has no checkpoints: give the --workdir of a run"),
+        ("init_from.skip", ("head",), "init_from.skip=.* set init_from.path"),
+        ("stop.patience", 3, "set stop.metric"),
+    ],
+)
+def test_what_training_refuses_is_refused(load_config, tmp_path, key, value, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        dry.dry_run(load_config("mae", "smoke", **TINY, **{key: value}), tmp_path / "run")
 
 
 def test_shapes_are_those_of_what_is_split():

@@ -155,6 +155,14 @@ def test_leaves_may_begin_anew_or_have_another_name(toy, begun):
         ("params", {"init_from__skip": ("decoder",)}, "init_from.skip 'decoder' is found in none"),
         ("params", {"init_from__rename": ("kernel",)}, r"rename holds 'kernel': give pairs, as in"),
         ("params", {"init_from__rename": (("a$", "b"),)}, "init_from.rename 'a.' is found in none"),
+        ("params", {"init_from__rename": (3,)}, "rename holds 3: give pairs, as in"),
+        (
+            "params",
+            {"init_from__rename": (("bias", 3),)},
+            r"holds \('bias', 3\): give pairs",
+        ),
+        ("params", {"init_from__rename": (("bias", r"\9"),)}, r"'..9' cannot stand .* reference 9"),
+        ("params", {"init_from__rename": (("bias", r"\g<x>"),)}, "cannot stand .* group name 'x'"),
         ("params", {"init_from__rename": ((".*", "x"),)}, "gives two leaves the same path"),
         ("params", {"init_from__rename": (("bias", "b"),)}, "lacks bias.* init_from.skip"),
         ("all", {"init_from__skip": ("bias",)}, "are for parameters: set init_from.what=params"),
@@ -163,3 +171,11 @@ def test_leaves_may_begin_anew_or_have_another_name(toy, begun):
 def test_rules_that_do_not_fit_are_refused(toy, begun, what, options, message):
     with pytest.raises(ValueError, match=message):
         _started(toy, _config(toy, begun, what, total_steps=12, **options))
+
+
+@pytest.mark.parametrize(("name", "value"), [("skip", ("bias",)), ("rename", (("a", "b"),))])
+def test_rules_without_a_run_to_start_from_are_refused(toy, name, value):
+    with pytest.raises(ValueError, match=rf"init_from.{name}=.*changes nothing: set init"):
+        init_from.check(toy.config(**{f"init_from__{name}": value}).init_from)
+    init_from.check(toy.config(**{f"init_from__{name}": value, "init_from__path": "a"}).init_from)
+    init_from.check(toy.config().init_from)

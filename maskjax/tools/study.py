@@ -16,21 +16,10 @@ from ml_collections import ConfigDict
 from maskjax.config import check_ranges, complete, flatten
 from maskjax.config import load as load_config
 from maskjax.spelling import did_you_mean, unknown_name
+from maskjax.tools import study_file
 from maskjax.tools.startup import make_importable
 
 RUNS = "runs"  # folder within the study's, one folder a run in it
-DIRECTIONS = ("max", "min")
-_KEYS = (
-    "base",
-    "overrides",
-    "axes",
-    "settings",
-    "seeds",
-    "metrics",
-    "beside",
-    "baseline",
-    "search",
-)
 
 
 class Setting(NamedTuple):
@@ -134,20 +123,7 @@ def load(path: str) -> Study:
     """
     file, _, variant = path.partition(":")
     said = _loaded(path, "get_study")
-    if not isinstance(said, Mapping):
-        raise ValueError(f"{file}: get_study must return a dict, not {type(said).__name__}")
-    for key in said:
-        if key not in _KEYS:
-            raise ValueError(f"{file}: {unknown_name('key of a study', key, _KEYS)}")
-    for key in ("base", "seeds", "metrics"):
-        if not said.get(key):
-            raise ValueError(f"{file}: a study needs {key!r}; configs/studies/README.md says how")
-    for metric, direction in said["metrics"].items():
-        if direction not in DIRECTIONS:
-            raise ValueError(f"{file}: metric {metric!r} is {direction!r}: give 'max' or 'min'")
-    for metric in said.get("beside", {}):
-        if metric not in said["metrics"]:
-            raise ValueError(f"{file}: {unknown_name('metric in beside', metric, said['metrics'])}")
+    study_file.check(file, said)
     settings = (*_product(said.get("axes", {})), *_listed(said.get("settings", {})))
     if bool(settings) == bool(said.get("search")):
         raise ValueError(f"{file}: a study needs 'axes' or 'settings' to compare, or a 'search'")
@@ -160,7 +136,7 @@ def load(path: str) -> Study:
         base=os.path.relpath(Path(file).parent / said["base"]),
         overrides=dict(said.get("overrides", {})),
         settings=settings,
-        seeds=tuple(dict.fromkeys(int(seed) for seed in said["seeds"])),
+        seeds=tuple(dict.fromkeys(said["seeds"])),
         metrics=dict(said["metrics"]),
         beside={metric: tuple(others) for metric, others in said.get("beside", {}).items()},
         baselines=_baselines(file, settings, said.get("baseline", "")),

@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from maskjax.evaluation.comparison import average
-from maskjax.tools import study_run
+from maskjax.tools import study_file, study_run
 from maskjax.tools.study import RUNS, Setting, Study, named
 
-SAMPLERS = ("random", "optuna")
 _MOST_LETTERS = 80  # of a folder's name, which begins with the number of the round
 
 
@@ -48,15 +47,16 @@ def search(study: Study, folder: Path) -> tuple[Study, dict[str, str]]:
         rounds depend on it, the search ends there.
 
     Raises:
-        ValueError: as `study_run.run`, or a search that is not one.
+        ValueError: as `study_run.run`, or what is proposed is no dict of overrides.
         Preempted: told to stop.
     """
-    propose, rounds = _proposer(study), _rounds(study)
+    propose, rounds = _proposer(study), study.search["rounds"]
     history: list[Round] = []
     for number in range(rounds):
         overrides = propose(tuple(history))
         if overrides is None:
             break
+        study_file.check_overrides(study.name, f"what round {number} proposes", overrides)
         name = named({"round": f"{number:0{len(str(rounds - 1))}}", **overrides})
         setting = Setting(name[:_MOST_LETTERS], {}, dict(overrides))
         study = study._replace(settings=(*study.settings, setting))
@@ -74,13 +74,6 @@ def refuse_part(part: str) -> None:
         raise ValueError(f"--part={part}: the rounds of a search need each other; leave it out")
 
 
-def _rounds(study: Study) -> int:
-    rounds = study.search.get("rounds")
-    if not isinstance(rounds, int) or rounds < 1:
-        raise ValueError(f"study {study.name}: search needs 'rounds', a whole number of at least 1")
-    return rounds
-
-
 def _value(study: Study, folder: Path) -> float:
     """Average the first metric over the runs of a round."""
     metric = next(iter(study.metrics))
@@ -94,13 +87,9 @@ def _value(study: Study, folder: Path) -> float:
 def _proposer(study: Study) -> Proposer:
     """Take the study's own function, or a sampler over its space."""
     said = study.search
-    if ("propose" in said) == ("space" in said):
-        raise ValueError(f"study {study.name}: search needs 'propose', a function, or a 'space'")
     if "propose" in said:
         return said["propose"]
     sampler, space, seed = said.get("sampler", "random"), said["space"], said.get("seed", 0)
-    if sampler not in SAMPLERS:
-        raise ValueError(f"study {study.name}: search sampler {sampler!r} is none of {SAMPLERS}")
     direction = next(iter(study.metrics.values()))
     if sampler == "optuna":
         return lambda history: _from_optuna(space, history, direction, seed)

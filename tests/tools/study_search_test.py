@@ -6,7 +6,7 @@ import ml_collections
 import numpy as np
 import pytest
 
-from maskjax.tools import study, study_report, study_run, study_search
+from maskjax.tools import study, study_file, study_report, study_run, study_search
 from maskjax.training import preemption, workdir
 
 IS_POSITIVE = np.array([True, False, True, False])  # apple, banana, orange, mango
@@ -95,7 +95,7 @@ def test_a_round_that_fails_ends_the_search_and_none_ends_it_well(tmp_path, trai
     assert (len(found.settings), failed) == (2, {})
 
 
-@pytest.mark.parametrize("sampler", study_search.SAMPLERS)
+@pytest.mark.parametrize("sampler", study_file.SAMPLERS)
 def test_a_space_is_searched_within_its_bounds_the_same_way_each_time(tmp_path, sampler):
     if sampler == "optuna":
         pytest.importorskip("optuna")
@@ -111,18 +111,11 @@ def test_a_space_is_searched_within_its_bounds_the_same_way_each_time(tmp_path, 
     assert {each["rule"] for each in tried} == {"block", "random"}
 
 
-@pytest.mark.parametrize(
-    ("said", "message"),
-    [
-        ({"rounds": 0, "propose": _adjusted}, "'rounds', a whole number of at least 1"),
-        ({"rounds": 3}, "needs 'propose', a function, or a 'space'"),
-        ({"rounds": 3, "space": {}, "propose": _adjusted}, "needs 'propose', a function, or"),
-        ({"rounds": 3, "space": {"x": (0, 1)}, "sampler": "best"}, "'best' is none of"),
-    ],
-)
-def test_what_is_no_search_is_refused(tmp_path, said, message):
-    with pytest.raises(ValueError, match=message):
-        study_search.search(_study(**said), tmp_path)
+@pytest.mark.parametrize("proposed", [3, {3: 0.5}, {"seed": 3}])
+def test_what_is_no_proposal_is_refused(tmp_path, proposed):
+    told = r"what round 0 proposes .*(give a dict of config keys|give seeds in 'seeds')"
+    with pytest.raises(ValueError, match=told):
+        study_search.search(_study(rounds=3, propose=lambda rounds: proposed), tmp_path)
 
 
 def test_a_search_is_not_split():

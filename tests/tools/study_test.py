@@ -29,6 +29,8 @@ SAID = {
     "metrics": {"accuracy": "max"},
 }
 
+SPACE = {"rounds": 3, "space": {"mask.ratio": (0.1, 0.9)}}
+
 
 @pytest.fixture
 def write(tmp_path, monkeypatch):
@@ -92,6 +94,39 @@ def test_a_baseline_is_one_setting_or_a_place_on_some_axes(write):
         ({"settings": {"ratio=0.5,rule=box": {}}}, "two settings are named 'ratio=0.5,rule=box'"),
         ({"baseline": "non"}, "unknown baseline 'non' (did you mean 'none'?)"),
         ({"baseline": {"mask.ratio": 0.3}}, "unknown baseline"),
+        ({"base": 3}, "base is 3: give the path"),
+        ({"seeds": 3}, "seeds is 3: give a tuple of whole numbers"),
+        ({"seeds": ("a",)}, "seeds is ('a',): give a tuple of whole numbers"),
+        ({"seeds": (1.5,)}, "seeds is (1.5,): give a tuple of whole numbers"),
+        ({"seeds": "12"}, "seeds is '12': give a tuple of whole numbers"),
+        ({"metrics": ["loss"]}, "metrics is ['loss']: give a dict of names with 'max' or 'min'"),
+        ({"overrides": ["a"]}, "overrides is ['a']: give a dict of config keys"),
+        ({"overrides": {"seed": 3}}, "overrides {'seed': 3} has the key 'seed': give seeds in"),
+        ({"axes": ("a",)}, "axes is ('a',): give a dict"),
+        ({"axes": {"mask.ratio": 0.5}}, "axes['mask.ratio'] is 0.5: give a tuple of values"),
+        ({"axes": {"mask.ratio": ()}}, "axes['mask.ratio'] is (): give a tuple of values"),
+        ({"axes": {"mask.rule": "random"}}, "axes['mask.rule'] is 'random': give a tuple"),
+        ({"axes": {"rule": {"box": "block"}}}, "axes['rule']['box'] is 'block': give a dict"),
+        ({"axes": {"seed": (0, 1)}}, "axes has the key 'seed': give seeds in 'seeds'"),
+        ({"axes": {"a": {"b": {"seed": 1}}}}, "axes['a']['b'] {'seed': 1} has the key 'seed'"),
+        ({"settings": ["a"]}, "settings is ['a']: give a dict of names and overrides"),
+        ({"settings": {"a": ("x", 1)}}, "settings['a'] is ('x', 1): give a dict of config keys"),
+        ({"settings": {3: {}}}, "settings is {3: {}}: give a dict of names and overrides"),
+        ({"beside": {"accuracy": "bound"}}, "beside['accuracy'] is 'bound': give a tuple"),
+        ({"beside": ("bound",)}, "beside is ('bound',): give a dict"),
+        ({"baseline": 3}, "baseline is 3: give the name of a setting"),
+        ({"search": 3}, "search is 3: give a dict"),
+        ({"search": {"round": 3}}, "unknown key of a search 'round' (did you mean 'rounds'?)"),
+        ({"search": {"rounds": 0}}, "rounds=0: it needs 'rounds', a whole number of at least 1"),
+        ({"search": {"rounds": 3}}, "search needs 'propose', a function, or a 'space'"),
+        ({"search": SPACE | {"propose": 3}}, "search needs 'propose', a function, or a 'space'"),
+        ({"search": {"rounds": 3, "propose": 3}}, "search propose is 3: give a function"),
+        ({"search": SPACE | {"sampler": "best"}}, "search sampler 'best' is none of"),
+        ({"search": SPACE | {"seed": "a"}}, "search seed is 'a': give a whole number"),
+        ({"search": SPACE | {"space": 3}}, "search space is 3: give a dict of config keys"),
+        ({"search": SPACE | {"space": {"k": 0.5}}}, "space['k'] is 0.5: give the two ends of a"),
+        ({"search": SPACE | {"space": {"k": (1, 0)}}}, "space['k'] is (1, 0): give the two ends"),
+        ({"search": SPACE | {"space": {"k": []}}}, "space['k'] is []: give the two ends of a"),
         ({"overrides": {"mask.ration": 1}}, "key 'mask.ration' (did you mean 'mask.ratio'?)"),
         ({"overrides": {"flip": "perhaps"}}, "flip='perhaps' does not fit"),
         ({"overrides": {"mask": 1}}, "unknown config key 'mask'"),

@@ -1,0 +1,149 @@
+"""What a study file says, checked before anything is made of it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from maskjax.spelling import unknown_name
+
+DIRECTIONS = ("max", "min")
+SAMPLERS = ("random", "optuna")
+_KEYS = (
+    "base",
+    "overrides",
+    "axes",
+    "settings",
+    "seeds",
+    "metrics",
+    "beside",
+    "baseline",
+    "search",
+)
+_SEARCH_KEYS = ("rounds", "propose", "space", "sampler", "seed")
+
+
+def check(file: str, said: Any) -> None:
+    """Refuse what is no study.
+
+    Args:
+        file: its name, for errors.
+        said: what its get_study returned.
+
+    Raises:
+        ValueError: names the value and what to give.
+    """
+    if not isinstance(said, Mapping):
+        raise ValueError(f"{file}: get_study must return a dict, not {type(said).__name__}")
+    for key in said:
+        if key not in _KEYS:
+            raise ValueError(f"{file}: {unknown_name('key of a study', str(key), _KEYS)}")
+    for key in ("base", "seeds", "metrics"):
+        if not said.get(key):
+            raise ValueError(f"{file}: a study needs {key!r}; configs/studies/README.md says how")
+    _must(isinstance(said["base"], str), file, "base", said["base"], "the path of a config file")
+    seeds = said["seeds"]
+    are_whole = _is_list(seeds) and all(type(seed) is int for seed in seeds)
+    _must(are_whole, file, "seeds", seeds, "a tuple of whole numbers, as (0, 1, 2)")
+    check_overrides(file, "overrides", said.get("overrides", {}))
+    _check_axes(file, said.get("axes", {}))
+    _check_named(file, "settings", said.get("settings", {}))
+    _check_metrics(file, said["metrics"], said.get("beside", {}))
+    baseline = said.get("baseline", "")
+    wanted = "the name of a setting, or a dict of a place on some axes"
+    _must(isinstance(baseline, str | Mapping), file, "baseline", baseline, wanted)
+    search = said.get("search", {})
+    wanted = "a dict, as {'rounds': 10, 'propose': propose}"
+    _must(isinstance(search, Mapping), file, "search", search, wanted)
+    if search:
+        _check_search(file, search)
+
+
+def check_overrides(file: str, name: str, value: Any) -> None:
+    """Refuse, in a ValueError, what is no dict of dotted keys, or sets the seed."""
+    is_dict = isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
+    _must(is_dict, file, name, value, "a dict of config keys, as {'mask.ratio': 0.5}")
+    if "seed" in value:
+        _refuse_seed(file, f"{name} {dict(value)!r}")
+
+
+def _refuse_seed(file: str, where: str) -> None:
+    raise ValueError(f"{file}: {where} has the key 'seed': give seeds in 'seeds' alone")
+
+
+def _must(is_right: bool, file: str, name: str, value: Any, wanted: str) -> None:
+    if not is_right:
+        raise ValueError(f"{file}: {name} is {value!r}: give {wanted}")
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple | range)
+
+
+def _check_axes(file: str, axes: Any) -> None:
+    wanted = "a dict, as {'mask.ratio': (0.25, 0.5)}"
+    is_dict = isinstance(axes, Mapping) and all(isinstance(axis, str) for axis in axes)
+    _must(is_dict, file, "axes", axes, wanted)
+    for axis, values in axes.items():
+        name = f"axes[{axis!r}]"
+        if isinstance(values, Mapping):
+            _check_named(file, name, values)
+        elif axis == "seed":
+            _refuse_seed(file, "axes")
+        wanted = "a tuple of values, as (0.25, 0.5), or a dict of labelled overrides"
+        is_right = isinstance(values, Mapping) or _is_list(values)
+        _must(is_right and len(values) > 0, file, name, values, wanted)
+
+
+def _check_named(file: str, name: str, settings: Any) -> None:
+    wanted = "a dict of names and overrides, as {'small': {'mask.ratio': 0.5}}"
+    is_dict = isinstance(settings, Mapping) and all(isinstance(key, str) for key in settings)
+    _must(is_dict, file, name, settings, wanted)
+    for key, overrides in settings.items():
+        check_overrides(file, f"{name}[{key!r}]", overrides)
+
+
+def _check_metrics(file: str, metrics: Any, beside: Any) -> None:
+    wanted = "a dict of names with 'max' or 'min', as {'loss': 'min'}"
+    _must(isinstance(metrics, Mapping), file, "metrics", metrics, wanted)
+    for metric, direction in metrics.items():
+        if direction not in DIRECTIONS:
+            raise ValueError(f"{file}: metric {metric!r} is {direction!r}: give 'max' or 'min'")
+    wanted = "a dict of metrics and tuples of names, as {'loss': ('best_loss',)}"
+    _must(isinstance(beside, Mapping), file, "beside", beside, wanted)
+    for metric, others in beside.items():
+        if metric not in metrics:
+            raise ValueError(f"{file}: {unknown_name('metric in beside', metric, metrics)}")
+        _must(_is_list(others), file, f"beside[{metric!r}]", others, "a tuple, as ('best_loss',)")
+
+
+def _check_search(file: str, search: Mapping[str, Any]) -> None:
+    for key in search:
+        if key not in _SEARCH_KEYS:
+            raise ValueError(f"{file}: {unknown_name('key of a search', str(key), _SEARCH_KEYS)}")
+    rounds = search.get("rounds")
+    if type(rounds) is not int or rounds < 1:
+        raise ValueError(
+            f"{file}: search has rounds={rounds!r}: it needs 'rounds', a whole number of at least 1"
+        )
+    if ("propose" in search) == ("space" in search):
+        raise ValueError(f"{file}: search needs 'propose', a function, or a 'space'")
+    if "propose" in search:
+        propose = search["propose"]
+        wanted = "a function from the rounds so far to overrides"
+        _must(callable(propose), file, "search propose", propose, wanted)
+        return
+    sampler, seed, space = search.get("sampler", "random"), search.get("seed", 0), search["space"]
+    if sampler not in SAMPLERS:
+        raise ValueError(f"{file}: search sampler {sampler!r} is none of {SAMPLERS}")
+    is_seed = type(seed) is int and seed >= 0
+    _must(is_seed, file, "search seed", seed, "a whole number of at least 0")
+    check_overrides(file, "search space", space)
+    for key, values in space.items():
+        wanted = "the two ends of a range, as (0.1, 0.9), or a list of choices"
+        _must(_can_be_drawn(values), file, f"search space[{key!r}]", values, wanted)
+
+
+def _can_be_drawn(values: Any) -> bool:
+    if isinstance(values, list):
+        return len(values) > 0
+    are_numbers = isinstance(values, tuple) and all(type(x) in (int, float) for x in values)
+    return are_numbers and len(values) == 2 and values[0] <= values[1]

@@ -18,6 +18,7 @@ from maskjax.evaluation.metrics import numbers as metric_numbers
 from maskjax.training import draw as drawing
 from maskjax.training import watch as watching
 from maskjax.training import workdir
+from maskjax.training.loggers import NO_NUMBERS
 from maskjax.training.preemption import Preempted
 from maskjax.training.prefetch import InterruptedWait
 from maskjax.training.run import Run
@@ -182,7 +183,7 @@ def watch(run: Run, step: int, state: TrainState, metrics: Metrics) -> TrainStat
     line = run.log.last.get("validation", {})
     if not state.watches or line.get("step") != step:
         return None
-    numbers = {name: x for name, x in line.items() if name not in ("step", "split", "seconds")}
+    numbers = {name: x for name, x in line.items() if name not in NO_NUMBERS}
     seen, reason = watching.observe(jax.device_get(state.watches), run.config, numbers)
     if reason and step < run.end.step:
         run.end.step, run.end.reason = step, reason

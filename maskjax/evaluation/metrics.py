@@ -1,14 +1,12 @@
 """Metrics as sums: they add over rows, micro-batches, devices and batches; the host divides."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from maskjax.typing import Array, Float, Int
+from maskjax.typing import Array, Float
 
 
 @runtime_checkable
@@ -19,7 +17,8 @@ class Metric(Protocol):
         """Divide the sums, on the host.
 
         Args:
-            name: what the task calls the metric; the names of the numbers begin with it, or are it.
+            name: what the task calls the metric; the names of the numbers begin with it, or are
+                it; after "" they are bare.
 
         Returns:
             Numbers for a line of the log; NaN where there was nothing to divide by.
@@ -67,63 +66,61 @@ class Perplexity(NamedTuple):
             return {name: float(np.exp(np.float64(mean)))}
 
 
-class Confusion(NamedTuple):
-    """How often each class was taken for each.
+class Table(NamedTuple):
+    """Numbers by row and column, of a whole split.
 
     Attributes:
-        counts: [C, C], weight of what is of the class of the row and was taken for that of the
-            column.
-
-    >>> Confusion.of(jnp.array([0, 0, 1]), jnp.array([0, 1, 1]), 2).counts.tolist()
-    [[1.0, 1.0], [0.0, 1.0]]
+        rows: a name each, such as those of classes.
+        columns: a name each; where they are those of the rows, it is a matrix to be drawn.
+        values: [R, C] float64.
     """
 
-    counts: Float[Array, "C C"] | Any
+    rows: Sequence[str]
+    columns: Sequence[str]
+    values: Float[np.ndarray, "R C"]
 
-    @classmethod
-    def of(
-        cls,
-        labels: Int[Array, "*S"],
-        predictions: Int[Array, "*S"],
-        num_classes: int,
-        weights: Float[Array, "*S"] | None = None,
-    ) -> "Confusion":
-        """Count examples, or positions.
+    @property
+    def is_matrix(self) -> bool:
+        """Whether rows and columns are the same things."""
+        return list(self.rows) == list(self.columns)
+
+    def as_dict(self) -> dict[str, dict[str, float]]:
+        """Nest it: {row: {column: number}}."""
+        rows = zip(self.rows, self.values.tolist(), strict=True)
+        return {name: dict(zip(self.columns, row, strict=True)) for name, row in rows}
+
+
+@runtime_checkable
+class Tabular(Protocol):
+    """A metric that has more to say of a whole split than fits on a line."""
+
+    def tables(self, name: str, classes: Sequence[str]) -> dict[str, Table]:
+        """Make tables, on the host.
 
         Args:
-            labels: true classes; what lies outside [0, num_classes) weighs nothing.
-            predictions: classes that were answered, in [0, num_classes).
-            num_classes: C, static.
-            weights: of each; None = 1.
+            name: as of `Metric.numbers`.
+            classes: names of the classes in label order; () where they have none.
         """
-        ones = jnp.ones(labels.shape, jnp.float32) if weights is None else weights
-        of_class = jax.nn.one_hot(labels.reshape(-1), num_classes) * ones.reshape(-1, 1)
-        return cls(of_class.T @ jax.nn.one_hot(predictions.reshape(-1), num_classes))
-
-    def numbers(self, name: str) -> dict[str, float]:
-        """Accuracy, and precision, recall and F1 as means over classes ("macro").
-
-        A class that is neither true nor predicted anywhere is left out of the means; one that is
-        never predicted has precision 0, one that is never true recall 0, as scikit-learn has it
-        with zero_division=0. All is NaN where nothing was counted.
-        """
-        counts = np.asarray(self.counts, np.float64)
-        right, true, predicted = np.diag(counts), counts.sum(1), counts.sum(0)
-        occurs = true + predicted > 0
-        if not occurs.any():
-            return {f"{name}_{of}": math.nan for of in ("accuracy", "precision", "recall", "f1")}
-
-        def mean(part: np.ndarray, whole: np.ndarray) -> float:
-            return float((part / np.where(whole > 0, whole, 1))[occurs].mean())
-
-        return {
-            f"{name}_accuracy": float(right.sum() / counts.sum()),
-            f"{name}_precision": mean(right, predicted),
-            f"{name}_recall": mean(right, true),
-            f"{name}_f1": mean(2 * right, true + predicted),
-        }
+        ...
 
 
 def numbers(metrics: Mapping[str, Metric]) -> dict[str, float]:
     """All numbers of metrics by name."""
     return {key: x for name, each in metrics.items() for key, x in each.numbers(name).items()}
+
+
+def tables(metrics: Mapping[str, Metric], classes: Sequence[str] = ()) -> dict[str, Table]:
+    """All tables of metrics by name; most have none."""
+    tabular = {name: each for name, each in metrics.items() if isinstance(each, Tabular)}
+    return {
+        key: x for name, each in tabular.items() for key, x in each.tables(name, classes).items()
+    }
+
+
+def prefixed(name: str, of: str) -> str:
+    """Name a number of a metric; that of a metric without a name is bare.
+
+    >>> prefixed("", "accuracy"), prefixed("tags", "accuracy")
+    ('accuracy', 'tags_accuracy')
+    """
+    return f"{name}_{of}" if name else of

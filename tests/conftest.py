@@ -66,7 +66,6 @@ SLOW = (
     "tests/tools/study_run_test.py",
     "tests/tools/study_search_test.py",
     "tests/tools/visualize_test.py",
-    "tests/training/checkpoint_test.py",
     "tests/training/draw_test.py",
     "tests/training/hooks_test.py",
     "tests/training/init_from_test.py",
@@ -76,6 +75,7 @@ SLOW = (
     "tests/training/watch_test.py",
     "tests/training/wiring_test.py",
     "tests/typing_test.py",
+    "tests/workdir/checkpoint_test.py",
 )
 # Within these, what is quick all the same.
 QUICK = tuple(

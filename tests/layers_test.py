@@ -9,7 +9,17 @@ ROOT = Path(__file__).parents[1]
 # Above all layers.
 ABOVE_ALL = {"typing", "keys", "config", "spelling", "paths", "signals", "terminal"}
 # In the order of the design; the first three know nothing of each other but what is said here.
-LAYERS = ("masking", "models", "data", "evaluation", "tasks", "interop", "training", "tools")
+LAYERS = (
+    "masking",
+    "models",
+    "data",
+    "evaluation",
+    "tasks",
+    "interop",
+    "workdir",
+    "training",
+    "tools",
+)
 ALLOWED = {layer: set(LAYERS[:place]) for place, layer in enumerate(LAYERS)} | {"data": set()}
 
 

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from maskjax import paths
+from maskjax import paths, workdir
 from maskjax.paths import local_path
-from maskjax.training import workdir
 
 
 def test_home_and_variables_are_expanded_as_a_shell_would(monkeypatch, tmp_path):

@@ -5,11 +5,12 @@ from typing import Any
 
 import jax
 
+from maskjax import workdir
 from maskjax.tasks.task import Task
-from maskjax.training import init_from, parallel, plan, workdir
-from maskjax.training.checkpoint import Checkpoints
+from maskjax.training import init_from, parallel, plan
 from maskjax.training.loop import prepare
 from maskjax.training.run import initial_state, make_step, spread_of, update_of
+from maskjax.workdir.checkpoint import Checkpoints
 
 
 def dry_run(config: Any, directory: str | Path) -> list[str]:

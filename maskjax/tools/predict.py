@@ -14,13 +14,13 @@ import numpy as np
 
 from maskjax import data as data_layer
 from maskjax import evaluation
+from maskjax import workdir as layout
 from maskjax.evaluation.panels import Guess, TokenPanel, in_words, said
 from maskjax.paths import atomic_file
 from maskjax.spelling import did_you_mean
 from maskjax.terminal import say
 from maskjax.tools.saved import Saved, open_saved, writable
 from maskjax.training import draw
-from maskjax.training import workdir as layout
 from maskjax.training.step import eval_context
 from maskjax.typing import Batch
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from maskjax.training.loggers import NO_NUMBERS, read_metrics
+from maskjax.workdir.loggers import NO_NUMBERS, read_metrics
 
 
 def report(summary: Mapping[str, Any], folder: str | Path) -> str:

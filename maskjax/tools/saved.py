@@ -11,10 +11,10 @@ from ml_collections import ConfigDict
 
 from maskjax import data as data_layer
 from maskjax import tasks
+from maskjax import workdir as layout
 from maskjax.config import load, of_run
 from maskjax.tasks.task import Task
 from maskjax.tools.startup import make_importable
-from maskjax.training import workdir as layout
 from maskjax.training.run import load_state
 from maskjax.training.state import TrainState
 

@@ -10,11 +10,12 @@ from typing import Any
 import jax
 from tqdm import tqdm
 
+from maskjax import workdir
 from maskjax.terminal import say
 from maskjax.tools.study import RUNS, Study, StudyRun
-from maskjax.training import preemption, workdir
-from maskjax.training.loggers import NO_NUMBERS, read_metrics
+from maskjax.training import preemption
 from maskjax.training.loop import train
+from maskjax.workdir.loggers import NO_NUMBERS, read_metrics
 
 # Numbers of a run by split, and there by name; one that was not finite is None.
 Measured = Mapping[str, Mapping[str, Any]]

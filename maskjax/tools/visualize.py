@@ -5,9 +5,9 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from maskjax import workdir as layout
 from maskjax.tools.saved import open_saved, writable
 from maskjax.training import draw
-from maskjax.training import workdir as layout
 
 
 def draw_run(workdir: Path, *, source: str = "", out: Path | None = None) -> list[Path]:

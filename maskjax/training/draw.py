@@ -8,13 +8,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from maskjax import evaluation
+from maskjax import workdir as layout
 from maskjax.evaluation.panels import Panel, first_rows
 from maskjax.tasks.task import Task
-from maskjax.training import workdir as layout
-from maskjax.training.loggers import read_metrics
 from maskjax.training.state import TrainState
 from maskjax.training.step import eval_context
 from maskjax.typing import Batch
+from maskjax.workdir.loggers import read_metrics
 
 
 def draw(

@@ -14,15 +14,15 @@ from typing import Any
 import jax
 from absl import logging
 
+from maskjax import workdir
+from maskjax.data.prefetch import InterruptedWait
 from maskjax.evaluation.metrics import numbers as metric_numbers
 from maskjax.training import draw as drawing
 from maskjax.training import watch as watching
-from maskjax.training import workdir
-from maskjax.training.loggers import NO_NUMBERS
 from maskjax.training.preemption import Preempted
-from maskjax.training.prefetch import InterruptedWait
 from maskjax.training.run import Run
 from maskjax.training.state import TrainState
+from maskjax.workdir.loggers import NO_NUMBERS
 
 Metrics = dict[str, Any]  # what a step reports
 

@@ -11,12 +11,13 @@ import jax.numpy as jnp
 from absl import logging
 from flax import serialization
 
+from maskjax import workdir
 from maskjax.masking.parameters import matching
 from maskjax.paths import local_path
-from maskjax.training import workdir
-from maskjax.training.checkpoint import Checkpoints
-from maskjax.training.state import TrainState, named_leaves, params_sha256, with_leaves
+from maskjax.training.state import TrainState
 from maskjax.typing import PyTree
+from maskjax.workdir.checkpoint import Checkpoints
+from maskjax.workdir.leaves import named_leaves, params_sha256, with_leaves
 
 _NAMED = 5  # leaves that an error lists by name
 

@@ -6,15 +6,17 @@ from typing import Any
 import jax
 
 from maskjax import data as data_layer
-from maskjax import tasks
+from maskjax import tasks, workdir
 from maskjax.config import check_ranges, complete
+from maskjax.data.prefetch import Prefetcher
 from maskjax.evaluation import probes
 from maskjax.tasks.task import Task
-from maskjax.training import hooks, init_from, schedule, trackers, workdir
-from maskjax.training.prefetch import Prefetcher
+from maskjax.training import hooks, init_from, schedule
 from maskjax.training.run import Run, open_run
-from maskjax.training.state import TrainState, params_sha256
+from maskjax.training.state import TrainState
 from maskjax.training.throughput import peak_host_memory
+from maskjax.workdir import trackers
+from maskjax.workdir.leaves import params_sha256
 
 
 def train(config: Any, directory: str | Path, config_file: str = "") -> dict[str, Any]:

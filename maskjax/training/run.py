@@ -9,12 +9,11 @@ from typing import Any
 
 import jax
 
+from maskjax import workdir
 from maskjax.config import flatten
 from maskjax.tasks.task import Task
-from maskjax.training import init_from, parallel, watch, workdir
-from maskjax.training.checkpoint import Checkpoints
+from maskjax.training import init_from, parallel, watch
 from maskjax.training.evaluate import Evaluator
-from maskjax.training.loggers import RunLog
 from maskjax.training.plan import first_lines
 from maskjax.training.preemption import StopSignal
 from maskjax.training.state import TrainState, create_state
@@ -22,6 +21,8 @@ from maskjax.training.step import init_key, train_step
 from maskjax.training.throughput import Meter
 from maskjax.training.update import Update, make_update
 from maskjax.typing import Batch
+from maskjax.workdir.checkpoint import Checkpoints
+from maskjax.workdir.loggers import RunLog
 
 
 @dataclasses.dataclass

@@ -7,10 +7,10 @@ import shutil
 import numpy as np
 import pytest
 
+from maskjax import workdir
 from maskjax.tools.predict import predict
-from maskjax.training import workdir
-from maskjax.training.loggers import read_metrics
 from maskjax.training.loop import train
+from maskjax.workdir.loggers import read_metrics
 
 
 @pytest.fixture(scope="module")

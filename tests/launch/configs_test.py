@@ -9,11 +9,10 @@ import jax
 import numpy as np
 import pytest
 
-from maskjax import masking
+from maskjax import masking, workdir
 from maskjax.models.patches import grid_shape
-from maskjax.training import workdir
-from maskjax.training.loggers import read_metrics
 from maskjax.training.loop import train
+from maskjax.workdir.loggers import read_metrics
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 VARIANTS = (

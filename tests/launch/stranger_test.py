@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maskjax import data
+from maskjax import data, workdir
 from maskjax.tools.predict import predict
 from maskjax.tools.visualize import draw_run
-from maskjax.training import loggers, workdir
+from maskjax.workdir import loggers
 
 ROOT = Path(__file__).parents[2]
 LENGTH = 6

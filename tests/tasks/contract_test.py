@@ -13,7 +13,7 @@ from maskjax import masking, tasks
 from maskjax.evaluation import panels
 from maskjax.tasks.task import Context
 from maskjax.training import parallel, run
-from maskjax.training.checkpoint import Checkpoints
+from maskjax.workdir.checkpoint import Checkpoints
 
 SIZE, STEPS = 8, 3  # a batch divides by four devices and into halves
 PATCHES = {

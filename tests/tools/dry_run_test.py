@@ -7,8 +7,8 @@ import jax
 import numpy as np
 import pytest
 
+from maskjax import workdir
 from maskjax.tools import dry_run as dry
-from maskjax.training import workdir
 
 TINY = {
     "model.encoder.width": 16, "model.encoder.depth": 1, "model.encoder.heads": 2,

@@ -3,7 +3,7 @@
 import json
 
 from maskjax.tools.report import report
-from maskjax.training.workdir import METRICS
+from maskjax.workdir.folder import METRICS
 
 
 def _write(folder, *lines):

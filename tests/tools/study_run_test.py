@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 from scipy import stats
 
+from maskjax import workdir
 from maskjax.tools import study, study_report, study_run
-from maskjax.training import preemption, workdir
+from maskjax.training import preemption
 
 # Accuracies on validation, by setting and seed; those on test are 0.1 lower.
 ACCURACY = {"a": (0.5, 0.6, 0.7), "b": (0.6, 0.8, 0.7), "c": (0.9, 0.1, 0.2)}

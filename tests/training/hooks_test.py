@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from maskjax.training import hooks, preemption, workdir
-from maskjax.training.checkpoint import Checkpoints
+from maskjax import workdir
+from maskjax.training import hooks, preemption
 from maskjax.training.run import Run, initial_state
+from maskjax.workdir.checkpoint import Checkpoints
 
 SCRIPT = Path(__file__).with_name("toy.py")
 # Nothing but evaluation has a step saved.

@@ -8,9 +8,10 @@ import jax
 import numpy as np
 import pytest
 
-from maskjax.training import init_from, workdir
+from maskjax import workdir
+from maskjax.training import init_from
 from maskjax.training import run as runs
-from maskjax.training.state import params_sha256
+from maskjax.workdir.leaves import params_sha256
 
 # At a constant rate the length of a run does not change its steps.
 CONSTANT = {"optimizer__warmup_steps": 0, "optimizer__min_lr": 0.5 * 8 / 256}

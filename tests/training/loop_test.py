@@ -14,18 +14,11 @@ import pytest
 from matplotlib.figure import Figure
 
 from maskjax import data as data_layer
-from maskjax.training import (
-    evaluate,
-    hooks,
-    loggers,
-    loop,
-    parallel,
-    preemption,
-    prefetch,
-    run,
-    workdir,
-)
-from maskjax.training.state import params_sha256
+from maskjax import workdir
+from maskjax.data import prefetch
+from maskjax.training import evaluate, hooks, loop, parallel, preemption, run
+from maskjax.workdir import loggers
+from maskjax.workdir.leaves import params_sha256
 
 SCRIPT = Path(__file__).with_name("toy.py")
 

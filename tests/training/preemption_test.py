@@ -31,7 +31,9 @@ def test_a_process_leaves_though_a_thread_and_a_worker_are_stuck():
 
 UNHEARD = """
 import os, signal, sys
-from maskjax.tools import startup; from maskjax.training import loggers, preemption
+from maskjax.tools import startup
+from maskjax.training import preemption
+from maskjax.workdir import loggers
 
 def main():
     progress = loggers.Progress(0, 10, name="run")

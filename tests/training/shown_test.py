@@ -6,8 +6,8 @@ import types
 import numpy as np
 import pytest
 
-from maskjax import tasks
-from maskjax.training import draw, run, workdir
+from maskjax import tasks, workdir
+from maskjax.training import draw, run
 
 DATA = types.SimpleNamespace(
     shape=(16, 1),

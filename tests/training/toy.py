@@ -30,7 +30,8 @@ from maskjax import data as data_layer
 from maskjax.evaluation.metrics import Mean, numbers
 from maskjax.tasks.task import Sums
 from maskjax.tasks.task import Task as Base
-from maskjax.training import loggers, loop, parallel, preemption, run
+from maskjax.training import loop, parallel, preemption, run
+from maskjax.workdir import loggers
 
 WIDTH = 6
 DEFAULTS = {

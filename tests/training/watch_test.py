@@ -6,7 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from maskjax.training import hooks, loggers, preemption, schedule, watch, workdir
+from maskjax import workdir
+from maskjax.training import hooks, preemption, schedule, watch
+from maskjax.workdir import loggers
 
 
 def observed(toy, values, metric="loss", **overrides):

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from maskjax import masking
+from maskjax import masking, workdir
 from maskjax.tasks.task import Context
-from maskjax.training import loggers, loop, run, workdir
+from maskjax.training import loop, run
+from maskjax.workdir import loggers
 
 OPTIMIZER = {
     "optimizer__base_lr": 3.2,

@@ -45,7 +45,7 @@ class Manager(ocp.CheckpointManager):
 
     It asks JAX with the step that it has just written in the background. JAX takes the last number
     that it was asked with for where the process is, and agrees on a stop from it, where perhaps no
-    process ever arrives. `preemption.StopSignal` alone asks.
+    process ever arrives. `StopSignal` of training alone asks.
     """
 
     def reached_preemption(self, step: int) -> bool:

@@ -20,9 +20,10 @@ from jax.experimental import multihost_utils
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
 from maskjax.masking.parameters import leaf_paths
-from maskjax.training import manager, workdir
-from maskjax.training.state import named_leaves, with_leaves
 from maskjax.typing import PyTree
+from maskjax.workdir import manager
+from maskjax.workdir.folder import write_atomically
+from maskjax.workdir.leaves import named_leaves, with_leaves
 
 _STATE, _CHECKSUMS = "state", "checksums"
 _RETRY_SECONDS = 1.0
@@ -140,7 +141,7 @@ class Checkpoints(contextlib.AbstractContextManager):
         self.wait()
         if jax.process_index() == 0:
             path = self.directory / str(step) / "metrics" / "metrics"
-            workdir.write_atomically(path, json.dumps(metrics))
+            write_atomically(path, json.dumps(metrics))
         if jax.process_count() > 1:
             multihost_utils.sync_global_devices(f"evaluated-{step}")
         self._manager.reload()

@@ -4,12 +4,14 @@ import json
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import ml_collections
 import pytest
 
-from maskjax.training import workdir
+from maskjax import workdir
+from maskjax.workdir import folder
 
 
 def _config(**overrides):
@@ -42,7 +44,7 @@ def _claim(config, folder, data=None):
 @pytest.fixture
 def begun(tmp_path, monkeypatch):
     """A folder with a run that wrote a line; of a fixed revision, for others may commit."""
-    monkeypatch.setattr(workdir, "git_revision", lambda: "0" * 40)
+    monkeypatch.setattr(folder, "git_revision", lambda: "0" * 40)
     _claim(_config(), tmp_path)
     (tmp_path / workdir.METRICS).write_text('{"step": 1, "split": "train"}\n')
     return tmp_path
@@ -72,10 +74,10 @@ def test_config_json_names_the_config_file_and_a_resume_from_another_place_may_c
 
 
 def test_git_revision_is_that_of_the_checkout():
-    root = workdir.Path(workdir.__file__).parents[2]
+    root = Path(workdir.__file__).parents[2]
     command = ["git", "-C", str(root), "rev-parse", "HEAD"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    revision = workdir.git_revision()
+    revision = folder.git_revision()
     if done.returncode != 0 or revision is None:
         pytest.skip("not a checkout")
     assert revision.removesuffix("-dirty") == done.stdout.strip()
@@ -83,10 +85,10 @@ def test_git_revision_is_that_of_the_checkout():
 
 def test_there_is_no_git_revision_outside_a_checkout_or_without_git(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(workdir, "__file__", str(tmp_path / "workdir.py"))
-        assert workdir.git_revision() is None
+        patch.setattr(folder, "__file__", str(tmp_path / "folder.py"))
+        assert folder.git_revision() is None
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert workdir.git_revision() is None
+    assert folder.git_revision() is None
 
 
 def test_a_resume_keeps_the_first_record_and_adds_its_own(begun, monkeypatch, caplog):
@@ -94,7 +96,7 @@ def test_a_resume_keeps_the_first_record_and_adds_its_own(begun, monkeypatch, ca
     _claim(_config(log_every_steps=1), begun)
     assert not caplog.records
     changed = {**first["versions"], "jax": "99.0", "numpy": "98.0"}
-    monkeypatch.setattr(workdir, "_versions", lambda: changed)
+    monkeypatch.setattr(folder, "_versions", lambda: changed)
     _claim(_config(log_every_steps=1), begun)
     (warning,) = caplog.messages
     assert f"versions.jax ({first['versions']['jax']} then, 99.0 now), versions.numpy (" in warning
@@ -198,7 +200,7 @@ def test_a_refusal_advises_to_start_from_a_run_only_where_that_has_saved_a_state
 
 def test_of_long_lists_only_what_one_side_lacks_is_named():
     old = [f"class{number}" for number in range(1000)]
-    message = workdir._pairs({"class_names": (old, [*old[1:], "other"])})
+    message = folder._pairs({"class_names": (old, [*old[1:], "other"])})
     assert message == "class_names (['class0'] only there, ['other'] only here)"
 
 
@@ -230,7 +232,7 @@ def test_a_folder_without_results_is_free_for_another_config(tmp_path):
 
 HOLD = """
 import pathlib, sys
-from maskjax.training import workdir
+from maskjax import workdir
 
 with workdir.claim({"seed": 1}, pathlib.Path(sys.argv[1]), {}):
     print("held", flush=True)
@@ -279,8 +281,8 @@ def test_a_file_or_an_unreadable_config_is_refused(begun):
 
 def test_a_failed_write_leaves_the_old_content_and_no_litter(tmp_path):
     path = tmp_path / "x.json"
-    workdir.write_atomically(path, "old")
+    folder.write_atomically(path, "old")
     with pytest.raises(UnicodeEncodeError):
-        workdir.write_atomically(path, "half \ud800")
+        folder.write_atomically(path, "half \ud800")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]

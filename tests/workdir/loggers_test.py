@@ -10,8 +10,8 @@ import pytest
 from matplotlib.figure import Figure
 from tensorboardX import record_writer
 
-from maskjax.training import loggers
-from maskjax.training.workdir import METRICS
+from maskjax.workdir import loggers
+from maskjax.workdir.folder import METRICS
 
 NUMBERS = {"loss": 0.5, "examples_per_second": 1234.0, "step_seconds": 2.0}
 

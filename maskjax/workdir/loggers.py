@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from maskjax import evaluation
 from maskjax.terminal import say
-from maskjax.training import trackers
-from maskjax.training.workdir import METRICS, write_atomically
+from maskjax.workdir import trackers
+from maskjax.workdir.folder import METRICS, write_atomically
 
 NO_NUMBERS = ("step", "split", "seconds")  # of a line of metrics.jsonl: the rest was measured
 

@@ -2,7 +2,7 @@
 
 from orbax.checkpoint._src.serialization import tensorstore_utils
 
-from maskjax.training import manager
+from maskjax.workdir import manager
 
 
 def test_checkpoints_are_written_without_what_is_refused(tmp_path, monkeypatch, caplog):

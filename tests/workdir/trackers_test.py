@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from maskjax.training import loggers, trackers, workdir
+from maskjax import workdir
+from maskjax.workdir import loggers, trackers
 
 # A client that notes what it is asked, and fails where it is told to.
 FAKE_WANDB = """

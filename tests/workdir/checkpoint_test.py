@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from maskjax.training import checkpoint
-from maskjax.training.checkpoint import Checkpoints, DamagedCheckpointError
+from maskjax.workdir import checkpoint
+from maskjax.workdir.checkpoint import Checkpoints, DamagedCheckpointError
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from maskjax.training import prefetch
-from maskjax.training.prefetch import InterruptedWait, Prefetcher
+from maskjax.data import prefetch
+from maskjax.data.prefetch import InterruptedWait, Prefetcher
 
 
 def _wait_until(condition, seconds=5.0):

@@ -22,7 +22,7 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore
 
 from maskjax.paths import where_offered
 from maskjax.spelling import unknown_name
-from maskjax.training import workdir
+from maskjax.workdir.folder import CONFIG, note
 
 _PROJECT = "maskjax"
 _LONGEST = 500  # characters of a parameter's value, which every version of MLflow takes
@@ -225,10 +225,10 @@ def make(names: Sequence[str], start: Start) -> list[Tracker]:
 
 def _known_id(folder: Path, name: str, create: Callable[[], str]) -> str:
     """Look up under which id a tracker knows the run of a folder, or have it create one."""
-    path = folder / workdir.CONFIG
+    path = folder / CONFIG
     record = json.loads(path.read_text()) if path.exists() else {}
     ids = record.get("tracked_as", {})
     if name not in ids:
         ids[name] = create()
-        workdir.note(folder, {"tracked_as": ids})
+        note(folder, {"tracked_as": ids})
     return ids[name]

@@ -1,0 +1,27 @@
+"""What a run leaves on disk, and says: its folder's files, checkpoints, numbers.
+
+The names here are those of the folder itself (`folder.py`); `checkpoint.py` keeps states, whose
+leaves `leaves.py` names, and `loggers.py` numbers, which `trackers.py` shows elsewhere.
+"""
+
+from maskjax.workdir.folder import (
+    CHECKPOINTS,
+    CONFIG,
+    FIGURES,
+    METRICS,
+    SUMMARY,
+    check,
+    claim,
+    differing_keys,
+    has_results,
+    names_other_places,
+    note,
+    read_summary,
+    start_anew,
+    write_summary,
+)
+
+__all__ = [
+    "CHECKPOINTS", "CONFIG", "FIGURES", "METRICS", "SUMMARY", "check", "claim", "differing_keys",
+    "has_results", "names_other_places", "note", "read_summary", "start_anew", "write_summary",
+]  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 
 from ml_collections import ConfigDict, config_dict
 
-from maskjax.keys import BEFORE, KEYS, MASKS, RENAMED
+from maskjax.keys import BEFORE, KEYS, LATER, MASKS, RENAMED
 from maskjax.spelling import did_you_mean
 
 
@@ -143,7 +143,9 @@ def complete(config: Any) -> Any:
     changes = {
         name: value
         for name, value in BEFORE.items()
-        if name not in flat and (has_masks or not name.startswith("mask."))
+        if name not in flat
+        and (has_masks or not name.startswith("mask."))
+        and (name not in LATER or LATER[name][1] in flat)
     }
     for name, key in KEYS.items():
         given = flat.get(name, ())

@@ -227,6 +227,8 @@ RENAMED = {
     "data.eval_source": "data.validation_source",
     "data.eval_fraction": "data.validation_fraction",
 }
+# Keys of tasks that came later, and for each the key of a config whose task reads it.
+LATER = {"model.norm_eps": (1e-6, "model.positions")}
 # Keys that a resumed run may change, "model.remat" among those of tasks.
 FREE = {name for name, key in KEYS.items() if key.is_free} | {"model.remat"}
 FREE |= {name for name in KEYS if name.startswith("stop.")}  # the end changes no step before it
@@ -234,3 +236,4 @@ PLACES = {name for name, key in KEYS.items() if key.is_place}
 # What stands for later keys in configs from before they existed.
 BEFORE = {name: key.before for name, key in KEYS.items() if key.before is not ALWAYS}
 BEFORE |= {f"mask.{name}": key.before for name, key in MASKS.items() if key.before is not ALWAYS}
+BEFORE |= {name: value for name, (value, _) in LATER.items()}

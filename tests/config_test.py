@@ -113,6 +113,15 @@ def test_a_config_from_before_some_keys_means_what_it_meant():
     assert shared.complete(whole) is whole
 
 
+def test_a_later_key_of_a_task_comes_to_the_configs_that_it_reads_alone(load_config):
+    old = load_config("mae", "smoke").unlock()
+    del old.model.norm_eps
+    assert shared.complete(old.lock()).model.norm_eps == 1e-6
+    own = shared.base(task="mine")
+    own.model = ConfigDict({"width": 4})
+    assert "norm_eps" not in shared.complete(own).model
+
+
 def test_defaults_are_within_their_own_ranges():
     shared.check_ranges(shared.base())
     for name, key in KEYS.items():

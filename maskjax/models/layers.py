@@ -145,14 +145,15 @@ class Mlp(nn.Module):
         return Dense(x.shape[-1], self.dtype, name="fc2")(y)
 
 
-def layer_norm(dtype: DType, name: str) -> nn.LayerNorm:
-    """LayerNorm with the reference's epsilon (Ba et al. 2016); statistics in float32.
+def layer_norm(dtype: DType, name: str, epsilon: float = layer_norm_epsilon) -> nn.LayerNorm:
+    """LayerNorm (Ba et al. 2016); statistics in float32.
 
     Args:
         dtype: Compute dtype of the output.
         name: Name of the submodule.
+        epsilon: Added to the variance; by default the reference's.
 
     Returns:
         The module.
     """
-    return nn.LayerNorm(epsilon=layer_norm_epsilon, dtype=dtype, name=name)
+    return nn.LayerNorm(epsilon=epsilon, dtype=dtype, name=name)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from maskjax.models.attention import SelfAttention
-from maskjax.models.layers import Mlp, drop_path, dropout, layer_norm
+from maskjax.models.layers import Mlp, drop_path, dropout, layer_norm, layer_norm_epsilon
 from maskjax.typing import Array, Bool, DType, Float, Key
 
 
@@ -20,6 +20,7 @@ class Block(nn.Module):
         dtype: Compute dtype.
         attention: One of `masking.attention.IMPLEMENTATIONS`.
         dropout_rate: Probability of dropping each number that a branch adds.
+        norm_eps: Of the LayerNorms, added to the variance.
     """
 
     num_heads: int
@@ -28,6 +29,7 @@ class Block(nn.Module):
     dtype: DType = jnp.float32
     attention: str = "xla"
     dropout_rate: float = 0.0
+    norm_eps: float = layer_norm_epsilon
 
     @nn.compact
     def __call__(
@@ -41,12 +43,12 @@ class Block(nn.Module):
         if drop_keys is not None:
             drop = [jax.vmap(jax.random.fold_in, (0, None))(drop_keys, i) for i in range(2)]
             thin = [jax.vmap(jax.random.fold_in, (0, None))(drop_keys, i) for i in (2, 3)]
-        y = layer_norm(self.dtype, "norm1")(x)
+        y = layer_norm(self.dtype, "norm1", self.norm_eps)(x)
         y = SelfAttention(self.num_heads, self.dtype, self.attention, name="attn")(
             y, attention_mask
         )
         x = x + drop_path(dropout(y, self.dropout_rate, thin[0]), self.drop_path_rate, drop[0])
-        y = layer_norm(self.dtype, "norm2")(x)
+        y = layer_norm(self.dtype, "norm2", self.norm_eps)(x)
         y = Mlp(int(x.shape[-1] * self.mlp_ratio), self.dtype, name="mlp")(y)
         return x + drop_path(dropout(y, self.dropout_rate, thin[1]), self.drop_path_rate, drop[1])
 
@@ -63,6 +65,7 @@ class Transformer(nn.Module):
         attention: One of `masking.attention.IMPLEMENTATIONS`.
         remat: Recompute each block in the backward pass instead of keeping its activations.
         dropout_rate: Probability of dropping each number that a branch adds, in all blocks.
+        norm_eps: Of the LayerNorms, added to the variance.
     """
 
     depth: int
@@ -73,6 +76,7 @@ class Transformer(nn.Module):
     attention: str = "xla"
     remat: bool = False
     dropout_rate: float = 0.0
+    norm_eps: float = layer_norm_epsilon
 
     @nn.compact
     def __call__(
@@ -113,9 +117,10 @@ class Transformer(nn.Module):
                 self.dtype,
                 self.attention,
                 self.dropout_rate,
+                self.norm_eps,
                 name=f"block{i:02d}",
             )(x, attention_mask, keys)
             outputs.append(x)
-        norm = layer_norm(self.dtype, "norm")
+        norm = layer_norm(self.dtype, "norm", self.norm_eps)
         normalised = [norm(output) for output in outputs[: -num_outputs - 1 : -1]]
         return jnp.concatenate(normalised, axis=-1) if num_outputs > 1 else normalised[0]

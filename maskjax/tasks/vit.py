@@ -56,6 +56,8 @@ def _check_options(model: Any) -> None:
     check_choice("model.attention", model.attention, masking.attention.IMPLEMENTATIONS)
     if model.attention == "cudnn" and model.dtype != "bfloat16":
         raise ValueError("model.attention 'cudnn' needs model.dtype 'bfloat16'")
+    if not 0 < model.norm_eps < 1:
+        raise ValueError(f"model.norm_eps {model.norm_eps} must be above 0 and below 1, as 1e-6")
     if not 0 <= model.drop_path < 1:
         raise ValueError(f"model.drop_path {model.drop_path} must be at least 0 and below 1")
 
@@ -96,6 +98,7 @@ def build_model(
             dtype=dtype,
             attention=model.attention,
             remat=model.remat,
+            norm_eps=model.norm_eps,
         )
 
     size = _size(model, "encoder", encoder_sizes)

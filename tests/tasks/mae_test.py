@@ -288,6 +288,7 @@ BAD = [
     ({"model.encoder.heads": 3}, "model.encoder.width 16 is not a multiple of its 3 heads"),
     ({"model.dtype": "float16"}, "unknown model.dtype 'float16'"),
     ({"model.feature_blocks": 9}, "feature_blocks 9 must be from 1 to the encoder's 2"),
+    ({"model.norm_eps": 0.0}, "model.norm_eps 0.0 must be above 0 and below 1, as 1e-6"),
     ({"model.drop_path": 1.0}, "model.drop_path 1.0 must be at least 0 and below 1"),
     ({"model.attention": "cudnn"}, "'cudnn' needs model.dtype 'bfloat16'"),
     (

@@ -2,6 +2,7 @@
 
 from maskjax.evaluation.checks import TooFewLabelsError
 from maskjax.evaluation.figures import (
+    confusion_matrix,
     draw_panel,
     figure_pixels,
     loss_curve,
@@ -15,6 +16,7 @@ from maskjax.evaluation.linear_probe import LinearProbe, fit_linear_probe, linea
 __all__ = [
     "LinearProbe",
     "TooFewLabelsError",
+    "confusion_matrix",
     "draw_panel",
     "figure_pixels",
     "fit_linear_probe",

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from maskjax.evaluation.metrics import Mean, Metric, Table, prefixed
+from maskjax.evaluation.metrics import Mean, Metric, Table, class_names, prefixed
 from maskjax.typing import Array, Bool, Float, Int, Num
 
 NUM_BINS = 15
@@ -65,12 +65,13 @@ class Confusion(NamedTuple):
         hit, true, predicted = self._sums()
         found = {"accuracy": float(hit.sum() / true.sum()) if true.sum() != 0 else math.nan}
         occurs = ~(true + predicted <= 0)
-        found |= _averages(*(x[occurs] for x in (hit, true, predicted)), ("macro", "weighted"))
+        kinds = ("macro", "weighted")
+        found |= _averages(hit[occurs], true[occurs], predicted[occurs], kinds)
         return {prefixed(name, of): value for of, value in found.items()}
 
     def tables(self, name: str, classes: Sequence[str]) -> dict[str, Table]:
         """Precision, recall, F1 and how often each class is true, "per_class"; and "confusion"."""
-        rows = _names(classes, len(self.counts))
+        rows = class_names(classes, len(self.counts))
         counts = np.asarray(self.counts, np.float64)
         return _per_class(name, rows, *self._sums()) | {
             prefixed(name, "confusion"): Table(rows, rows, counts)
@@ -164,7 +165,7 @@ class Multilabel(NamedTuple):
     def tables(self, name: str, classes: Sequence[str]) -> dict[str, Table]:
         """Precision, recall, F1 and how often each class is true."""
         counts = (np.asarray(x, np.float64) for x in self[:3])
-        return _per_class(name, _names(classes, len(self.hit)), *counts)
+        return _per_class(name, class_names(classes, len(self.hit)), *counts)
 
 
 def classification(
@@ -263,10 +264,6 @@ def _averages(
     return {
         f"{of}_{kind}": float(values[kind][at]) for kind in kinds for at, of in enumerate(_COLUMNS)
     }
-
-
-def _names(classes: Sequence[str], count: int) -> Sequence[str]:
-    return classes if len(classes) == count else [str(number) for number in range(count)]
 
 
 def _per_class(

@@ -124,3 +124,12 @@ def prefixed(name: str, of: str) -> str:
     ('accuracy', 'tags_accuracy')
     """
     return f"{name}_{of}" if name else of
+
+
+def class_names(classes: Sequence[str], count: int) -> Sequence[str]:
+    """Return the names of classes, their numbers where they have none.
+
+    >>> class_names((), 3), class_names(("cat", "dog"), 2)
+    (['0', '1', '2'], ('cat', 'dog'))
+    """
+    return classes if len(classes) == count else [str(number) for number in range(count)]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 import jax
 import numpy as np
 
-from maskjax.typing import Array, Bool, Float, Int
+from maskjax.typing import Array, Bool, Float, Int, Num
 
 UNKNOWN = -1  # in place of an id
 
@@ -95,8 +95,33 @@ class TokenPanel(NamedTuple):
     note: str = ""
 
 
-Panel = ArrayPanel | RulePanel | TokenPanel
-_Panel = TypeVar("_Panel", bound=ArrayPanel | RulePanel | TokenPanel)
+class ClassPanel(NamedTuple):
+    """Examples that were classified.
+
+    Attributes:
+        inputs: [N, *shape].
+        labels: [N], the class of each, `UNKNOWN` where nobody knows; or [N, C], above 0 for the
+            classes that an example has.
+        probabilities: [N, C].
+        classes: names of the classes in label order; () where they have none.
+        note: what the reader must know.
+    """
+
+    inputs: Float[np.ndarray | Array, "N *shape"]
+    labels: Num[np.ndarray | Array, "N *C"]
+    probabilities: Float[np.ndarray | Array, "N C"]
+    classes: Sequence[str] = ()
+    note: str = ""
+
+    @property
+    def is_true(self) -> Bool[np.ndarray, "N C"]:
+        """Which classes each example has; none where nobody knows."""
+        labels, count = np.asarray(self.labels), self.probabilities.shape[1]
+        return labels > 0 if labels.ndim == 2 else labels[:, None] == np.arange(count)
+
+
+Panel = ArrayPanel | RulePanel | TokenPanel | ClassPanel
+_Panel = TypeVar("_Panel", bound=ArrayPanel | RulePanel | TokenPanel | ClassPanel)
 
 
 class Guess(NamedTuple):

@@ -127,3 +127,41 @@ def test_units_of_another_kind_are_refused():
 
     with pytest.raises(TypeError, match="TokenPanel needs a processor with `words`"):
         figures.draw_panel(TOKENS, Arrays())
+
+
+CHANCES = np.array([[0.5, 0.3, 0.1, 0.05, 0.03, 0.02]] * 3, np.float32)
+CLASSES = ("cat", "dog", "cow", "owl", "ant", "bee")
+
+
+def _bars(axes):
+    """Name, chance and colour of each class beside an example; the first patch is the frame."""
+    names, chances = axes.texts[::2], axes.texts[1::2]
+    colors = [patch.get_facecolor()[:3] for patch in axes.patches[1::2]]
+    return [(n.get_text(), c.get_text(), x) for n, c, x in zip(names, chances, colors)]
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 3), (6, 2), (3, 4, 4, 1), (2, 2, 2, 2, 1)])
+def test_classes_stand_beside_an_example_with_their_chances_and_the_true_one_in_its_colour(shape):
+    inputs = jnp.zeros((3, *shape))
+    panel = panels.ClassPanel(inputs, jnp.array([0, 5, -1]), jnp.asarray(CHANCES), CLASSES, "So.")
+    figure = figures.draw_panel(panel, Units(), labels=["one", "two", "three"])
+    assert len(figure.axes) == (3 if len(shape) > 4 else 6)
+    bars = [_bars(axes) for axes in figure.axes if axes.patches]
+    assert [name for name, *_ in bars[0]] == ["cat", "dog", "cow", "owl", "ant"]
+    assert [name for name, *_ in bars[1]] == ["cat", "dog", "cow", "owl", "bee"]  # the true one
+    assert bars[0][0][:2] == ("cat", "50.0%")
+    right, wrong, neutral = bars[0][0][2], bars[1][0][2], bars[2][0][2]
+    assert len({right, wrong, neutral}) == 3
+    assert bars[1][4][2] == right
+    words = [text.get_text() for text in figure.texts]
+    assert words[:3] == ["one: is cat", "two: is bee", "three"]
+    assert words[-1] == "So."
+
+
+def test_an_example_may_have_several_classes():
+    labels = np.array([[1, 1, 0, 0, 0, 0]] * 3)
+    panel = panels.ClassPanel(np.zeros((3, 4, 4, 1), np.float32), labels, CHANCES)
+    figure = figures.draw_panel(panel, Units())
+    assert figure.texts[0].get_text() == "is 0, 1"
+    colors = [color for *_, color in _bars(figure.axes[1])]
+    assert colors[0] == colors[1] != colors[2]

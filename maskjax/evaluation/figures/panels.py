@@ -7,12 +7,15 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from maskjax import masking
+from maskjax.evaluation.figures.classes import class_panel
 from maskjax.evaluation.figures.reconstruction import reconstruction_panel
 from maskjax.evaluation.figures.rules import rule_sheet
 from maskjax.evaluation.figures.tokens import token_panel
+from maskjax.evaluation.metrics import class_names
 from maskjax.evaluation.panels import (
     ArrayPanel,
     ArrayUnits,
+    ClassPanel,
     Panel,
     RulePanel,
     TokenPanel,
@@ -41,6 +44,15 @@ def draw_panel(
         return _draw_arrays(panel, units, labels)
     if isinstance(panel, RulePanel) and isinstance(units, ArrayUnits):
         return _draw_rules(panel, units)
+    if isinstance(panel, ClassPanel) and isinstance(units, ArrayUnits):
+        return class_panel(
+            units.denormalise(panel.inputs),
+            panel.is_true,
+            np.asarray(panel.probabilities),
+            class_names(panel.classes, panel.probabilities.shape[1]),
+            labels=labels,
+            note=panel.note,
+        )
     if isinstance(panel, TokenPanel) and isinstance(units, TokenUnits):
         return token_panel(list(in_words(panel, units)), labels=labels, note=panel.note)
     kind = "words" if isinstance(panel, TokenPanel) else "denormalise"

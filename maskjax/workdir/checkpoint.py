@@ -6,7 +6,7 @@ import math
 import re
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -156,10 +156,6 @@ class Checkpoints(contextlib.AbstractContextManager):
     def restore(self, state: PyTree) -> PyTree:
         """Read the newest whole checkpoint.
 
-        One that cannot be read is read once more after a second, for file servers have their
-        moments. A damaged one is named in a warning and, unless this is read-only, moved aside, so
-        that its step can be saved again.
-
         Args:
             state: a state of the wanted structure, shapes, dtypes and placement.
 
@@ -169,15 +165,8 @@ class Checkpoints(contextlib.AbstractContextManager):
         Raises:
             ValueError: a checkpoint of another structure, shape or dtype.
         """
-        for step in reversed(self.steps):
-            with contextlib.suppress(DamagedCheckpointError):
-                return self.restore_step(step, state)
-            time.sleep(_RETRY_SECONDS)
-            try:
-                return self.restore_step(step, state)
-            except DamagedCheckpointError as error:
-                self._move_aside(step, str(error))
-        return state
+        found = self._newest_whole(lambda step: self.restore_step(step, state))
+        return state if found is None else found
 
     def restore_step(self, step: int, state: PyTree) -> PyTree:
         """Read one checkpoint.
@@ -209,13 +198,24 @@ class Checkpoints(contextlib.AbstractContextManager):
         Returns:
             Its step and the state as nested dicts, or None where there is no whole checkpoint.
         """
+        place = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)  # noqa: E731
+        return self._newest_whole(
+            lambda step: (step, self._read(step, jax.tree.map(place, self._metadata(step))))
+        )
+
+    def _newest_whole(self, read: Callable[[int], Any]) -> Any:
+        """What `read` makes of the newest step that is whole; None where there is none.
+
+        One that cannot be read is read once more after a second, for file servers have their
+        moments. A damaged one is named in a warning and, unless this is read-only, moved aside, so
+        that its step can be saved again.
+        """
         for step in reversed(self.steps):
+            with contextlib.suppress(DamagedCheckpointError):
+                return read(step)
+            time.sleep(_RETRY_SECONDS)
             try:
-                placed = jax.tree.map(
-                    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-                    self._metadata(step),
-                )
-                return step, self._read(step, placed)
+                return read(step)
             except DamagedCheckpointError as error:
                 self._move_aside(step, str(error))
         return None

@@ -1,5 +1,6 @@
 """All that a run would do, up to its first step."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,12 @@ import jax
 
 from maskjax import workdir
 from maskjax.tasks.task import Task
-from maskjax.training import init_from, parallel, plan
+from maskjax.training import init_from, parallel
 from maskjax.training.loop import prepare
+from maskjax.training.plan import first_lines
 from maskjax.training.run import initial_state, make_step, spread_of, update_of
+from maskjax.training.state import TrainState
+from maskjax.typing import PyTree
 from maskjax.workdir.checkpoint import Checkpoints
 
 
@@ -33,9 +37,7 @@ def dry_run(config: Any, directory: str | Path) -> list[str]:
     spread = spread_of(config, data)
     begins = _where(task, folder, config, spread)
     state = jax.eval_shape(lambda: initial_state(task, config))
-    lines = plan.first_lines(
-        task, data, config, folder, spread, update_of(task, config), state.params
-    )
+    lines = first_lines(task, data, config, folder, spread, update_of(task, config), state.params)
     step = make_step(task, config, spread.axis_name, data.on_device)
     program = spread.program(step, donate=True)
     batches = data.train_batches(0)
@@ -43,7 +45,7 @@ def dry_run(config: Any, directory: str | Path) -> list[str]:
         rows = spread.shapes(next(batches))
     finally:
         batches.close()
-    lines.append(plan.memory_line(program, state, rows))
+    lines.append(_memory_line(program, state, rows))
     return [*lines, begins]
 
 
@@ -61,3 +63,38 @@ def _where(task: Task, folder: Path, config: Any, spread: parallel.Spread) -> st
     fresh = spread.replicate(initial_state(task, config))
     _, _, line = init_from.start(fresh, config, update_of(task, config).schedule)
     return f"the run {line}"
+
+
+def _memory_line(program: parallel.Program, state: TrainState, batch: PyTree) -> str:
+    """Compile a step and say what memory it takes on each device.
+
+    Args:
+        program: the step.
+        state: its shapes.
+        batch: the shapes of what `Spread.split` makes of a batch.
+    """
+    found = program.compile_for(state, batch).memory_analysis()
+    if found is None:
+        return "memory of a step: this backend does not say"
+    kept = {
+        "parameters": state.params,
+        "optimizer": state.opt_state,
+        "averages": state.ema_params,
+        "memory of the task": state.memory,
+    }
+    parts = {name: _bytes(tree) for name, tree in kept.items()}
+    parts["batch"] = max(0, found.argument_size_in_bytes - _bytes(state))
+    parts["activations and gradients"] = found.temp_size_in_bytes
+    total = found.argument_size_in_bytes + found.temp_size_in_bytes
+    total += found.output_size_in_bytes - found.alias_size_in_bytes
+    listed = ", ".join(f"{name} {_shown(number)}" for name, number in parts.items() if number)
+    return f"memory of a step on each device: {_shown(total)} ({listed})"
+
+
+def _bytes(tree: PyTree) -> int:
+    return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(tree))
+
+
+def _shown(number: int) -> str:
+    unit, name = (1e9, "GB") if number >= 1e9 else (1e6, "MB") if number >= 1e6 else (1e3, "kB")
+    return f"{number / unit:.1f} {name}"

@@ -1,4 +1,4 @@
-"""What a run is about to do, in words, and the memory that its step takes."""
+"""What a run is about to do, in words."""
 
 import math
 from pathlib import Path
@@ -8,7 +8,6 @@ import jax
 
 from maskjax.tasks.task import Task
 from maskjax.training import parallel
-from maskjax.training.state import TrainState
 from maskjax.training.update import Update
 from maskjax.typing import PyTree
 
@@ -49,8 +48,8 @@ def first_lines(
 
 def _size(params: PyTree, update: Update) -> str:
     """Say how many parameters there are, in which parts."""
-    total, trained = count(params), count(update.trainable(params))
-    parts = {name: count(part) for name, part in params.items()}
+    total, trained = _count(params), _count(update.trainable(params))
+    parts = {name: _count(part) for name, part in params.items()}
     inside = ", ".join(f"{name} {number:,}" for name, number in parts.items())
     frozen = f", {total - trained:,} of them frozen" if trained < total else ""
     return f"{total:,} parameters{frozen} ({inside})"
@@ -65,41 +64,6 @@ def _steps(task: Task, data: Any, config: Any) -> str:
     return f"{config.total_steps} steps of {what} ({epochs:.3g} epochs)"
 
 
-def count(tree: PyTree) -> int:
+def _count(tree: PyTree) -> int:
     """Count the numbers of a tree of arrays or shapes."""
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
-
-
-def memory_line(program: parallel.Program, state: TrainState, batch: PyTree) -> str:
-    """Compile a step and say what memory it takes on each device.
-
-    Args:
-        program: the step.
-        state: its shapes.
-        batch: the shapes of what `Spread.split` makes of a batch.
-    """
-    found = program.compile_for(state, batch).memory_analysis()
-    if found is None:
-        return "memory of a step: this backend does not say"
-    kept = {
-        "parameters": state.params,
-        "optimizer": state.opt_state,
-        "averages": state.ema_params,
-        "memory of the task": state.memory,
-    }
-    parts = {name: _bytes(tree) for name, tree in kept.items()}
-    parts["batch"] = max(0, found.argument_size_in_bytes - _bytes(state))
-    parts["activations and gradients"] = found.temp_size_in_bytes
-    total = found.argument_size_in_bytes + found.temp_size_in_bytes
-    total += found.output_size_in_bytes - found.alias_size_in_bytes
-    listed = ", ".join(f"{name} {_shown(number)}" for name, number in parts.items() if number)
-    return f"memory of a step on each device: {_shown(total)} ({listed})"
-
-
-def _bytes(tree: PyTree) -> int:
-    return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(tree))
-
-
-def _shown(number: int) -> str:
-    unit, name = (1e9, "GB") if number >= 1e9 else (1e6, "MB") if number >= 1e6 else (1e3, "kB")
-    return f"{number / unit:.1f} {name}"

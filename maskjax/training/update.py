@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 import optax
-from jax.tree_util import keystr
 
 from maskjax.masking.parameters import leaf_paths, matching
 from maskjax.training.schedule import make_schedule
@@ -202,7 +201,5 @@ def layer_factors(decay: float, paths: Sequence[str]) -> dict[str, float]:
 
 def _by_path(function: Callable[..., Any], tree: PyTree, *others: PyTree) -> PyTree:
     """Map `function(path, leaf, *leaves)` over trees."""
-    return jax.tree_util.tree_map_with_path(
-        lambda path, *leaves: function(keystr(path, simple=True, separator="/"), *leaves),
-        tree, *others,
-    )  # fmt: skip
+    paths = jax.tree.unflatten(jax.tree.structure(tree), leaf_paths(tree))
+    return jax.tree.map(function, paths, tree, *others)

@@ -55,7 +55,7 @@ def test_nothing_is_left_behind(lines):
 def test_a_begun_and_a_finished_run_are_told_apart(
     smoke_config, smoke_run, load_config, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(dry.plan, "memory_line", lambda *_: "memory")
+    monkeypatch.setattr(dry, "_memory_line", lambda *_: "memory")
     config = load_config("mae", "smoke", **{"init_from.path": str(smoke_run)})
     told = lambda: dry.dry_run(config, tmp_path)[-1]  # noqa: E731
     total = smoke_config.total_steps

@@ -73,12 +73,20 @@ class Task(abc.ABC):
             that has no meaning.
         flops_per_example: matrix-product FLOPs of a training step, forward and backward; None where
             nobody counted.
+        group_size: so many neighbouring rows of the global batch, from a multiple of it on, are
+            always in one call of `loss`, however a batch is split over devices and micro-batches.
+        begins_anew: regular expressions on paths of the parameters: what another run, that this one
+            starts from, may lack, such as a new head.
+        leaves_out: the same on the other's paths: what has no place here, such as its decoder.
     """
 
     needs: tuple[str, ...] = ("inputs",)
     loss_label: str = "loss"
     positions_per_example: int | None = None
     flops_per_example: float | None = None
+    group_size: int = 1
+    begins_anew: tuple[str, ...] = ()
+    leaves_out: tuple[str, ...] = ()
 
     @abc.abstractmethod
     def init(self, key: Key[Array, ""]) -> Params:

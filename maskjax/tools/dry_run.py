@@ -61,7 +61,7 @@ def _where(task: Task, folder: Path, config: Any, spread: parallel.Spread) -> st
     if not config.init_from.path:
         return "the run would begin from scratch"
     fresh = spread.replicate(initial_state(task, config))
-    _, _, line = init_from.start(fresh, config, update_of(task, config).schedule)
+    _, _, line = init_from.start(fresh, config, update_of(task, config).schedule, task)
     return f"the run {line}"
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from flax import serialization
 from maskjax import workdir
 from maskjax.masking.parameters import matching
 from maskjax.paths import local_path
+from maskjax.tasks.task import Task
 from maskjax.training.state import TrainState
 from maskjax.typing import PyTree
 from maskjax.workdir.checkpoint import Checkpoints
@@ -33,7 +34,10 @@ def check(options: Any) -> None:
 
 
 def start(
-    state: TrainState, config: Any, schedule: Callable[[int, float], Any]
+    state: TrainState,
+    config: Any,
+    schedule: Callable[[int, float], Any],
+    task: Task | type[Task] = Task,
 ) -> tuple[TrainState, dict[str, Any], str]:
     """Put what another run has learned into a fresh state.
 
@@ -45,6 +49,8 @@ def start(
             With "params", "rename" changes the other's paths, and what "skip" finds then begins
             anew here and is left out there: every other leaf must be on both sides.
         schedule: learning rate of the new run at a step.
+        task: the new run's; what it says of leaves that need not be on both sides is honoured
+            with "params".
 
     Returns:
         The state; a record of what was loaded, with the parameters' hash, for config.json; a line
@@ -65,7 +71,7 @@ def start(
     if found is None:
         raise FileNotFoundError(f"init_from.path: {saved} has no whole checkpoint yet")
     step, tree = found
-    state = _merge(state, tree, config.init_from, saved / str(step))
+    state, strays = _merge(state, tree, config.init_from, saved / str(step), task)
     done = int(state.step)
     if done >= config.total_steps:
         raise ValueError(
@@ -73,30 +79,39 @@ def start(
             f"{config.total_steps}: raise total_steps, or set init_from.what=params to begin anew"
         )
     record = {"path": str(folder), "step": step, "what": what}
-    record |= {"params_sha256": params_sha256(state.params)}
+    record |= {"params_sha256": params_sha256(state.params)} | strays
     rates = [float(schedule(at, 1.0)) for at in (done, config.total_steps)]
     line = (
         f"starts at step {done} of {config.total_steps} from step {step} of {folder} ({what}): "
         f"learning rate {rates[0]:.3g} now, {rates[1]:.3g} at the end"
     )
+    line += "".join(f"; {how}: {_listed(keys)}" for how, keys in strays.items())
     return state, record, line
 
 
-def _merge(state: TrainState, tree: Mapping[str, Any], options: Any, place: Path) -> TrainState:
-    """Take from nested dicts what the new run's state has a place for, and all of it."""
+def _merge(
+    state: TrainState,
+    tree: Mapping[str, Any],
+    options: Any,
+    place: Path,
+    task: Task | type[Task] = Task,
+) -> tuple[TrainState, dict[str, list[str]]]:
+    """Take from nested dicts what the new run's state has a place for, and all of it.
+
+    Returns:
+        The state, and the parameters that were not on both sides: "begins anew", "left out".
+    """
+    averages = state.ema_params
     if options.what == "params":
-        params = _filled(state.params, tree["params"], f"{place}: params", options)
-    elif options.skip or options.rename:
+        params, strays = _params(state.params, tree["params"], options, place, task)
+        if averages is not None:
+            averages = jax.tree.map(jnp.copy, params)
+        return dataclasses.replace(state, params=params, ema_params=averages), strays
+    if options.skip or options.rename:
         raise ValueError(
             "init_from.skip and init_from.rename are for parameters: set init_from.what=params"
         )
-    else:
-        params = _filled(state.params, tree["params"], f"{place}: params")
-    averages = state.ema_params
-    if options.what == "params":
-        if averages is not None:
-            averages = jax.tree.map(jnp.copy, params)
-        return dataclasses.replace(state, params=params, ema_params=averages)
+    params = _filled(state.params, tree["params"], f"{place}: params")
     saved = tree.get("ema_params")
     if averages is not None and saved:
         averages = _filled(averages, saved, f"{place}: ema_params")
@@ -108,7 +123,7 @@ def _merge(state: TrainState, tree: Mapping[str, Any], options: Any, place: Path
     if "plateau" in watches and "plateau" in seen:
         name = f"{place}: watches/plateau"
         watches["plateau"] = _filled(watches["plateau"], seen["plateau"], name)
-    return dataclasses.replace(
+    state = dataclasses.replace(
         state,
         watches=watches,
         step=tree["step"],
@@ -118,24 +133,44 @@ def _merge(state: TrainState, tree: Mapping[str, Any], options: Any, place: Path
         memory=_filled(state.memory, tree.get("memory") or {}, f"{place}: memory"),
         nonfinite_total=tree["nonfinite_total"],
     )
+    return state, {}
 
 
-def _filled(wanted: PyTree, saved: PyTree, name: str, options: Any = None) -> PyTree:
-    """Give saved leaves the wanted structure, those of `options.skip` aside.
+def _params(
+    params: PyTree, saved: PyTree, options: Any, place: Path, task: Task | type[Task]
+) -> tuple[PyTree, dict[str, list[str]]]:
+    """Take the other's parameters; also says which began anew here, or were left out there."""
+    ours = named_leaves(serialization.to_state_dict(params))
+    theirs = _renamed(named_leaves(saved), options.rename)
+    skipped = matching("init_from.skip", tuple(options.skip), sorted({*ours, *theirs}))
+    anew = {*ours} & (skipped | _found(task.begins_anew, {*ours} - {*theirs}))
+    left = {*theirs} & (skipped | _found(task.leaves_out, {*theirs} - {*ours}))
+    found = _filled(
+        params,
+        {key: leaf for key, leaf in theirs.items() if key not in left},
+        f"{place}: params",
+        {key: ours[key] for key in anew},
+    )
+    strays = {"begins anew": sorted(anew), "left out": sorted(left)}
+    return found, {how: keys for how, keys in strays.items() if keys}
+
+
+def _found(patterns: Sequence[str], paths: Set[str]) -> set[str]:
+    return {path for path in paths for pattern in patterns if re.search(pattern, path)}
+
+
+def _filled(
+    wanted: PyTree, saved: PyTree, name: str, begun: Mapping[str, Any] | None = None
+) -> PyTree:
+    """Give saved leaves the wanted structure; those of `begun`, of parameters, are not asked for.
 
     Raises:
-        ValueError: one side has a leaf that the other lacks, or of another shape or dtype; or a
-            rule that finds nothing.
+        ValueError: one side has a leaf that the other lacks, or of another shape or dtype.
     """
-    ours, theirs = named_leaves(serialization.to_state_dict(wanted)), named_leaves(saved)
-    begun: dict[str, Any] = {}
-    if options is not None:
-        theirs = _renamed(theirs, options.rename)
-        skipped = matching("init_from.skip", tuple(options.skip), sorted({*ours, *theirs}))
-        begun = {key: leaf for key, leaf in ours.items() if key in skipped}
-        ours, theirs = (
-            {k: x for k, x in each.items() if k not in skipped} for each in (ours, theirs)
-        )
+    anew = begun or {}
+    ours = named_leaves(serialization.to_state_dict(wanted))
+    ours = {key: leaf for key, leaf in ours.items() if key not in anew}
+    theirs = named_leaves(saved)
     problems = {
         "lacks": [key for key in ours if key not in theirs],
         "has besides": [key for key in theirs if key not in ours],
@@ -148,12 +183,12 @@ def _filled(wanted: PyTree, saved: PyTree, name: str, options: Any = None) -> Py
     }
     if any(problems.values()):
         parts = (f"{verb} {_listed(keys)}" for verb, keys in problems.items() if keys)
-        instead = ", or name these leaves in init_from.skip" if options is not None else ""
+        instead = ", or name these leaves in init_from.skip" if begun is not None else ""
         raise ValueError(
             f"init_from: {name} does not fit this config's model and optimizer: it "
             f"{', '.join(parts)}; set the same model keys as that run{instead}"
         )
-    return with_leaves(wanted, theirs | begun)
+    return with_leaves(wanted, {**theirs, **anew})
 
 
 def _renamed(leaves: Mapping[str, Any], pairs: Any) -> dict[str, Any]:

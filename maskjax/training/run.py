@@ -173,7 +173,7 @@ def open_run(
         beginning = None
         if state is fresh and config.init_from.path:
             state, record, beginning = init_from.start(
-                fresh, config, update_of(task, config).schedule
+                fresh, config, update_of(task, config).schedule, task
             )
             workdir.note(folder, {"init_from": record})
             checkpoints.save(int(state.step), state)  # the other run may go on, or be gone

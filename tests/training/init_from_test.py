@@ -96,7 +96,7 @@ def test_a_run_of_skipped_steps_is_not_held_against_the_new_one(toy, begun):
     fresh = runs.initial_state(toy.Task(), toy.config())
     saved = init_from.serialization.to_state_dict(skipped)
     options = _config(toy, begun, "all").init_from
-    state = init_from._merge(fresh, saved, options, begun)
+    state, _ = init_from._merge(fresh, saved, options, begun)
     assert (int(state.nonfinite_run), int(state.nonfinite_total)) == (0, 9)
 
 
@@ -148,6 +148,28 @@ def test_leaves_may_begin_anew_or_have_another_name(toy, begun):
     np.testing.assert_array_equal(state.params["head"]["weight"], before["kernel"])
     np.testing.assert_array_equal(state.params["extra"], np.full(toy.WIDTH, 7.0))
     assert record["params_sha256"] == params_sha256(state.params)
+
+
+def test_a_task_says_which_leaves_need_not_be_on_both_sides(toy, begun):
+    class Other(toy.Task):
+        """A new head in place of the bias."""
+
+        begins_anew, leaves_out = ("^head/", "^kernel"), ("^bias$", "^kernel")
+
+        def init(self, key):
+            old = super().init(key)
+            return {"kernel": old["kernel"], "head": {"bias": old["bias"] + 7}}
+
+    config = _config(toy, begun, "params")
+    fresh = jax.device_put(runs.initial_state(Other(), config), jax.devices()[0])
+    state, record, line = init_from.start(fresh, config, lambda step, factor: 0.25, Other())
+    before = runs.load_state(toy.Task(), toy.config(optimizer__ema_decay=0.5), begun).params
+    np.testing.assert_array_equal(state.params["head"]["bias"], np.full(toy.WIDTH, 7.0))
+    np.testing.assert_array_equal(state.params["kernel"], before["kernel"])  # is on both sides
+    assert (record["begins anew"], record["left out"]) == (["head/bias"], ["bias"])
+    assert line.endswith("at the end; begins anew: head/bias; left out: bias")
+    with pytest.raises(ValueError, match="lacks head/bias, has besides bias; set the same model"):
+        init_from.start(fresh, config, lambda step, factor: 0.25)
 
 
 @pytest.mark.parametrize(

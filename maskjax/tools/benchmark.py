@@ -114,9 +114,10 @@ def check(config: Any, shape: tuple[int, ...], batch_sizes: Sequence[int]) -> No
     for batch_size in batch_sizes:
         sized.batch_size = batch_size
         check_ranges(sized)
-        spread = parallel.Spread(config.num_devices)
-        spread.check_batch(batch_size, config.optimizer.accumulate_steps)
-    tasks.build(config, Shape(shape))
+    task = tasks.build(config, Shape(shape))
+    spread, steps = parallel.Spread(config.num_devices), config.optimizer.accumulate_steps
+    for batch_size in batch_sizes:
+        spread.check_batch(batch_size, steps, task.group_size)
 
 
 def time_step(config: Any, shape: tuple[int, ...], *, repeats: int, peak: float) -> Timing:
@@ -137,7 +138,8 @@ def time_step(config: Any, shape: tuple[int, ...], *, repeats: int, peak: float)
     check_ranges(config)
     task = tasks.build(config, Shape(shape))
     spread = parallel.Spread(config.num_devices)
-    spread.check_batch(config.batch_size, config.optimizer.accumulate_steps)
+    steps = config.optimizer.accumulate_steps
+    spread.check_batch(config.batch_size, steps, task.group_size)
     state = spread.replicate(run.initial_state(task, config))
     program = spread.program(run.make_step(task, config, spread.axis_name), donate=True)
     rng = np.random.default_rng(config.seed)

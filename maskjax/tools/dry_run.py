@@ -34,7 +34,7 @@ def dry_run(config: Any, directory: str | Path) -> list[str]:
         FileNotFoundError: data, or a run, that the config names is not there.
     """
     config, folder, data, task = prepare(config, directory)
-    spread = spread_of(config, data)
+    spread = spread_of(task, config, data)
     begins = _where(task, folder, config, spread)
     state = jax.eval_shape(lambda: initial_state(task, config))
     lines = first_lines(task, data, config, folder, spread, update_of(task, config), state.params)

@@ -127,20 +127,22 @@ class Spread:
         self.num_devices = len(devices)
         self.axis_name = None if self._global else AXIS
 
-    def check_batch(self, batch_size: int, accumulate_steps: int = 1) -> None:
+    def check_batch(self, batch_size: int, accumulate_steps: int = 1, group_size: int = 1) -> None:
         """Refuse a batch that cannot be split evenly.
 
         Raises:
-            ValueError: `batch_size` is no multiple of devices times accumulation steps.
+            ValueError: `batch_size` is no multiple of devices times accumulation steps times the
+                rows that a task wants to have together.
         """
-        parts = self.num_devices * accumulate_steps
+        parts = self.num_devices * accumulate_steps * group_size
         if batch_size < 1 or batch_size % parts:
             below, above = batch_size // parts * parts, -(-batch_size // parts) * parts
             nearest = f"{below} or {above}" if below > 0 else f"{parts}"
+            groups = f" x groups of {group_size} rows" if group_size > 1 else ""
             raise ValueError(
                 f"batch_size {batch_size} does not divide by {self.num_devices} devices x "
-                f"{accumulate_steps} accumulation steps: set batch_size to {nearest}, or change "
-                "num_devices"
+                f"{accumulate_steps} accumulation steps{groups}: set batch_size to {nearest}, or "
+                "change num_devices"
             )
 
     def replicate(self, tree: PyTree) -> PyTree:

@@ -121,14 +121,15 @@ def load_state(task: Task, config: Any, folder: str | Path) -> TrainState:
     return state
 
 
-def spread_of(config: Any, data: Any) -> parallel.Spread:
+def spread_of(task: Task, config: Any, data: Any) -> parallel.Spread:
     """Take the devices of a run.
 
     Raises:
         ValueError: they do not fit the batch, or nothing is held out that the run watches.
     """
     spread = parallel.Spread(config.num_devices)
-    spread.check_batch(config.batch_size, config.optimizer.accumulate_steps)
+    steps = config.optimizer.accumulate_steps
+    spread.check_batch(config.batch_size, steps, task.group_size)
     if watch.start(config) and not data.num_validation:
         raise ValueError(
             "stop.metric and optimizer.schedule 'plateau' need validation examples: set "
@@ -158,7 +159,7 @@ def open_run(
         ValueError: the batch does not fit the devices, or the checkpoints not the model, or another
             run is at work in the folder.
     """
-    spread = spread_of(config, data)
+    spread = spread_of(task, config, data)
     with (
         workdir.claim(config, folder, data.describe(), config_file),
         StopSignal() as stop,

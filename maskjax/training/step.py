@@ -72,15 +72,20 @@ def eval_context(config: Any, batch: Batch, memory: PyTree) -> Context:
     return Context(keys, jnp.int32(config.total_steps), documents, memory, train=False)
 
 
-def _micro_batches(tree: PyTree, count: int) -> PyTree:
-    """Split rows [B, ...] to [count, B / count, ...], taking every `count`-th row.
+def _micro_batches(tree: PyTree, count: int, group: int) -> PyTree:
+    """Split rows [B, ...] to [count, B / count, ...], taking every `count`-th group of rows.
 
     Strided, so that rows which are spread over devices need not move.
     """
-    return jax.tree.map(lambda x: x.reshape(-1, count, *x.shape[1:]).swapaxes(0, 1), tree)
+
+    def split(x: Array) -> Array:
+        groups = x.reshape(-1, count, group, *x.shape[1:]).swapaxes(0, 1)
+        return groups.reshape(count, -1, *x.shape[1:])
+
+    return jax.tree.map(split, tree)
 
 
-def _sums(loss: Callable[..., Any], params: PyTree, rows: PyTree, count: int) -> PyTree:
+def _sums(loss: Callable[..., Any], params: PyTree, rows: PyTree, count: int, group: int) -> PyTree:
     """Sum (gradient, Sums) of `loss(params, rows)` over a batch, `count` micro-batches in turn."""
 
     def of(rows: PyTree) -> PyTree:
@@ -89,7 +94,7 @@ def _sums(loss: Callable[..., Any], params: PyTree, rows: PyTree, count: int) ->
 
     if count == 1:
         return of(rows)
-    parts = _micro_batches(rows, count)
+    parts = _micro_batches(rows, count, group)
     first = jax.eval_shape(of, jax.tree.map(lambda x: x[0], parts))
     zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), first)
     add = lambda total, part: (jax.tree.map(jnp.add, total, of(part)), None)  # noqa: E731
@@ -137,7 +142,7 @@ def train_step(
             return sums.loss, sums
 
         trainable, rows = update.trainable(state.params), (batch, keys, documents)
-        parts = _sums(loss, trainable, rows, update.accumulate_steps)
+        parts = _sums(loss, trainable, rows, update.accumulate_steps, task.group_size)
         gradient, sums = parallel.psum(parts, axis_name)
         mean = sums.loss / sums.weight
         gradient = jax.tree.map(lambda x: x / sums.weight, gradient)

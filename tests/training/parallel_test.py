@@ -157,6 +157,9 @@ def test_a_batch_that_does_not_divide_is_refused_with_what_would_do():
     with pytest.raises(ValueError, match=r"2 devices x 3 accumulation steps"):
         parallel.Spread(2).check_batch(8, 3)
     parallel.Spread(2).check_batch(12, 3)
+    with pytest.raises(ValueError, match=r"3 accumulation steps x groups of 2 rows: .* to 12 or"):
+        parallel.Spread(2).check_batch(18, 3, 2)
+    parallel.Spread(2).check_batch(12, 3, 2)
 
 
 def test_more_devices_than_there_are_is_refused():

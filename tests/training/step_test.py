@@ -158,3 +158,14 @@ def test_memory_is_left_as_it_was_by_statistics_that_are_not_finite(toy):
     metrics, state = toy.trajectory(toy.config(total_steps=3), task)
     assert [int(m["nonfinite_run"]) for m in metrics] == [0, 1, 0]
     assert jax.device_get(state.memory) == {"rows": 16, "steps": 3}
+
+
+@pytest.mark.parametrize(
+    ("group", "parts"),
+    [(1, [[0, 2, 4, 6], [1, 3, 5, 7]]), (2, [[0, 1, 4, 5], [2, 3, 6, 7]])],
+)
+def test_micro_batches_take_every_so_manyth_group_of_rows(group, parts):
+    rows = {"x": jnp.arange(8), "y": jnp.arange(16).reshape(8, 2)}
+    split = step._micro_batches(rows, 2, group)
+    assert split["x"].tolist() == parts
+    assert (split["y"][..., 0] // 2).tolist() == parts

@@ -55,8 +55,8 @@ def build(
 
     Example:
         >>> digits = build({"source": "digits"}, seed=0, batch_size=64)
-        >>> digits.shape, digits.num_classes, digits.num_train, digits.num_validation
-        ((8, 8, 1), 10, 1617, 180)
+        >>> digits.num_train, digits.num_validation, digits.num_test, digits.num_classes
+        (1438, 179, 180, 10)
         >>> next(digits.train_batches(start_step=1000))["inputs"].shape
         (64, 8, 8, 1)
     """
@@ -82,7 +82,7 @@ def build(
     modality = modality_of(settings.source)
     processor = modality.prepare(splits, settings, sample)
     if is_compact and modality.compact is not None:
-        processor = modality.compact(processor, settings, sample)
+        processor = modality.compact(processor, splits, settings, sample)
     return Data(
         processor=processor,
         num_classes=splits.train.num_classes,

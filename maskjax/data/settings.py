@@ -49,7 +49,7 @@ class Settings:
     test_source: str = default_of("test_source")
     num_workers: int = default_of("num_workers")
     validation_fraction: float = default_of("validation_fraction")
-    test_fraction: float = KEYS["data.test_fraction"].before  # configs without it hold out none
+    test_fraction: float = default_of("test_fraction")
     bad_files: str = default_of("bad_files")
     limit: int = default_of("limit")
 

@@ -30,6 +30,7 @@ class Source(abc.ABC):
         value_range: of arrays, stored numbers that stand for 0 and 1, each one for all channels or
             one a channel [C]; None means that the dtype tells (see `ranges.to_unit`).
         in_memory: whether reading an example is so cheap that threads would only slow it down.
+        is_wide: whether some image, however rare, is known to have more than 8 bits a number.
     """
 
     shape: tuple[int | None, ...] = ()
@@ -37,6 +38,7 @@ class Source(abc.ABC):
     class_names: tuple[str, ...] | None = None
     value_range: tuple[Any, Any] | None = None
     in_memory: bool = False
+    is_wide: bool = False
 
     @abc.abstractmethod
     def __len__(self) -> int:
@@ -120,15 +122,15 @@ class Modality(NamedTuple):
             splits do not fit.
         restore: (description, settings) -> processor, from what it said of itself in `describe`,
             without the data.
-        compact: (processor, settings, sample) -> processor whose batches are as small as they can
-            be on the way to a device, where its `on_device` completes them; None where nothing is
-            smaller.
+        compact: (processor, splits, settings, sample) -> processor whose batches are as small as
+            they can be on the way to a device, where its `on_device` completes them; None where
+            nothing is smaller.
     """
 
     settings: type[Settings]
     prepare: Callable[[Splits, Any, Sample], Processor]
     restore: Callable[[Mapping[str, Any], Any], Processor]
-    compact: Callable[[Any, Any, Sample], Processor] | None = None
+    compact: Callable[[Any, Splits, Any, Sample], Processor] | None = None
 
 
 class Opener(NamedTuple):
@@ -212,11 +214,8 @@ class Subset(Source):
     def __init__(self, source: Source, indices: Int[np.ndarray, "N"]):
         self._source = source
         self._indices = indices
-        self.shape = source.shape
-        self.num_classes = source.num_classes
-        self.class_names = source.class_names
-        self.value_range = source.value_range
-        self.in_memory = source.in_memory
+        for name in ("shape", "num_classes", "class_names", "value_range", "in_memory", "is_wide"):
+            setattr(self, name, getattr(source, name))
 
     def __len__(self) -> int:
         return len(self._indices)

@@ -45,6 +45,7 @@ def maskjax_batches(folder: Path, workers: int):
         "source": f"folder:{folder}", "size": (SIDE, SIDE), "channels": 3, "flip": True,
         "crop_scale": (0.2, 1.0), "mean": (0.5,), "std": (0.25,), "num_workers": workers,
         "validation_fraction": 0,
+        "test_fraction": 0,
     }  # fmt: skip
     built = data.build(config, seed=0, batch_size=BATCH, is_compact=True)
     return built.train_batches()

@@ -12,7 +12,7 @@ def _build(batch_size=4, seed=0, build=None, **config):
 
 
 def test_statistics_are_those_of_the_training_pixels():
-    built = _build(source="digits", validation_fraction=0)
+    built = _build(source="digits", validation_fraction=0, test_fraction=0)
     pixels = load_digits().images / 16
     assert built.shape == (8, 8, 1)
     assert built.processor.mean.shape == built.processor.std.shape == (1, 1, 1)

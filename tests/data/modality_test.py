@@ -27,7 +27,12 @@ def examples(monkeypatch):
 @pytest.fixture
 def words(examples):
     """A config of the page's modality."""
-    return {"source": "words:ab,abcdef,c,dd", "validation_fraction": 0.25, "letters": 3}
+    return {
+        "source": "words:ab,abcdef,c,dd",
+        "validation_fraction": 0.25,
+        "test_fraction": 0,
+        "letters": 3,
+    }
 
 
 def test_every_file_is_listed_and_is_there():
@@ -43,7 +48,7 @@ def test_every_source_is_listed():
 
 def test_a_source_of_ones_own_is_found_by_its_name(examples):
     built = data.build({"source": "ramps:16"}, seed=0, batch_size=4)
-    assert (built.shape, built.num_classes, built.num_train) == ((16, 16, 1), 2, 90)
+    assert (built.shape, built.num_classes, built.num_train) == ((16, 16, 1), 2, 80)
 
 
 def test_a_modality_of_ones_own_gives_batches(words):
@@ -70,4 +75,6 @@ def test_a_source_that_gives_no_mappings_is_told_what_to_give(words, examples, m
         examples["Words"], "__getitem__", lambda self, index: (self.words[index], 0)
     )
     with pytest.raises(ValueError, match="of Words is a tuple; a source gives mappings, such as"):
-        data.build(words | {"validation_fraction": 0}, seed=0, batch_size=1).examples("train", 1)
+        data.build(
+            words | {"validation_fraction": 0, "test_fraction": 0}, seed=0, batch_size=1
+        ).examples("train", 1)

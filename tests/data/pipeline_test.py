@@ -194,7 +194,12 @@ def test_an_example_is_augmented_anew_each_epoch(tmp_path):
 def test_half_of_the_stream_is_flipped(tmp_path):
     ramp = np.arange(4, dtype=np.uint8)[None, None, :, None]
     np.savez(tmp_path / "x.npz", x_train=np.broadcast_to(ramp, (40, 4, 4, 1)))
-    config = {"source": f"array:{tmp_path}/x.npz", "flip": True, "validation_fraction": 0}
+    config = {
+        "source": f"array:{tmp_path}/x.npz",
+        "flip": True,
+        "validation_fraction": 0,
+        "test_fraction": 0,
+    }
     built = data.build(config, seed=0, batch_size=40)
     batches = [batch["inputs"] for batch in itertools.islice(built.train_batches(), 20)]
     is_flipped = np.concatenate(batches)[:, 0, 0, 0] > 0
@@ -243,7 +248,7 @@ def test_limits_take_fixed_subsets(indexed):
 
 def test_no_evaluation_split_gives_no_batches(tmp_path):
     np.savez(tmp_path / "x.npz", x=np.zeros((4, 3, 3), np.uint8))
-    config = {"source": f"array:{tmp_path}/x.npz", "validation_fraction": 0}
+    config = {"source": f"array:{tmp_path}/x.npz", "validation_fraction": 0, "test_fraction": 0}
     built = data.build(config, seed=0, batch_size=2)
     assert built.num_validation == 0
     assert list(built.eval_batches("validation", 2)) == []

@@ -5,7 +5,18 @@ import math
 import ml_collections
 import pytest
 
+import maskjax.config
+from maskjax.data.history.settings import HistorySettings
 from maskjax.data.image.settings import ImageSettings
+
+
+@pytest.mark.parametrize("settings", [ImageSettings, HistorySettings])
+def test_scripts_and_configs_begin_with_the_same_values(settings):
+    config = maskjax.config.base().data
+    assert (config.validation_fraction, config.test_fraction) == (0.1, 0.1)
+    here = settings()
+    shared = [name for name in config if hasattr(here, name)]
+    assert {name: getattr(here, name) for name in shared} == {name: config[name] for name in shared}
 
 
 def test_a_config_dict_is_read_and_lists_become_tuples():

@@ -92,11 +92,12 @@ def test_old_names_and_impossible_shares_are_refused(config, message):
 
 
 def test_what_an_old_run_said_of_its_data_is_read_as_it_would_be_said_now():
-    now = data.build({"source": "digits"}, seed=0, batch_size=1).describe()
+    config = {"source": "digits", "test_fraction": 0}
+    now = data.build(config, seed=0, batch_size=1).describe()
     old = {name: x for name, x in now.items() if name not in ("num_validation", "num_test")}
     old |= {"num_eval": now["num_validation"]}
     old["fingerprints"] = {
         "train": now["fingerprints"]["train"], "eval": now["fingerprints"]["validation"]
     }  # fmt: skip
     assert data.renewed(old) == now == data.renewed(now)
-    assert data.restore({"source": "digits"}, old).num_validation == 180
+    assert data.restore(config, old).num_validation == 180

@@ -3,6 +3,7 @@
 import dataclasses
 
 from maskjax.data.settings import Settings, default_of
+from maskjax.keys import KEYS
 
 WINDOWS = ("newest", "random")
 
@@ -40,7 +41,7 @@ class HistorySettings(Settings):
             raise ValueError(f"data.window={self.window!r} must be one of {WINDOWS}")
         for name in ("validation_fraction", "test_fraction"):
             # Configs from before there were test splits say 0.
-            if getattr(self, name) not in (default_of(name), getattr(Settings, name)):
+            if getattr(self, name) not in (default_of(name), KEYS[f"data.{name}"].before):
                 raise ValueError(
                     f"data.{name}={getattr(self, name)} says nothing of histories, whose last"
                     f" items are held out: leave it at {default_of(name)}"

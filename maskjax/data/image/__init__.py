@@ -38,11 +38,17 @@ def prepare(splits: Splits, settings: ImageSettings, sample: Sample) -> ImagePro
     return dataclasses.replace(unscaled, mean=mean, std=std)
 
 
-def compact(processor: ImageProcessor, settings: ImageSettings, sample: Sample) -> ImageProcessor:
-    """Let batches hold 8 bits a number, where a few examples of every split do; see `Modality`."""
+def compact(
+    processor: ImageProcessor, splits: Splits, settings: ImageSettings, sample: Sample
+) -> ImageProcessor:
+    """Let batches hold 8 bits a number, where a few examples of every split do; see `Modality`.
+
+    A source that has looked at its files also knows of the rare ones that hold more.
+    """
     is_narrow = (
         settings.compact
         and processor.missing is None
+        and not any(source.is_wide for source in (splits.train, *splits.set_apart().values()))
         and all(
             example["inputs"].dtype == np.uint8
             for split in SPLITS

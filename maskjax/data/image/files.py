@@ -74,15 +74,21 @@ class EncodedImage:
 
 
 class Header(NamedTuple):
-    """Height and width of the upright image, its number of channels as stored, whether more follow.
+    """What a file says before it is decoded.
 
-    Further pages or frames of a file are not read.
+    Attributes:
+        height: of the upright image.
+        width: of the upright image.
+        channels: as stored.
+        has_more: whether other pages or frames follow, which are not read.
+        is_wide: whether numbers have more than 8 bits.
     """
 
     height: int
     width: int
     channels: int
     has_more: bool = False
+    is_wide: bool = False
 
 
 def _num_channels(image: Image.Image) -> int:
@@ -144,7 +150,7 @@ def read_header(image: EncodedImage) -> Header:
         image: the encoded image.
 
     Returns:
-        Size after EXIF orientation, channels as stored, and whether other pictures follow.
+        The size after EXIF orientation, and the rest.
 
     Raises:
         UndecodableError: names the image.
@@ -157,7 +163,8 @@ def read_header(image: EncodedImage) -> Header:
             width, height = opened.size
             if _orientation(opened) in (5, 6, 7, 8):
                 width, height = height, width
-            header = Header(height, width, _num_channels(opened), _has_more(opened))
+            is_wide = wide.is_wide(opened)
+            header = Header(height, width, _num_channels(opened), _has_more(opened), is_wide)
             if _is_cut_short(image, opened):
                 opened.load()
             return header

@@ -100,8 +100,8 @@ def _in_threads(
     parts = [paths[start : start + _PART] for start in range(0, len(paths), _PART)]
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         results = pool.map(lambda part: [function(path) for path in part], parts)
-        one_by_one = itertools.chain.from_iterable(results)
-        return list(shown(one_by_one, f"{what} files", "file", len(paths)))
+        found = itertools.chain.from_iterable(results)
+        return list(shown(found, f"{what} files", "file", len(paths)))
 
 
 @register("folder")
@@ -160,7 +160,7 @@ def _open(
     _refuse_twins(root, name, classes)
     paths = flat or [path for files in classes.values() for path in files]
     labels = np.repeat(np.arange(len(classes), dtype=np.int32), [*map(len, classes.values())])
-    is_good, shape, skipped = _check_headers(paths, name, settings)
+    is_good, shape, skipped, is_wide = _check_headers(paths, name, settings)
     if skipped:
         paths = [path for path, good in zip(paths, is_good) if good]
         labels = labels if flat else labels[is_good]
@@ -171,9 +171,10 @@ def _open(
                 f"{name}: every file of {', '.join(bad[:_MAX_NAMED])} in {root} is bad; give the"
                 " class good files, or move its folder elsewhere"
             )
-    if flat:
-        return FolderSource(paths, None, None, shape, str(root), skipped)
-    return FolderSource(paths, labels, tuple(classes), shape, str(root), skipped)
+    labelled = (None, None) if flat else (labels, tuple(classes))
+    source = FolderSource(paths, *labelled, shape, str(root), skipped)
+    source.is_wide = is_wide
+    return source
 
 
 def image_files(root: str | os.PathLike[str]) -> list[str]:
@@ -185,8 +186,7 @@ def image_files(root: str | os.PathLike[str]) -> list[str]:
 
 def _warn_of(left_out: dict[str, collections.Counter[str]], what: str) -> None:
     """Count by suffix what is not read."""
-    counts = sum(left_out.values(), collections.Counter())
-    if counts:
+    if counts := sum(left_out.values(), collections.Counter()):
         logging.warning("%s: %s; read are %s", what, _counted(counts), ", ".join(SUFFIXES))
 
 
@@ -263,8 +263,8 @@ def _list_files(
 
 def _check_headers(
     paths: list[str], name: str, settings: ImageSettings
-) -> tuple[np.ndarray, tuple[int | None, ...], frozenset[str]]:
-    """Open files' headers: which are good, the shape (None where they differ), what is wrong."""
+) -> tuple[np.ndarray, tuple[int | None, ...], frozenset[str], bool]:
+    """Open headers: which files are good, the shape (None: it varies), what is wrong, any wide."""
     is_good = np.ones(len(paths), bool)
     needs_all = not (settings.size and settings.channels)
     checked = np.arange(len(paths)) if needs_all else np.array(_sample(len(paths)))
@@ -297,4 +297,4 @@ def _check_headers(
         logging.warning(text, name, len(longer), ", ".join(names))
     sides = ({header[axis] for header in headers} for axis in range(3))
     shape = tuple(side.pop() if len(side) == 1 and needs_all else None for side in sides)
-    return is_good, shape, frozenset(map(str, errors))
+    return is_good, shape, frozenset(map(str, errors)), any(header.is_wide for header in headers)

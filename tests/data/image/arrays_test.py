@@ -11,7 +11,7 @@ def npz(tmp_path):
     def build(batch_size=2, config=None, **arrays):
         path = tmp_path / "data.npz"
         np.savez(path, **arrays)
-        config = {"source": f"array:{path}", **(config or {})}
+        config = {"source": f"array:{path}", "test_fraction": 0, **(config or {})}
         return data.build(config, seed=0, batch_size=batch_size)
 
     return build

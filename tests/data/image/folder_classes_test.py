@@ -11,7 +11,8 @@ _SIZE = ("RGB", (8, 6))
 
 
 def _build(root, **config):
-    return data.build({"source": f"folder:{root}", **config}, seed=0, batch_size=1)
+    config = {"source": f"folder:{root}", "test_fraction": 0, **config}
+    return data.build(config, seed=0, batch_size=1)
 
 
 def _other(root, *names):

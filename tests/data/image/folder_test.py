@@ -14,7 +14,8 @@ _SIZE = ("RGB", (8, 6))
 
 
 def _build(root, batch_size=1, **config):
-    return data.build({"source": f"folder:{root}", **config}, seed=0, batch_size=batch_size)
+    config = {"source": f"folder:{root}", "test_fraction": 0, **config}
+    return data.build(config, seed=0, batch_size=batch_size)
 
 
 def _names(source):

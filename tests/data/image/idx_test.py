@@ -47,7 +47,7 @@ def test_every_dtype_is_read_from_big_endian_bytes(tmp_path, code, payload, expe
 def test_digits_far_from_zero_are_kept(tmp_path, code, dtype):
     x = (2.0**30 + np.arange(6 * 15)).astype(dtype)  # float32 knows every 64th
     (tmp_path / "train-images-idx3").write_bytes(_idx_bytes(code, (6, 3, 5), x.tobytes()))
-    config = {"source": f"idx:{tmp_path}", "validation_fraction": 0}
+    config = {"source": f"idx:{tmp_path}", "validation_fraction": 0, "test_fraction": 0}
     built = data.build(config, seed=0, batch_size=2)
     shown = built.processor.denormalise(built.examples("train", 6)["inputs"]).ravel()
     np.testing.assert_allclose(shown, np.arange(6 * 15) / 89, atol=1e-6)

@@ -64,7 +64,12 @@ def test_a_folder_of_image_files_and_ones_own_have_missing_numbers(tmp_path):
     x = np.random.default_rng(0).integers(0, 8, (3, 8, 8), np.uint8)
     for index, picture in enumerate(x):
         Image.fromarray(picture).save(tmp_path / f"{index}.png")
-    config = {"source": f"folder:{tmp_path}", "missing": "0", "validation_fraction": 0}
+    config = {
+        "source": f"folder:{tmp_path}",
+        "missing": "0",
+        "validation_fraction": 0,
+        "test_fraction": 0,
+    }
     built = data_layer.build(config, seed=0, batch_size=2)
     np.testing.assert_array_equal(~built.examples("train", 3)["is_known"][..., 0], x == 0)
     np.testing.assert_array_equal(
@@ -79,7 +84,7 @@ def test_a_number_that_no_image_file_can_hold_is_warned_of_and_leaves_ones_own_w
     for index in range(3):
         Image.fromarray(np.full((8, 8), index, np.uint8)).save(tmp_path / f"data/{index}.png")
     Image.fromarray(np.full((8, 8), 9, np.uint8)).save(tmp_path / "own.jpg")
-    config = {"source": f"folder:{tmp_path}/data", "validation_fraction": 0}
+    config = {"source": f"folder:{tmp_path}/data", "validation_fraction": 0, "test_fraction": 0}
     data_layer.build(config | {"missing": "2"}, seed=0, batch_size=2)
     assert "no number that was looked at" not in caplog.text
     built = data_layer.build(config | {"missing": "-9999"}, seed=0, batch_size=2)
@@ -91,7 +96,7 @@ def test_a_number_that_no_image_file_can_hold_is_warned_of_and_leaves_ones_own_w
 def test_the_range_of_every_dtype_can_be_kept_as_json(tmp_path, dtype):
     x = np.arange(4 * 3 * 3 * 2).reshape(4, 3, 3, 2).astype(dtype)
     np.savez(tmp_path / "x.npz", x=x)
-    config = {"source": f"array:{tmp_path}/x.npz", "validation_fraction": 0}
+    config = {"source": f"array:{tmp_path}/x.npz", "validation_fraction": 0, "test_fraction": 0}
     built = data_layer.build(config, seed=0, batch_size=4)
     found = json.loads(json.dumps(built.describe()))["value_range"]
     assert found == (None if dtype == np.uint8 else [[0, 1], [70, 71]])

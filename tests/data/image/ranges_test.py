@@ -16,7 +16,7 @@ from maskjax.data.image.transforms import Transform
 def npz(tmp_path):
     def build(config=None, **arrays):
         np.savez(tmp_path / "data.npz", **arrays)
-        config = {"source": f"array:{tmp_path}/data.npz", **(config or {})}
+        config = {"source": f"array:{tmp_path}/data.npz", "test_fraction": 0, **(config or {})}
         return data.build(config, seed=0, batch_size=4)
 
     return build
@@ -169,7 +169,7 @@ def test_a_common_far_extreme_of_16_bit_files_is_named(tmp_path, caplog):
     x[_uniform(6, 8, 8) < 0.1] = 65535
     for index, picture in enumerate(x):
         Image.fromarray(picture).save(tmp_path / f"{index}.png")
-    config = {"source": f"folder:{tmp_path}", "validation_fraction": 0}
+    config = {"source": f"folder:{tmp_path}", "validation_fraction": 0, "test_fraction": 0}
     data.build(config, seed=0, batch_size=2)
     assert "if it stands for no data, set data.missing=65535" in caplog.text
     caplog.clear()

@@ -106,7 +106,8 @@ def tiny(data_dir):
 
 
 def _build(name, **config):
-    config = {"source": f"tfds:{name}", "size": (6, 5), "mean": (0,), "std": (1,), **config}
+    config = {"size": (6, 5), "mean": (0,), "std": (1,), "test_fraction": 0, **config}
+    config["source"] = f"tfds:{name}"
     return data.build(config, seed=0, batch_size=1)
 
 

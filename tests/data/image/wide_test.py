@@ -100,9 +100,34 @@ def test_a_camera_of_12_bits_keeps_its_levels_in_the_batches(tmp_path):
     numbers = np.random.default_rng(0).integers(0, 4096, (8, 32, 32, 3)).astype(np.uint16)
     for index, picture in enumerate(numbers):
         (tmp_path / f"{index}.png").write_bytes(_png16(picture).content)
-    config = {"source": f"folder:{tmp_path}", "mean": (0,), "std": (1,), "validation_fraction": 0}
+    config = {
+        "source": f"folder:{tmp_path}",
+        "mean": (0,),
+        "std": (1,),
+        "validation_fraction": 0,
+        "test_fraction": 0,
+    }
     (batch,) = data.build(config, seed=0, batch_size=8).eval_batches("train", 8)
     np.testing.assert_allclose(batch["inputs"] * 65535, numbers, atol=0.01)
+
+
+def test_a_rare_file_of_16_bits_keeps_all_from_travelling_as_8(tmp_path):
+    numbers = np.random.default_rng(0).integers(0, 65536, (6, 6, 1)).astype(np.uint16)
+    for index in range(60):
+        Image.new("L", (6, 6), index).save(tmp_path / f"{index:02}.png")
+    # Not among those of which a sample is read.
+    (tmp_path / "37.png").write_bytes(_png16(numbers).content)
+    config = {"source": f"folder:{tmp_path}", "mean": (0,), "std": (1,)}
+    for size in ({}, {"size": (6, 6), "channels": 1}):
+        built = data.build(config | size, seed=0, batch_size=4, is_compact=True)
+        batches = [
+            b for split in ("train", "validation", "test") for b in built.eval_batches(split, 60)
+        ]
+        rows = np.concatenate([batch["inputs"][batch["is_valid"]] for batch in batches])
+        assert rows.dtype == np.float32
+        known = {tuple(np.round(row.ravel() * 65535).astype(int)) for row in rows}
+        assert tuple(numbers.ravel()) in known
+        assert tuple([12 * 257] * 36) in known
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])

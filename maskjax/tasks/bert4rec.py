@@ -1,7 +1,8 @@
 """Hidden items of a history, and the one that comes next: BERT4Rec (Sun et al. 2019)."""
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -135,16 +136,13 @@ class HiddenItems(Task):
             weights = is_valid.astype(jnp.float32)[..., None]
             return (x.astype(jnp.float32) * weights).sum(1) / jnp.maximum(weights.sum(1), 1)
 
-        def chances(params: Params, batch: Batch, context: Context) -> Array:
-            return self._next_chances(params, batch)
-
-        return {"features": features, "next_item_chances": chances}
+        return {"features": features, "next_item_chances": lambda p, b, _: self._next_chances(p, b)}
 
     def show(self, params: Params, batch: Batch, context: Context) -> dict[str, Any]:
         """The items that the model expects next, most likely first."""
         question = self._next(batch)
         count = min(_NUM_GUESSES, self.num_items)
-        chances, guesses = jax.lax.top_k(self._next_chances(params, batch), count)
+        chances, guesses = jax.lax.top_k(self._compiled_chances(params, batch), count)
         is_hidden, is_known = question.is_masked, question.is_valid & ~question.is_masked
         seen = jnp.where(is_known, question.ids + 1, UNKNOWN)
         true = jnp.where(is_hidden, batch["target"][:, None], seen) if "target" in batch else seen
@@ -228,6 +226,10 @@ class HiddenItems(Task):
         if is_excluded is not None:
             logits = jnp.where(is_excluded, -jnp.inf, logits)
         return jax.nn.softmax(logits)
+
+    @functools.cached_property
+    def _compiled_chances(self) -> Callable[..., Array]:
+        return jax.jit(self._next_chances)
 
     def _excluded(self, batch: Batch) -> Bool[Array, "B V"] | None:
         """True for what the user had before, where that is left out of rankings."""

@@ -1,9 +1,12 @@
 """Masked autoencoding of plain vectors with a multilayer perceptron, as tutorials show it."""
 
 import dataclasses
+import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -108,8 +111,7 @@ class MaskedVectors(Task):
         undercut.
         """
         x = self._vectors(batch)
-        seen, is_masked = self._hide(x, batch, context)
-        prediction = self._predict(params, seen)
+        _, is_masked, prediction = self._forward(params, batch, context)
         is_counted = jnp.ones_like(is_masked) if self.on == "all" else is_masked
         is_counted &= (jnp.arange(self.length) < self.model.width_out)[None]
         if "is_valid" in batch:
@@ -124,6 +126,17 @@ class MaskedVectors(Task):
             metrics["best_loss"] = Mean(self.best * weight, weight)
         statistics = self.masker.statistics(errors, is_masked, is_counted, batch)
         return Sums((weights * errors).sum(), weight, metrics, statistics)
+
+    def _forward(
+        self, params: Params, batch: Batch, context: Context
+    ) -> tuple[Float[Array, "B L"], Bool[Array, "B L"], Float[Array, "B L"]]:
+        """What the model sees, where that is not the input, and what it makes of it."""
+        seen, is_masked = self._hide(self._vectors(batch), batch, context)
+        return seen, is_masked, self._predict(params, seen)
+
+    @functools.cached_property
+    def _compiled_forward(self) -> Callable[..., Any]:
+        return jax.jit(self._forward)
 
     def _predict(self, params: Params, seen: Float[Array, "B L"]) -> Float[Array, "B L"]:
         """The targets' predictions; the entries after them are left as they are seen."""
@@ -145,8 +158,7 @@ class MaskedVectors(Task):
     def show(self, params: Params, batch: Batch, context: Context) -> dict[str, ArrayPanel]:
         """Vectors as curves; entries that are no target are shown as they were seen."""
         x = self._vectors(batch)
-        seen, is_masked = self._hide(x, batch, context)
-        prediction = self._predict(params, seen)
+        seen, is_masked, prediction = self._compiled_forward(params, batch, context)
         original = np.where(batch.get("is_known", True), batch["inputs"], np.float32("nan"))
         parts = (original, seen, prediction, jnp.where(is_masked, prediction, x), is_masked)
         shaped = [part.reshape(-1, *self.shape) for part in parts]

@@ -1,5 +1,6 @@
 """What holds for every task: one table. A new task is one line of CASES, on its smallest shapes."""
 
+import dataclasses
 import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ import pytest
 from maskjax import masking, tasks
 from maskjax.evaluation import panels
 from maskjax.tasks.task import Context
-from maskjax.training import parallel, run
+from maskjax.training import parallel, run, watch
 from maskjax.workdir.checkpoint import Checkpoints
 
 SIZE, STEPS = 8, 3  # a batch divides by four devices and into halves
@@ -20,7 +21,17 @@ PATCHES = {
     "model.encoder": {"width": 8, "depth": 1, "heads": 2},
     "model.decoder": {"width": 8, "depth": 1, "heads": 2},
 }
-WEIGHTED = PATCHES | {"mask.rule": "weighted", "mask.ratio": 0.5}
+WEIGHTED = {"mask.rule": "weighted", "mask.ratio": 0.5}
+BY_LABELS = {"mask.follows": "labels", "mask.labels.alpha": 2.0}
+# From the second step on no loss is better by so much, and the rate falls.
+WATCHED = {
+    "eval_every_steps": 1,
+    "stop.metric": "loss",
+    "stop.patience": 9,
+    "optimizer.schedule": "plateau",
+    "optimizer.plateau.patience": 1,
+    "optimizer.plateau.min_delta": 1e6,
+}
 
 
 class Case(NamedTuple):
@@ -31,18 +42,31 @@ class Case(NamedTuple):
         changes: to the config, by dotted name.
         data: what `build` is given as the data.
         rows: (generator, number of rows) -> the entries of a batch that are the task's own.
+        is_random: whether keys decide anything.
     """
 
     config: str
     changes: dict[str, Any]
     data: Any
     rows: Callable[[np.random.Generator, int], dict[str, np.ndarray]]
+    is_random: bool = True
 
 
-def arrays(*shape):
-    """Data of normal numbers: what `build` is given, and rows."""
-    draw = lambda rng, size: {"inputs": rng.normal(size=(size, *shape)).astype(np.float32)}  # noqa: E731
-    return types.SimpleNamespace(shape=shape), draw
+def arrays(*shape, has_labels=False, has_missing=False):
+    """Data of normal numbers: what `build` is given, and rows; one of them may lack all numbers."""
+
+    def draw(rng, size):
+        rows = {"inputs": rng.normal(size=(size, *shape)).astype(np.float32)}
+        if has_labels:
+            rows["label"] = rng.integers(0, 2, size).astype(np.int32)
+        if has_missing:
+            rows["is_known"] = rng.random((size, *shape)) < 0.9
+            rows["is_known"][1] = False
+            rows["inputs"][~rows["is_known"]] = 0
+        return rows
+
+    classes = {"num_classes": 2, "num_train": 20} if has_labels else {}
+    return types.SimpleNamespace(shape=shape, **classes), draw
 
 
 def histories(num_items, length):
@@ -57,11 +81,27 @@ def histories(num_items, length):
     return types.SimpleNamespace(processor=processor), draw
 
 
+LABELLED, HALF = arrays(10, 1, has_labels=True), {"mask.ratio": 0.5}
 CASES = {
     "mae": Case("mae", PATCHES, *arrays(8, 8, 1)),
+    "mae, masks that follow losses beside what is missing": Case(
+        "mae", PATCHES | WEIGHTED | {"data.missing": "hide"}, *arrays(8, 8, 1, has_missing=True)
+    ),
     "simmim": Case("simmim", PATCHES | {"model.drop_path": 0.1}, *arrays(8, 8, 1)),
-    "masks that follow losses": Case("mae", WEIGHTED, *arrays(8, 8, 1)),
-    "vectors": Case("vectors", {}, *arrays(10, 1)),
+    "simmim, a soft gate by labels": Case(
+        "simmim",
+        PATCHES | BY_LABELS | {"mask.fill": "gate", "loss.on": "all", "mask.rule": "none"},
+        *arrays(8, 8, 1, has_labels=True),
+        is_random=False,
+    ),
+    "vectors, watched": Case("vectors", WATCHED, *arrays(10, 1)),
+    "vectors, nothing hidden": Case(
+        "vectors", {"mask.rule": "none", "loss.on": "all"}, *arrays(10, 1), is_random=False
+    ),
+    "vectors, masks that follow labels": Case("vectors", WEIGHTED | BY_LABELS, *LABELLED),
+    "vectors, hard_patches": Case("vectors", {"mask.rule": "hard_patches"} | HALF, *arrays(10, 1)),
+    "vectors, error_window": Case("vectors", {"mask.rule": "error_window"} | HALF, *arrays(10, 1)),
+    "vectors, best_of": Case("vectors", {"mask.best_of.candidates": 3} | HALF, *arrays(10, 1)),
     "bert4rec": Case("bert4rec", {"mask.rule": "weighted"}, *histories(9, 6)),
 }
 
@@ -73,7 +113,7 @@ class Made(NamedTuple):
         task: the task.
         config: the whole config.
         batch: a whole batch.
-        params: parameters.
+        state: of step 0.
         memory: the memory after a batch.
         sums: (rows of the batch, their content) -> sums, compiled once a number of rows.
     """
@@ -81,7 +121,7 @@ class Made(NamedTuple):
     task: Any
     config: Any
     batch: dict[str, np.ndarray]
-    params: Any
+    state: Any
     memory: Any
     sums: Callable[..., Any]
 
@@ -93,7 +133,7 @@ def _batch(case, seed):
     return rows | {"id": ids, "epoch": epoch, "is_valid": np.ones(SIZE, bool)}
 
 
-@pytest.fixture(scope="module", params=CASES.values(), ids=CASES)
+@pytest.fixture(scope="module", params=CASES.values(), ids=list(CASES))
 def case(request):
     """A line of the table."""
     return request.param
@@ -120,7 +160,7 @@ def made(case, load_config):
 
     statistics = sums(np.arange(SIZE), batch, state.memory).statistics
     memory = task.remember(state.memory, statistics, jnp.int32(0))
-    return Made(task, config, batch, state.params, memory, sums)
+    return Made(task, config, batch, state, memory, sums)
 
 
 def _take(batch, rows):
@@ -153,13 +193,13 @@ def test_padding_weighs_nothing_whatever_stands_there(made, case):
     _assert_close(made.sums(ALL, padded, made.memory), half)
 
 
-def test_keys_alone_decide_what_is_random(made):
+def test_keys_alone_decide_what_is_random(made, case):
     whole = made.sums(ALL, made.batch, made.memory)
     jax.tree.map(np.testing.assert_array_equal, whole, made.sums(ALL, made.batch, made.memory))
     # Each row with its own key, wherever it stands.
     order = np.random.default_rng(2).permutation(SIZE)
     _assert_close(made.sums(order, _take(made.batch, order), made.memory), whole)
-    assert made.sums(ALL, made.batch, made.memory, seed=1).loss != whole.loss
+    assert (made.sums(ALL, made.batch, made.memory, seed=1).loss != whole.loss) == case.is_random
 
 
 def test_outputs_and_panels_have_a_row_an_example_and_names_of_their_own(made):
@@ -167,8 +207,8 @@ def test_outputs_and_panels_have_a_row_an_example_and_names_of_their_own(made):
     context = Context(keys, jnp.int32(1), keys, made.memory, train=False)
     outputs = made.task.outputs()
     for output in outputs.values():
-        assert jax.eval_shape(output, made.params, made.batch, context).shape[0] == SIZE
-    shown = made.task.show(made.params, jax.device_put(made.batch), context)
+        assert jax.eval_shape(output, made.state.params, made.batch, context).shape[0] == SIZE
+    shown = made.task.show(made.state.params, jax.device_put(made.batch), context)
     assert not set(shown) & set(outputs)
     for panel in shown.values():
         arrays = [x for x in panels.first_rows(panel, 3) if isinstance(x, np.ndarray)]
@@ -177,7 +217,7 @@ def test_outputs_and_panels_have_a_row_an_example_and_names_of_their_own(made):
 
 
 class Trained(NamedTuple):
-    """States of each step and what was reported, by number of devices; the program on one."""
+    """States after each step and what was reported, by number of devices; a step on one device."""
 
     states: dict[int, list[Any]]
     losses: dict[int, list[float]]
@@ -185,30 +225,42 @@ class Trained(NamedTuple):
     fresh: Any
 
 
+def _stepper(made, case, devices):
+    """(state, number of the batch) -> (state, loss): a step, and a look at its loss."""
+    spread = parallel.Spread(devices)
+    program = spread.program(run.make_step(made.task, made.config, spread.axis_name))
+
+    def step(state, number):
+        state, report = program(state, spread.split(_batch(case, number)))
+        loss = float(report["loss"])
+        if state.watches:
+            seen, _ = watch.observe(jax.device_get(state.watches), made.config, {"loss": loss})
+            state = dataclasses.replace(state, watches=spread.replicate(seen))
+        return state, loss
+
+    return step, spread.replicate(made.state)
+
+
 @pytest.fixture(scope="module")
 def trained(made, case):
     """STEPS steps on one device and on four."""
-    states, losses, programs, fresh = {}, {}, {}, None
+    states, losses = {}, {}
     for devices in (4, 1):
-        spread = parallel.Spread(devices)
-        program = spread.program(run.make_step(made.task, made.config, spread.axis_name))
-        programs[devices] = lambda state, seed, p=program, s=spread: p(
-            state, s.split(_batch(case, seed))
-        )
-        fresh = state = spread.replicate(run.initial_state(made.task, made.config))
-        states[devices], losses[devices] = [], []
-        for seed in range(STEPS):
-            state, report = programs[devices](state, seed)
+        step, fresh = _stepper(made, case, devices)
+        state, states[devices], losses[devices] = fresh, [], []
+        for number in range(STEPS):
+            state, loss = step(state, number)
             states[devices].append(state)
-            losses[devices].append(float(report["loss"]))
-    return Trained(states, losses, programs[1], fresh)
+            losses[devices].append(loss)
+    return Trained(states, losses, step, fresh)
 
 
 def test_one_device_equals_four_and_memory_advances_alike(made, trained):
     np.testing.assert_allclose(trained.losses[1], trained.losses[4], rtol=1e-5)
     assert len(set(trained.losses[1])) == STEPS
     for one, four in zip(trained.states[1], trained.states[4], strict=True):
-        _assert_close(jax.device_get(one.memory), jax.device_get(four.memory), rtol=1e-4)
+        for part in ("memory", "watches"):
+            _assert_close(*(jax.device_get(getattr(x, part)) for x in (one, four)), rtol=1e-4)
     for leaf, start in zip(jax.tree.leaves(one.memory), jax.tree.leaves(made.task.start())):
         assert np.shape(leaf) == np.shape(start)
     if jax.tree.leaves(one.memory):

@@ -13,6 +13,7 @@ from maskjax.training.loop import prepare
 from maskjax.training.plan import first_lines
 from maskjax.training.run import initial_state, make_step, spread_of, update_of
 from maskjax.training.state import TrainState
+from maskjax.training.update import Update
 from maskjax.typing import PyTree
 from maskjax.workdir.checkpoint import Checkpoints
 
@@ -35,10 +36,11 @@ def dry_run(config: Any, directory: str | Path) -> list[str]:
     """
     config, folder, data, task = prepare(config, directory)
     spread = spread_of(task, config, data)
-    begins = _where(task, folder, config, spread)
-    state = jax.eval_shape(lambda: initial_state(task, config))
-    lines = first_lines(task, data, config, folder, spread, update_of(task, config), state.params)
-    step = make_step(task, config, spread.axis_name, data.on_device)
+    update = update_of(task, config)
+    begins = _where(task, folder, config, spread, update)
+    state = jax.eval_shape(lambda: initial_state(task, config, update))
+    lines = first_lines(task, data, config, folder, spread, update, state.params)
+    step = make_step(task, config, spread.axis_name, data.on_device, update)
     program = spread.program(step, donate=True)
     batches = data.train_batches(0)
     try:
@@ -49,7 +51,7 @@ def dry_run(config: Any, directory: str | Path) -> list[str]:
     return [*lines, begins]
 
 
-def _where(task: Task, folder: Path, config: Any, spread: parallel.Spread) -> str:
+def _where(task: Task, folder: Path, config: Any, spread: parallel.Spread, update: Update) -> str:
     """Say where the run would begin; another run that it starts from is read, as by training."""
     if workdir.read_summary(folder) is not None:
         return "the run is finished: the same command without --dry_run prints its result"
@@ -60,8 +62,8 @@ def _where(task: Task, folder: Path, config: Any, spread: parallel.Spread) -> st
                 return f"the run would go on from step {step}"
     if not config.init_from.path:
         return "the run would begin from scratch"
-    fresh = spread.replicate(initial_state(task, config))
-    _, _, line = init_from.start(fresh, config, update_of(task, config).schedule, task)
+    fresh = spread.replicate(initial_state(task, config, update))
+    _, _, line = init_from.start(fresh, config, update.schedule, task)
     return f"the run {line}"
 
 

@@ -18,9 +18,8 @@ from maskjax.tasks.task import Task
 from maskjax.training.state import TrainState
 from maskjax.typing import PyTree
 from maskjax.workdir.checkpoint import Checkpoints
-from maskjax.workdir.leaves import named_leaves, params_sha256, with_leaves
-
-_NAMED = 5  # leaves that an error lists by name
+from maskjax.workdir.leaves import named_leaves, params_sha256
+from maskjax.workdir.merge import filled, listed, renamed
 
 
 def check(options: Any) -> None:
@@ -85,7 +84,7 @@ def start(
         f"starts at step {done} of {config.total_steps} from step {step} of {folder} ({what}): "
         f"learning rate {rates[0]:.3g} now, {rates[1]:.3g} at the end"
     )
-    line += "".join(f"; {how}: {_listed(keys)}" for how, keys in strays.items())
+    line += "".join(f"; {how}: {listed(keys)}" for how, keys in strays.items())
     return state, record, line
 
 
@@ -111,10 +110,10 @@ def _merge(
         raise ValueError(
             "init_from.skip and init_from.rename are for parameters: set init_from.what=params"
         )
-    params = _filled(state.params, tree["params"], f"{place}: params")
+    params = filled(state.params, tree["params"], f"{place}: params")
     saved = tree.get("ema_params")
     if averages is not None and saved:
-        averages = _filled(averages, saved, f"{place}: ema_params")
+        averages = filled(averages, saved, f"{place}: ema_params")
     elif averages is not None:
         averages = jax.tree.map(jnp.copy, params)
     elif saved:
@@ -122,15 +121,15 @@ def _merge(
     watches, seen = dict(state.watches), tree.get("watches") or {}
     if "plateau" in watches and "plateau" in seen:
         name = f"{place}: watches/plateau"
-        watches["plateau"] = _filled(watches["plateau"], seen["plateau"], name)
+        watches["plateau"] = filled(watches["plateau"], seen["plateau"], name)
     state = dataclasses.replace(
         state,
         watches=watches,
         step=tree["step"],
         params=params,
-        opt_state=_filled(state.opt_state, tree["opt_state"], f"{place}: opt_state"),
+        opt_state=filled(state.opt_state, tree["opt_state"], f"{place}: opt_state"),
         ema_params=averages,
-        memory=_filled(state.memory, tree.get("memory") or {}, f"{place}: memory"),
+        memory=filled(state.memory, tree.get("memory") or {}, f"{place}: memory"),
         nonfinite_total=tree["nonfinite_total"],
     )
     return state, {}
@@ -141,11 +140,11 @@ def _params(
 ) -> tuple[PyTree, dict[str, list[str]]]:
     """Take the other's parameters; also says which began anew here, or were left out there."""
     ours = named_leaves(serialization.to_state_dict(params))
-    theirs = _renamed(named_leaves(saved), options.rename)
+    theirs = renamed(named_leaves(saved), options.rename)
     skipped = matching("init_from.skip", tuple(options.skip), sorted({*ours, *theirs}))
     anew = {*ours} & (skipped | _found(task.begins_anew, {*ours} - {*theirs}))
     left = {*theirs} & (skipped | _found(task.leaves_out, {*theirs} - {*ours}))
-    found = _filled(
+    found = filled(
         params,
         {key: leaf for key, leaf in theirs.items() if key not in left},
         f"{place}: params",
@@ -157,67 +156,3 @@ def _params(
 
 def _found(patterns: Sequence[str], paths: Set[str]) -> set[str]:
     return {path for path in paths for pattern in patterns if re.search(pattern, path)}
-
-
-def _filled(
-    wanted: PyTree, saved: PyTree, name: str, begun: Mapping[str, Any] | None = None
-) -> PyTree:
-    """Give saved leaves the wanted structure; those of `begun`, of parameters, are not asked for.
-
-    Raises:
-        ValueError: one side has a leaf that the other lacks, or of another shape or dtype.
-    """
-    anew = begun or {}
-    ours = named_leaves(serialization.to_state_dict(wanted))
-    ours = {key: leaf for key, leaf in ours.items() if key not in anew}
-    theirs = named_leaves(saved)
-    problems = {
-        "lacks": [key for key in ours if key not in theirs],
-        "has besides": [key for key in theirs if key not in ours],
-        "has in another shape": [
-            f"{key} {theirs[key].dtype}{list(theirs[key].shape)}, here "
-            f"{leaf.dtype}{list(leaf.shape)}"
-            for key, leaf in ours.items()
-            if key in theirs and (theirs[key].shape, theirs[key].dtype) != (leaf.shape, leaf.dtype)
-        ],
-    }
-    if any(problems.values()):
-        parts = (f"{verb} {_listed(keys)}" for verb, keys in problems.items() if keys)
-        instead = ", or name these leaves in init_from.skip" if begun is not None else ""
-        raise ValueError(
-            f"init_from: {name} does not fit this config's model and optimizer: it "
-            f"{', '.join(parts)}; set the same model keys as that run{instead}"
-        )
-    return with_leaves(wanted, {**theirs, **anew})
-
-
-def _renamed(leaves: Mapping[str, Any], pairs: Any) -> dict[str, Any]:
-    """Replace what the first of each pair finds in the paths by the second."""
-    found = dict(leaves)
-    for pair in pairs:
-        if not (
-            isinstance(pair, list | tuple)
-            and len(pair) == 2
-            and all(isinstance(part, str) for part in pair)
-        ):
-            raise ValueError(
-                f"init_from.rename holds {pair!r}: give pairs, as in (('^vit/', 'encoder/'),)"
-            )
-        old, new = pair
-        matching("init_from.rename", old, list(found))
-        try:
-            renamed = {re.sub(old, new, path): leaf for path, leaf in found.items()}
-        except (re.error, IndexError) as error:  # IndexError: a group of no such name
-            raise ValueError(
-                f"init_from.rename {pair}: {new!r} cannot stand for what {old!r} finds: {error}; "
-                r"\1 is what its first (...) finds, and \\ a backslash"
-            ) from None
-        if len(renamed) < len(found):
-            raise ValueError(f"init_from.rename {pair} gives two leaves the same path")
-        found = renamed
-    return found
-
-
-def _listed(keys: list[str]) -> str:
-    more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
-    return "; ".join(keys[:_NAMED]) + more

@@ -78,10 +78,13 @@ def update_of(task: Task, config: Any) -> Update:
     return make_update(config, jax.eval_shape(task.init, init_key(config.seed)))
 
 
-def initial_state(task: Task, config: Any) -> TrainState:
-    """Make the state of step 0, which the task and the config's seed and optimizer determine."""
-    update, watches = update_of(task, config), watch.start(config)
-    return create_state(task, update, init_key(config.seed), watches)
+def initial_state(task: Task, config: Any, update: Update | None = None) -> TrainState:
+    """Make the state of step 0, which the task and the config's seed and optimizer determine.
+
+    An `update` that was made of the same need not be made again, which traces the whole model.
+    """
+    update = update or update_of(task, config)
+    return create_state(task, update, init_key(config.seed), watch.start(config))
 
 
 def make_step(
@@ -89,9 +92,10 @@ def make_step(
     config: Any,
     axis_name: str | None,
     complete: Callable[[Batch], Batch] = lambda batch: batch,
+    update: Update | None = None,
 ) -> Any:
-    """Make the training step that a config asks for; see `step.train_step`."""
-    update = update_of(task, config)
+    """Make the training step that a config asks for; see `step.train_step` and `initial_state`."""
+    update = update or update_of(task, config)
     return train_step(task, update, seed=config.seed, axis_name=axis_name, complete=complete)
 
 
@@ -138,6 +142,24 @@ def spread_of(task: Task, config: Any, data: Any) -> parallel.Spread:
     return spread
 
 
+def _first_state(
+    fresh: TrainState,
+    task: Task,
+    config: Any,
+    folder: Path,
+    checkpoints: Checkpoints,
+    update: Update,
+) -> tuple[TrainState, str]:
+    """The state that a run begins or goes on with, and a line on where it is from, "" if fresh."""
+    state = checkpoints.restore(fresh)
+    if state is not fresh or not config.init_from.path:
+        return state, f"goes on from step {state.step}" if state.step > 0 else ""
+    state, record, line = init_from.start(fresh, config, update.schedule, task)
+    workdir.note(folder, {"init_from": record})
+    checkpoints.save(int(state.step), state)  # the other run may go on, or be gone
+    return state, line
+
+
 @contextlib.contextmanager
 def open_run(
     task: Task, data: Any, config: Any, folder: Path, config_file: str = ""
@@ -159,7 +181,8 @@ def open_run(
         ValueError: the batch does not fit the devices, or the checkpoints not the model, or another
             run is at work in the folder.
     """
-    spread = spread_of(task, config, data)
+    spread, update = spread_of(task, config, data), update_of(task, config)
+    step = make_step(task, config, spread.axis_name, data.on_device, update)
     with (
         workdir.claim(config, folder, data.describe(), config_file),
         StopSignal() as stop,
@@ -169,30 +192,13 @@ def open_run(
             best=(config.stop.metric or "loss", config.stop.mode),
         ) as checkpoints,
     ):
-        fresh = spread.replicate(initial_state(task, config))
-        state = checkpoints.restore(fresh)
-        beginning = None
-        if state is fresh and config.init_from.path:
-            state, record, beginning = init_from.start(
-                fresh, config, update_of(task, config).schedule, task
-            )
-            workdir.note(folder, {"init_from": record})
-            checkpoints.save(int(state.step), state)  # the other run may go on, or be gone
+        fresh = spread.replicate(initial_state(task, config, update))
+        state, beginning = _first_state(fresh, task, config, folder, checkpoints, update)
         told = {"names": config.loggers, "config": flatten(config)}
         with RunLog(folder, int(state.step), config.total_steps, **told) as log:
-            update = update_of(task, config)
             lines = first_lines(task, data, config, folder, spread, update, state.params)
-            if state.step > 0 or beginning:
-                lines.append(beginning or f"goes on from step {state.step}")
-            for line in lines:
+            for line in [*lines, beginning] if beginning else lines:
                 log.progress.say(f"{folder.name}: {line}")
-            meter = Meter(
-                batch_size=config.batch_size,
-                flops_per_example=task.flops_per_example,
-                num_devices=spread.num_devices,
-                device_kind=jax.devices()[0].device_kind,
-            )
-            step = make_step(task, config, spread.axis_name, data.on_device)
             run = Run(
                 task=task,
                 data=data,
@@ -203,7 +209,12 @@ def open_run(
                 checkpoints=checkpoints,
                 stop=stop,
                 log=log,
-                meter=meter,
+                meter=Meter(
+                    batch_size=config.batch_size,
+                    flops_per_example=task.flops_per_example,
+                    num_devices=spread.num_devices,
+                    device_kind=jax.devices()[0].device_kind,
+                ),
                 evaluator=Evaluator(task, data, config, spread),
                 end=End(config.total_steps),
             )

@@ -136,16 +136,14 @@ def train_step(
 
         def loss(trainable: PyTree, rows: PyTree) -> tuple[Array, Sums]:
             batch, keys, documents = rows
-            params = update.whole(trainable, state.params)
             context = Context(keys, state.step, documents, state.memory, state.ema_params)
-            sums = task.loss(params, complete(batch), context)
+            sums = task.loss(update.whole(trainable, state.params), complete(batch), context)
             return sums.loss, sums
 
         trainable, rows = update.trainable(state.params), (batch, keys, documents)
         parts = _sums(loss, trainable, rows, update.accumulate_steps, task.group_size)
         gradient, sums = parallel.psum(parts, axis_name)
-        mean = sums.loss / sums.weight
-        gradient = jax.tree.map(lambda x: x / sums.weight, gradient)
+        mean, gradient = jax.tree.map(lambda x: x / sums.weight, (sums.loss, gradient))
         norm = jnp.sqrt(sum(jnp.sum(jnp.square(x)) for x in jax.tree.leaves(gradient)))
         factor = state.watches["plateau"].factor if "plateau" in state.watches else 1.0
         rate = update.schedule(state.step, factor)
@@ -153,7 +151,7 @@ def train_step(
         moved = update(gradient, state.opt_state, state.params, state.ema_params, rate)
         memory = task.remember(state.memory, sums.statistics, state.step)
         state = _advance(state, (*moved, memory), is_finite)
-        report = {
+        return state, {
             "metrics": sums.metrics,
             "loss": mean,
             "grad_norm": norm,
@@ -161,7 +159,6 @@ def train_step(
             "nonfinite_run": state.nonfinite_run,
             "nonfinite_total": state.nonfinite_total,
         }
-        return state, report
 
     return step
 

@@ -1,7 +1,8 @@
 """What a run leaves on disk, and says: its folder's files, checkpoints, numbers.
 
 The names here are those of the folder itself (`folder.py`); `checkpoint.py` keeps states, whose
-leaves `leaves.py` names, and `loggers.py` numbers, which `trackers.py` shows elsewhere.
+leaves `leaves.py` names and `merge.py` puts into other states, and `loggers.py` numbers, which
+`trackers.py` shows elsewhere.
 """
 
 from maskjax.workdir.folder import (

@@ -1,0 +1,78 @@
+"""Saved leaves put into the places of fresh ones: all of them, or an error that names others."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from flax import serialization
+
+from maskjax.masking.parameters import matching
+from maskjax.typing import PyTree
+from maskjax.workdir.leaves import named_leaves, with_leaves
+
+_NAMED = 5  # leaves that an error lists by name
+
+
+def filled(
+    wanted: PyTree, saved: PyTree, name: str, begun: Mapping[str, Any] | None = None
+) -> PyTree:
+    """Give saved leaves the wanted structure; those of `begun`, of parameters, are not asked for.
+
+    Raises:
+        ValueError: one side has a leaf that the other lacks, or of another shape or dtype.
+    """
+    anew = begun or {}
+    ours = named_leaves(serialization.to_state_dict(wanted))
+    ours = {key: leaf for key, leaf in ours.items() if key not in anew}
+    theirs = named_leaves(saved)
+    problems = {
+        "lacks": [key for key in ours if key not in theirs],
+        "has besides": [key for key in theirs if key not in ours],
+        "has in another shape": [
+            f"{key} {theirs[key].dtype}{list(theirs[key].shape)}, here "
+            f"{leaf.dtype}{list(leaf.shape)}"
+            for key, leaf in ours.items()
+            if key in theirs and (theirs[key].shape, theirs[key].dtype) != (leaf.shape, leaf.dtype)
+        ],
+    }
+    if any(problems.values()):
+        parts = (f"{verb} {listed(keys)}" for verb, keys in problems.items() if keys)
+        instead = ", or name these leaves in init_from.skip" if begun is not None else ""
+        raise ValueError(
+            f"init_from: {name} does not fit this config's model and optimizer: it "
+            f"{', '.join(parts)}; set the same model keys as that run{instead}"
+        )
+    return with_leaves(wanted, {**theirs, **anew})
+
+
+def renamed(leaves: Mapping[str, Any], pairs: Any) -> dict[str, Any]:
+    """Replace what the first of each pair finds in the paths by the second."""
+    found = dict(leaves)
+    for pair in pairs:
+        if not (
+            isinstance(pair, list | tuple)
+            and len(pair) == 2
+            and all(isinstance(part, str) for part in pair)
+        ):
+            raise ValueError(
+                f"init_from.rename holds {pair!r}: give pairs, as in (('^vit/', 'encoder/'),)"
+            )
+        old, new = pair
+        matching("init_from.rename", old, list(found))
+        try:
+            changed = {re.sub(old, new, path): leaf for path, leaf in found.items()}
+        except (re.error, IndexError) as error:  # IndexError: a group of no such name
+            raise ValueError(
+                f"init_from.rename {pair}: {new!r} cannot stand for what {old!r} finds: {error}; "
+                r"\1 is what its first (...) finds, and \\ a backslash"
+            ) from None
+        if len(changed) < len(found):
+            raise ValueError(f"init_from.rename {pair} gives two leaves the same path")
+        found = changed
+    return found
+
+
+def listed(keys: list[str]) -> str:
+    """The first paths of many, and how many more there are."""
+    more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
+    return "; ".join(keys[:_NAMED]) + more

@@ -1,10 +1,16 @@
 """How a run ended, in a few lines for the terminal."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from maskjax.evaluation.metrics import Table
+from maskjax.workdir import SUMMARY
 from maskjax.workdir.loggers import NO_NUMBERS, read_metrics
+from maskjax.workdir.tables import read_tables
+
+_MOST_ROWS = 50
 
 
 def report(summary: Mapping[str, Any], folder: str | Path) -> str:
@@ -16,8 +22,8 @@ def report(summary: Mapping[str, Any], folder: str | Path) -> str:
 
     Returns:
         Lines with the time and memory it took, a table of what was measured on the splits that it
-        was judged on, with the training step's number where that has one of the name, and the paths
-        of the pictures.
+        was judged on, with the training step's number where that has one of the name, what the
+        last of them has besides, as numbers of each class, and the paths of the pictures.
     """
     first = f"finished {summary['steps']} steps in {summary['seconds']:.0f} s"
     if "peak_host_memory_bytes" in summary:
@@ -27,7 +33,12 @@ def report(summary: Mapping[str, Any], folder: str | Path) -> str:
         lines.append(f"  ended before total_steps: {summary['ended']}")
     if summary.get("nonfinite_total"):
         lines.append(f"  {summary['nonfinite_total']} steps were skipped as not finite")
-    lines += _table({line["split"]: line for line in read_metrics(folder)})
+    splits = {line["split"]: line for line in read_metrics(folder)}
+    lines += _table(splits)
+    for split, tables in [*read_tables(folder, splits).items()][-1:]:
+        for name, table in tables.items():
+            if not table.is_matrix:
+                lines += _rows(f"{name.replace('_', ' ')}, {split}", table)
     lines += [f"  {Path(folder) / path}" for path in summary.get("figures", ())]
     return "\n".join([*lines, f"  all of it in {folder}"])
 
@@ -41,6 +52,22 @@ def _table(splits: Mapping[str, Mapping[str, Any]]) -> list[str]:
         ["", *splits],
         *(rows or [["loss", *(_number(x.get("loss")) for x in splits.values())]]),
     ]
+    return _aligned(rows)
+
+
+def _rows(title: str, table: Table) -> list[str]:
+    """Write a table, of many rows the first ones; a column of counts without decimals."""
+    columns = []
+    for name, values in zip(table.columns, table.values.T.tolist(), strict=True):
+        are_counts = max(values, default=0) > 1 and all(x.is_integer() for x in values)
+        columns.append([name, *(f"{x:.0f}" if are_counts else _number(x) for x in values)])
+    rows = list(zip([title, *table.rows], *columns, strict=True))
+    more = len(table.rows) - _MOST_ROWS
+    return _aligned(rows[: 1 + _MOST_ROWS]) + [f"  {more} more in {SUMMARY}"] * (more > 0)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Put rows of texts below each other, the first of each to the left."""
     first, *others = (max(map(len, column)) for column in zip(*rows, strict=True))
     return [
         f"  {name:<{first}}" + "".join(f"  {x:>{n}}" for x, n in zip(numbers, others, strict=True))
@@ -49,6 +76,6 @@ def _table(splits: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _number(value: float | None) -> str:
-    if not isinstance(value, int | float):
+    if not isinstance(value, int | float) or math.isnan(value):
         return "-"
     return f"{value:.4f}" if abs(value) < 1000 else f"{value:.6g}"

@@ -15,6 +15,7 @@ from maskjax.training.state import TrainState
 from maskjax.training.step import eval_context
 from maskjax.typing import Batch
 from maskjax.workdir.loggers import read_metrics
+from maskjax.workdir.tables import read_tables
 
 
 def draw(
@@ -49,6 +50,14 @@ def draw(
     rows = read_metrics(workdir)
     if rows:
         figures["loss"] = evaluation.loss_curve(rows, loss_label=task.loss_label)
+    last = {line["split"]: line for line in rows}
+    for split, tables in sorted(read_tables(workdir, last).items(), reverse=True):  # test wins
+        title = f"{{}}, {split} at step {last[split]['step']}"
+        figures |= {
+            name: evaluation.confusion_matrix(table, title.format(name.capitalize()))
+            for name, table in tables.items()
+            if table.is_matrix and len(table.rows) > 1
+        }
     for name, figure in figures.items():
         evaluation.save_figure(figure, (out or workdir / layout.FIGURES) / f"{name}.png")
     return figures

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from maskjax.evaluation import probes
-from maskjax.evaluation.metrics import Mean, numbers
+from maskjax.evaluation.metrics import Mean, Table, numbers, tables
 from maskjax.tasks.task import Sums, Task
 from maskjax.training import parallel
 from maskjax.training.state import TrainState
@@ -17,21 +17,26 @@ from maskjax.typing import Array, Batch, PyTree
 
 
 class Evaluator:
-    """Evaluates states of one run; what does not depend on the state is computed once."""
+    """Evaluates states of one run; what does not depend on the state is computed once.
+
+    Attributes:
+        tables: what the last evaluation found that is no single number, by name.
+    """
 
     def __init__(self, task: Task, data: Any, config: Any, spread: parallel.Spread):
         """Prepare; nothing runs yet.
 
         Args:
             task: what is judged; where it has the output "features", these are probed.
-            data: has `eval_batches(split, batch_size, limit)`, `num_train` and `num_classes`, and
-                what the task's baselines ask of it.
+            data: has `eval_batches(split, batch_size, limit)`, `num_train`, `num_classes` and
+                `class_names`, and what the task's baselines ask of it.
             config: the run's; "seed", "total_steps" and "eval" are read.
             spread: the devices.
 
         Raises:
             ValueError: an unknown probe.
         """
+        self.tables: dict[str, Table] = {}
         self._task, self._data, self._config, self._spread = task, data, config, spread
         devices = spread.num_devices
         self._batch_size = -(-config.eval.batch_size // devices) * devices
@@ -116,6 +121,7 @@ class Evaluator:
             part = jax.device_get(self._sums(judged, self._spread.split(batch)))
             part = jax.tree.map(np.float64, part)
             total = part if total is None else jax.tree.map(np.add, total, part)
+        self.tables = {} if total is None else tables(total.metrics, self._data.class_names or ())
         if total is None:
             return {}, {}
         return numbers({"loss": Mean(total.loss, total.weight), **total.metrics}), batch

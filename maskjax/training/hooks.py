@@ -170,7 +170,7 @@ def _judge(run: Run, step: int, state: TrainState, split: str) -> None:
     run.checkpoints.wait()
     numbers = run.evaluator(state, split, lambda: leave_if_told(run, step, state))
     if numbers:
-        run.log.write(step, split, numbers)
+        run.log.write(step, split, numbers, run.evaluator.tables)
         text = "  ".join(f"{name} {value:.4f}" for name, value in numbers.items())
         run.log.progress.say(f"{split} at step {step}: {text}")
 

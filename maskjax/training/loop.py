@@ -17,6 +17,7 @@ from maskjax.training.state import TrainState
 from maskjax.training.throughput import peak_host_memory
 from maskjax.workdir import trackers
 from maskjax.workdir.leaves import params_sha256
+from maskjax.workdir.tables import nested, read_tables
 
 
 def train(config: Any, directory: str | Path, config_file: str = "") -> dict[str, Any]:
@@ -113,9 +114,11 @@ def summarise(run: Run, state: TrainState) -> dict[str, Any]:
     """Gather the end of a run: the last of every number, and a hash of the parameters.
 
     A number of the validation that training reports too, as the loss, is named "validation_...",
-    and every number of the test "test_...".
+    and every number of the test "test_...". So are tables, but for matrices, which are drawn.
     """
     lines = {split: dict(line) for split, line in run.log.last.items()}
+    for split, found in read_tables(run.folder, lines).items():
+        lines[split] |= {name: nested(x) for name, x in found.items() if not x.is_matrix}
     for line in lines.values():
         del line["step"], line["split"], line["seconds"]
     trained, validated = lines.get("train", {}), lines.get("validation", {})

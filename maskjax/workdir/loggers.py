@@ -2,11 +2,11 @@
 
 import contextlib
 import json
-import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -14,9 +14,11 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from maskjax import evaluation
+from maskjax.evaluation.metrics import Table
 from maskjax.terminal import say
 from maskjax.workdir import trackers
 from maskjax.workdir.folder import METRICS, write_atomically
+from maskjax.workdir.tables import json_number, write_tables
 
 NO_NUMBERS = ("step", "split", "seconds")  # of a line of metrics.jsonl: the rest was measured
 
@@ -34,14 +36,6 @@ def read_metrics(workdir: str | Path) -> list[dict[str, Any]]:
     return [
         line | {"split": "validation"} if line.get("split") == "eval" else line for line in lines
     ]
-
-
-def _json_number(value: Any) -> Any:
-    """Turn a number into what JSON knows: an int, a finite float, or null."""
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    value = float(value)
-    return value if math.isfinite(value) else None
 
 
 class Progress:
@@ -123,6 +117,7 @@ class RunLog(contextlib.AbstractContextManager):
         self._before = max((line.get("seconds", 0.0) for line in kept), default=0.0)
         self._began = time.perf_counter()
         self.progress = Progress(start, total, name=workdir.name, is_shown=self._writes)
+        self._folder = workdir
         if self._writes:
             write_atomically(workdir / METRICS, "".join(json.dumps(x) + "\n" for x in kept))
             self._file = (workdir / METRICS).open("a", encoding="utf-8")
@@ -148,19 +143,28 @@ class RunLog(contextlib.AbstractContextManager):
         """Wall-clock time of the run so far, over all its resumptions."""
         return self._before + time.perf_counter() - self._began
 
-    def write(self, step: int, split: str, numbers: Mapping[str, Any]) -> None:
+    def write(
+        self,
+        step: int,
+        split: str,
+        numbers: Mapping[str, Any],
+        tables: Mapping[str, Table] = MappingProxyType({}),
+    ) -> None:
         """Add a line.
 
         Args:
             step: steps done.
             split: "train", "validation" or "test".
             numbers: what was measured; a number that is not finite is written as null.
+            tables: what is no single number, for tables.json, by name.
         """
-        numbers = {name: _json_number(value) for name, value in numbers.items()}
+        numbers = {name: json_number(value) for name, value in numbers.items()}
         line = {"step": step, "split": split, **numbers, "seconds": round(self.seconds, 3)}
         self.last[split] = line
         if not self._writes:
             return
+        if tables:  # first, for the line says that the evaluation is done
+            write_tables(self._folder, split, step, tables)
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()
         shown = {name: x for name, x in numbers.items() if x is not None and not isinstance(x, str)}

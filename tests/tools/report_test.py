@@ -2,8 +2,12 @@
 
 import json
 
+import numpy as np
+
+from maskjax.evaluation.metrics import Table
 from maskjax.tools.report import report
 from maskjax.workdir.folder import METRICS
+from maskjax.workdir.tables import write_tables
 
 
 def _write(folder, *lines):
@@ -38,3 +42,20 @@ def test_a_run_without_evaluation_tells_its_loss(tmp_path):
         "         train",
         "  loss  0.5000",
     ]
+
+
+def test_what_was_measured_of_each_class_stands_below_and_the_first_of_many(tmp_path):
+    _write(tmp_path, {"split": "validation", "f1": 0.5}, {"split": "test", "f1": 0.25})
+    table = Table(("a cat", "dog"), ("f1", "support"), np.array([[0.5, 12.0], [np.nan, 0.0]]))
+    square = Table(("cat", "dog"), ("cat", "dog"), np.zeros((2, 2)))
+    write_tables(tmp_path, "validation", 5, {"per_class": table})
+    write_tables(tmp_path, "test", 5, {"per_class": table, "confusion": square})
+    summary = {"steps": 5, "seconds": 1.0}
+    assert report(summary, tmp_path).splitlines()[3:-1] == [
+        "  per class, test      f1  support",
+        "  a cat            0.5000       12",
+        "  dog                   -        0",
+    ]
+    many = Table([str(n) for n in range(1000)], ("f1",), np.ones((1000, 1)))
+    write_tables(tmp_path, "test", 5, {"per_class": many})
+    assert report(summary, tmp_path).splitlines()[-2:-1] == ["  950 more in summary.json"]

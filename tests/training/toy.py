@@ -113,6 +113,7 @@ class Data:
         }
         self.num_train, self.num_validation, self.num_test = 64, 21, 10
         self.num_classes = num_classes
+        self.class_names = None
         self._batch_size, self._seed = batch_size, seed
         self._process_index, self._process_count = process_index, process_count
 

@@ -173,7 +173,7 @@ KEYS: dict[str, Key] = {
     "optimizer.no_decay": Key((), "spared by decay, beside biases and norms' scales", before=()),
     "eval.batch_size": Key(256, "each batch is padded to it", low=1, high=2**20, is_free=True),
     "eval.probes": Key(
-        _PROBES, "what judges frozen features, by name", are_names=True, before=_PROBES
+        _PROBES, "probes of features, rankings of logits, by name", are_names=True, before=_PROBES
     ),
     "eval.knn_k": _count(20, "neighbours of the k-NN probe", low=1),
     "eval.max_train_examples": _count(0, "that probes learn from; 0 = all"),

@@ -1,6 +1,8 @@
-"""What frozen features are worth: classifiers on them, chosen by name in `config.eval.probes`.
+"""What needs all rows of a split, chosen by name in `config.eval.probes`.
 
-A new probe is a function of training examples and the options, and a line in `PROBES`.
+Probes learn from frozen features and say what these are worth; a new one is a function of training
+examples and the options, and a line in `PROBES`. Rankings judge a task's logits as they are; a new
+one is a line in `RANKINGS`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,8 +14,9 @@ from absl import logging
 from maskjax.evaluation.checks import TooFewLabelsError, checked_training_split
 from maskjax.evaluation.knn import knn_accuracy
 from maskjax.evaluation.linear_probe import fit_linear_probe
+from maskjax.evaluation.thresholds import auroc, average_precision
 from maskjax.spelling import did_you_mean
-from maskjax.typing import Float, Int
+from maskjax.typing import Float, Int, Num
 
 # Raw inputs are not probed where their training split would not fit in memory beside the run.
 MAX_RAW_BYTES = 4 * 2**30
@@ -27,12 +30,12 @@ class Examples(NamedTuple):
     """What a probe learns from, or is judged on.
 
     Attributes:
-        rows: features, or raw inputs [N, D].
-        labels: their classes [N].
+        rows: features, raw inputs or logits [N, D].
+        labels: their classes [N]; for rankings also [N, D], above 0 for each class of an example.
     """
 
     rows: Float[np.ndarray, "N D"]
-    labels: Int[np.ndarray, "N"]
+    labels: Num[np.ndarray, "N *D"]
 
 
 # Accuracy on some examples.
@@ -59,6 +62,11 @@ def _largest_class(train: Examples, options: Any) -> Judge:
 
 PROBES: dict[str, Probe] = {"knn": _knn, "linear": _linear, "largest_class": _largest_class}
 OF_LABELS = ("largest_class",)  # the same whatever the rows
+# (logits, labels) -> a number of this name.
+RANKINGS: dict[str, Callable[..., float]] = {
+    "auroc": auroc,
+    "average_precision": average_precision,
+}
 
 
 def largest_class_accuracy(
@@ -83,7 +91,8 @@ def chosen(names: Sequence[str]) -> tuple[str, ...]:
     """Read `config.eval.probes`.
 
     Args:
-        names: of `PROBES`, and "raw"; an empty one, as flags give it for none, is passed over.
+        names: of `PROBES` and `RANKINGS`, and "raw"; an empty one, as flags give it for none, is
+            passed over.
 
     Raises:
         ValueError: one is unknown, or "raw" has nothing to repeat.
@@ -92,14 +101,14 @@ def chosen(names: Sequence[str]) -> tuple[str, ...]:
     (('knn', 'linear'), ())
     """
     words = tuple(name for name in names if name)
-    known = (*PROBES, RAW)
+    known = (*PROBES, *RANKINGS, RAW)
     for word in words:
         if word not in known:
             raise ValueError(
                 f"eval.probes: unknown probe {word!r}{did_you_mean(word, known)}: "
                 f"use some of {','.join(known)}"
             )
-    if RAW in words and not set(words) - {RAW, *OF_LABELS}:
+    if RAW in words and not set(words) - {RAW, *OF_LABELS, *RANKINGS}:
         raise ValueError("eval.probes: 'raw' repeats other probes on raw inputs: use knn,raw")
     return words
 
@@ -108,7 +117,7 @@ def learn(names: Sequence[str], train: Examples, options: Any) -> dict[str, Judg
     """Have probes learn.
 
     Args:
-        names: as `chosen` gives them; "raw" is passed over.
+        names: as `chosen` gives them; "raw" and rankings are passed over.
         train: features and labels.
         options: `config.eval`; "knn_k" is read.
 
@@ -121,7 +130,7 @@ def learn(names: Sequence[str], train: Examples, options: Any) -> dict[str, Judg
     """
     try:
         checked_training_split(*train)
-        return {name: PROBES[name](train, options) for name in names if name != RAW}
+        return {name: PROBES[name](train, options) for name in names if name in PROBES}
     except TooFewLabelsError as error:  # no reason to lose a trained model
         logging.warning("No probes: %s", error)
         return {}
@@ -134,6 +143,11 @@ def accuracies(learned: Mapping[str, Judge], examples: Examples) -> dict[str, fl
         ValueError: features that are not finite.
     """
     return {f"{name}_accuracy": judge(examples) for name, judge in learned.items()}
+
+
+def ranked(names: Sequence[str], examples: Examples) -> dict[str, float]:
+    """Judge logits by the rankings among some names."""
+    return {name: RANKINGS[name](*examples) for name in names if name in RANKINGS}
 
 
 def can_probe_raw(width: int, examples: int) -> bool:

@@ -1,5 +1,6 @@
 """What a state is worth on examples that it did not learn from: loss, metrics and probes."""
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -27,7 +28,8 @@ class Evaluator:
         """Prepare; nothing runs yet.
 
         Args:
-            task: what is judged; where it has the output "features", these are probed.
+            task: what is judged; where it has the output "features", these are probed, and where it
+                has "logits", these are ranked.
             data: has `eval_batches(split, batch_size, limit)`, `num_train`, `num_classes` and
                 `class_names`, and what the task's baselines ask of it.
             config: the run's; "seed", "total_steps" and "eval" are read.
@@ -41,7 +43,11 @@ class Evaluator:
         devices = spread.num_devices
         self._batch_size = -(-config.eval.batch_size // devices) * devices
         chosen = probes.chosen(config.eval.probes)
-        self._probes = chosen if "features" in task.outputs() else ()
+        outputs = task.outputs()
+        self._probes = tuple(name for name in chosen if name not in probes.RANKINGS)
+        self._probes = self._probes if "features" in outputs else ()
+        self._rankings = tuple(name for name in chosen if name in probes.RANKINGS)
+        self._rankings = self._rankings if "logits" in outputs else ()
         self._learned: tuple[PyTree, dict[str, probes.Judge]] = (None, {})
         self._learned_raw: dict[str, probes.Judge] | None = None
         self._raw: dict[str, dict[str, float]] = {}
@@ -53,13 +59,15 @@ class Evaluator:
             whole = task.loss(params, data.on_device(batch), context)
             return parallel.psum(whole._replace(statistics=()), spread.axis_name)
 
-        def features(judged: PyTree, batch: Batch) -> Array:
+        def output(name: str, judged: PyTree, batch: Batch) -> Array:
             params, memory = judged
             context = eval_context(config, batch, memory)
-            return task.outputs()["features"](params, data.on_device(batch), context)
+            return task.outputs()[name](params, data.on_device(batch), context)
 
         self._sums = spread.program(sums)
-        self._features = spread.program(features, rows_out=True)
+        self._outputs = {
+            name: spread.program(functools.partial(output, name), rows_out=True) for name in outputs
+        }
 
     def __call__(
         self,
@@ -80,16 +88,18 @@ class Evaluator:
             are the same at every evaluation. Where there are labels of two classes, also
             "NAME_accuracy" of each of `config.eval.probes` on the features, and with "raw"
             "NAME_accuracy_pixels" on the normalised inputs, unless that takes too much time or
-            memory; and the task's baselines. Nothing where the data has no such split.
+            memory; of logits the rankings among them, by their names; and the task's baselines.
+            Nothing where the data has no such split.
         """
         self._before_batch = before_batch
         judged = (state.eval_params, state.memory)
         report, last = self._judge(judged, split)
-        if self._probes and "label" in last and (self._data.num_classes or 0) > 1:
-
-            def features(batch: Batch) -> np.ndarray:
-                return self._spread.join(self._features(judged, self._spread.split(batch)))
-
+        has_classes = "label" in last and (self._data.num_classes or 0) > 1
+        if self._rankings and (has_classes or "target" in last):
+            logits = self._examples(split, self._rows_of("logits", judged))
+            report |= probes.ranked(self._rankings, logits)
+        if self._probes and has_classes:
+            features = self._rows_of("features", judged)
             if self._learned[0] is not judged[0]:
                 self._learned = judged[0], self._learn(features)
             report |= probes.accuracies(self._learned[1], self._examples(split, features))
@@ -98,6 +108,11 @@ class Evaluator:
         if report:
             report |= self._beside(split)
         return report
+
+    def _rows_of(self, output: str, judged: PyTree) -> Callable[[Batch], np.ndarray]:
+        """What makes an output of a batch, on the host, in the order of the whole batch."""
+        program = self._outputs[output]
+        return lambda batch: self._spread.join(program(judged, self._spread.split(batch)))
 
     def _learn(
         self, rows_of: Callable[[Batch], np.ndarray], *, is_raw: bool = False
@@ -130,10 +145,11 @@ class Evaluator:
         """Rows and labels of a split, padding removed."""
         rows, labels = [], []
         for batch in self._batches(split):
-            whole = parallel.gather_rows({key: batch[key] for key in ("label", "is_valid")})
+            truth = "label" if "label" in batch else "target"
+            whole = parallel.gather_rows({key: batch[key] for key in (truth, "is_valid")})
             is_valid = np.asarray(whole["is_valid"])
             rows.append(rows_of(batch)[is_valid])
-            labels.append(np.asarray(whole["label"])[is_valid])
+            labels.append(np.asarray(whole[truth])[is_valid])
         return probes.Examples(np.concatenate(rows), np.concatenate(labels))
 
     def _beside(self, split: str) -> dict[str, float]:

@@ -30,7 +30,8 @@ def test_every_file_is_listed_and_is_there():
 
 
 def test_every_probe_is_listed():
-    assert set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)) == {*probes.PROBES, probes.RAW}
+    listed = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
+    assert listed == {*probes.PROBES, *probes.RANKINGS, probes.RAW}
 
 
 def test_the_metric_divides_its_sums(examples):

@@ -126,3 +126,22 @@ def test_the_moving_average_is_what_is_judged(toy):
     judged = evaluator(state.replace(ema_params=zeros))["loss"]
     assert judged == evaluator(state.replace(params=zeros))["loss"]
     assert judged != evaluator(state)["loss"]
+
+
+@pytest.mark.parametrize("num_devices", [1, 4])
+def test_logits_are_ranked_over_the_whole_unpadded_split(toy, num_devices):
+    config = toy.config(num_devices=num_devices, eval__probes=("auroc",), eval__batch_size=8)
+    spread, data = parallel.Spread(num_devices), toy.Data(config.batch_size)
+
+    class Task(toy.Task):
+        def outputs(self):
+            return {"logits": lambda params, batch, context: batch["inputs"][:, :2]}
+
+    task = Task()
+    state = spread.replicate(run.initial_state(task, config))
+    report = evaluate.Evaluator(task, data, config, spread)(state)
+    rows = next(data.eval_batches("validation", 21))  # all of them
+    scores, is_true = rows["inputs"][:, 1] - rows["inputs"][:, 0], rows["label"] == 1
+    right = [a > b for a in scores[is_true] for b in scores[~is_true]]
+    assert report["auroc"] == pytest.approx(np.mean(right))
+    assert "knn_accuracy" not in report

@@ -32,7 +32,7 @@ import pytest  # noqa: E402
 import maskjax.config  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
-collect_ignore = ["golden", "benchmarks"]  # they need PyTorch
+collect_ignore = ["golden", "benchmarks", "interop/record.py"]  # they need PyTorch
 # What starts processes, trains a config or compiles much; what is not here takes a minute or so
 # (`pytest -m quick`). Names of files, or of folders, or of tests within a file.
 SLOW = (

@@ -1,0 +1,154 @@
+"""Published weights made to fit a model: compared with it, resampled where its inputs differ."""
+
+from collections.abc import Set
+from typing import NamedTuple
+
+import numpy as np
+
+from maskjax.interop.published import Published
+from maskjax.interop.resample import change_channels, resample_positions
+from maskjax.models.architecture import Architecture
+from maskjax.models.patches import sincos_positions
+from maskjax.models.sizes import Size
+
+_TABLE = "positions/table"
+_CLOSE = 1e-4  # of float32 sines to others
+
+
+class Fitted(NamedTuple):
+    """Parameters for a model.
+
+    Attributes:
+        params: {path: array}, float32.
+        notes: what was done to them, in words.
+    """
+
+    params: dict[str, np.ndarray]
+    notes: list[str]
+
+
+def fitted(
+    published: Published, model: Architecture | None, wanted: Set[str], channels: str = ""
+) -> Fitted:
+    """Make weights fit a model, or say why they cannot.
+
+    Args:
+        published: the weights.
+        model: what they are to fit; None for one that is no vision transformer.
+        wanted: paths of the model's parameters that shall come from the weights.
+        channels: how the projection of patches changes its channels, of `resample.CHANNELS`; "" to
+            refuse another number of them.
+
+    Returns:
+        All of the weights. Tables of positions are of the model's grid; the projection of patches
+        has its channels.
+
+    Raises:
+        ValueError: they are of another architecture; all differences are named with both numbers.
+    """
+    place = f"init_from.path {str(published.path)!r}"
+    if model is None:
+        raise ValueError(
+            f"{place} holds a vision transformer, and this config's task has none: start from the "
+            "--workdir of a run of the same task"
+        )
+    params, notes = dict(published.params), []
+    theirs = published.architecture
+    if problems := _differences(theirs, model, wanted, params):
+        raise ValueError(
+            f"{place} is of another architecture than this config's model: {', '.join(problems)}; "
+            "set these keys as there, or give other weights"
+        )
+    if not theirs.encoder.num_heads:
+        notes.append(
+            f"the file does not say its heads: {model.encoder.num_heads}, as model.encoder.heads"
+        )
+    if theirs.channels != model.channels:
+        _fit_channels(params, notes, theirs, model, channels, place)
+    for side in ("encoder", "decoder"):
+        _fit_positions(params, notes, side, published, model, wanted, place)
+    return Fitted(params, notes)
+
+
+def _differences(
+    theirs: Architecture, model: Architecture, wanted: Set[str], params: dict[str, np.ndarray]
+) -> list[str]:
+    """Name what differs, with both numbers and the key."""
+    rows: list[tuple[str, object, object, str]] = []
+
+    def sizes(there: Size, here: Size, part: str) -> None:
+        rows.append(("width", there.width, here.width, f"model.{part}.width"))
+        rows.append(("depth", there.depth, here.depth, f"model.{part}.depth"))
+        if there.num_heads:
+            rows.append(("heads", there.num_heads, here.num_heads, f"model.{part}.heads"))
+
+    if any(path.startswith("encoder/") for path in wanted):
+        sizes(theirs.encoder, model.encoder, "encoder")
+        rows.append(("patch size", theirs.patch_size, model.patch_size, "model.patch_size"))
+        rows.append(("LayerNorm epsilon", theirs.norm_eps, model.norm_eps, "model.norm_eps"))
+        if theirs.encoder.width == model.encoder.width:
+            rows.append(("MLP width", theirs.hidden, model.hidden, "4 times model.encoder.width"))
+    has_decoder = any(path.startswith("decoder/") for path in wanted)
+    if has_decoder and theirs.decoder is not None and model.decoder is not None:
+        sizes(theirs.decoder, model.decoder, "decoder")
+    if "head/kernel" in wanted and "head/kernel" in params:
+        rows.append(("a head on the", theirs.pool, model.pool, "model.pool, or init_from.skip"))
+    return [
+        f"{what} {there} there, {here} here ({key})"
+        for what, there, here, key in rows
+        if there != here
+    ]
+
+
+def _fit_channels(
+    params: dict[str, np.ndarray],
+    notes: list[str],
+    theirs: Architecture,
+    model: Architecture,
+    channels: str,
+    place: str,
+) -> None:
+    if not channels:
+        raise ValueError(
+            f"{place} is of {theirs.channels} channels, and the data have {model.channels}: say by "
+            "init_from.channels how to change them, mean, repeat or first (maskjax/interop/"
+            "README.md), or set data.channels"
+        )
+    name = "encoder/patch_embed/kernel"
+    params[name] = change_channels(params[name], theirs.channels, model.channels, channels)
+    notes.append(f"{theirs.channels} channels made {model.channels} ({channels})")
+
+
+def _fit_positions(
+    params: dict[str, np.ndarray],
+    notes: list[str],
+    side: str,
+    published: Published,
+    model: Architecture,
+    wanted: Set[str],
+    place: str,
+) -> None:
+    """Resample a table, or drop one that the model computes by itself."""
+    name, old = f"{side}/{_TABLE}", published.architecture.grid
+    if name not in params:
+        return
+    if model.positions == "sincos" and name not in wanted:
+        table = params.pop(name)
+        if any(path.startswith(f"{side}/") for path in wanted):
+            same = np.abs(table[0] - sincos_positions(old, table.shape[-1])).max() < _CLOSE
+            if not same:
+                raise ValueError(
+                    f"{place}: its {name} is not the sin-cos table that this config's model "
+                    "computes: set model.positions=learned"
+                )
+            notes.append(f"{name} is the sin-cos table, which the model computes by itself")
+    elif old != model.grid:
+        how = "bicubic, antialiased, as timm" if published.antialias else "bicubic, as MAE"
+        params[name] = resample_positions(
+            params[name], old, model.grid, antialias=published.antialias
+        )
+        notes.append(f"{name} resampled from {_by(old)} to {_by(model.grid)} ({how})")
+
+
+def _by(grid: tuple[int, ...]) -> str:
+    return "x".join(map(str, grid))

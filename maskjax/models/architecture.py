@@ -1,0 +1,130 @@
+"""What a vision transformer is, as far as files of weights and their config.json say it."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import traverse_util
+
+from maskjax.models.mae import Decoder, Encoder
+from maskjax.models.patches import grid_shape
+from maskjax.models.sizes import Size
+from maskjax.models.transformer import Transformer
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """An encoder of patches, and the decoder where there is one.
+
+    Attributes:
+        grid: patches along each axis.
+        patch_size: one side an axis.
+        channels: of the inputs.
+        encoder: width, depth and heads; 0 heads where they are not known.
+        hidden: width of the MLPs.
+        norm_eps: of the LayerNorms.
+        positions: "sincos" where the table is computed, else a parameter holds it.
+        pool: what a head reads: the "class" token, the "mean" of the patches, or "" where that is
+            not known or neither.
+        decoder: width, depth and heads, None without one.
+        decoder_hidden: width of its MLPs.
+    """
+
+    grid: tuple[int, ...]
+    patch_size: tuple[int, ...]
+    channels: int
+    encoder: Size
+    hidden: int
+    norm_eps: float
+    positions: str = "learned"
+    pool: str = ""
+    decoder: Size | None = None
+    decoder_hidden: int = 0
+
+    @property
+    def image(self) -> tuple[int, ...]:
+        """Pixels along each axis."""
+        return tuple(count * side for count, side in zip(self.grid, self.patch_size, strict=True))
+
+
+def architecture_of(
+    encoder: Encoder,
+    shape: Sequence[int],
+    patch_size: Sequence[int],
+    pool: str,
+    decoder: Any = None,
+) -> Architecture:
+    """Describe the modules of a task.
+
+    Args:
+        encoder: the encoder.
+        shape: sizes of one example, channels last.
+        patch_size: one side an axis.
+        pool: what the features or the head are made of.
+        decoder: a `Decoder`, or None.
+    """
+
+    def size(module: Any) -> tuple[Size, int]:
+        blocks = module.transformer
+        hidden = int(module.width * blocks.mlp_ratio)
+        return Size(module.width, blocks.depth, blocks.num_heads), hidden
+
+    large, hidden = size(encoder)
+    small, small_hidden = (None, 0) if decoder is None else size(decoder)
+    return Architecture(
+        grid=grid_shape(shape, patch_size),
+        patch_size=tuple(patch_size),
+        channels=shape[-1],
+        encoder=large,
+        hidden=hidden,
+        norm_eps=encoder.transformer.norm_eps,
+        positions=encoder.positions,
+        pool=pool,
+        decoder=small,
+        decoder_hidden=small_hidden,
+    )
+
+
+def encoder_of(architecture: Architecture) -> Encoder:
+    """Make the encoder, for float32."""
+    blocks = _blocks(architecture.encoder, architecture.hidden, architecture.norm_eps)
+    width = architecture.encoder.width
+    return Encoder(architecture.grid, width, blocks, architecture.positions)
+
+
+def decoder_of(architecture: Architecture) -> Decoder | None:
+    """Make the decoder, for float32; None without one."""
+    small = architecture.decoder
+    if small is None:
+        return None
+    blocks = _blocks(small, architecture.decoder_hidden, architecture.norm_eps)
+    numbers = math.prod(architecture.patch_size) * architecture.channels
+    return Decoder(architecture.grid, small.width, numbers, blocks, architecture.positions)
+
+
+def shapes_of(architecture: Architecture) -> dict[str, tuple[int, ...]]:
+    """List the parameters of an encoder, and of a decoder where there is one: {path: shape}."""
+    encoder, decoder = encoder_of(architecture), decoder_of(architecture)
+    length = math.prod(architecture.grid)
+    numbers = math.prod(architecture.patch_size) * architecture.channels
+
+    def draw() -> dict[str, Any]:
+        key = jax.random.key(0)
+        found = {"encoder": encoder.init(key, jnp.zeros((1, length, numbers)))["params"]}
+        if decoder is not None:
+            tokens = jnp.zeros((1, 1 + length, architecture.encoder.width))
+            order = jnp.arange(length)[None]
+            found["decoder"] = decoder.init(key, tokens, order)["params"]
+        return found
+
+    drawn: Any = jax.eval_shape(draw)
+    flat: dict[str, Any] = traverse_util.flatten_dict(drawn, sep="/")
+    return {path: tuple(leaf.shape) for path, leaf in flat.items()}
+
+
+def _blocks(size: Size, hidden: int, norm_eps: float) -> Transformer:
+    heads = size.num_heads or 1
+    return Transformer(size.depth, heads, hidden / size.width, norm_eps=norm_eps)

@@ -87,6 +87,12 @@ def test_spelling_stands_in_one_file():
             assert "difflib" not in tops or path.name == "spelling.py", path
 
 
+def test_no_module_is_over_300_lines():
+    lengths = {path: len(path.read_text().splitlines()) for path in ROOT.glob("maskjax/**/*.py")}
+    assert lengths
+    assert {path: length for path, length in lengths.items() if length > 300} == {}
+
+
 def test_launchers_are_under_80_lines():
     for path in (ROOT / "launch").glob("*.py"):
         assert len(path.read_text().splitlines()) < 80, path

@@ -50,10 +50,9 @@ def learning_rate(
         The rate of the update that follows `step` done ones, f32 scalar.
     """
     done = jnp.asarray(step, jnp.float32)
-    warmup = peak * done / max(warmup_steps, 1)
     progress = jnp.clip((done - warmup_steps) / max(total_steps - warmup_steps, 1), 0.0, 1.0)
     cosine = min_lr + (peak - min_lr) * 0.5 * (1.0 + jnp.cos(jnp.pi * progress))
-    return jnp.where(done < warmup_steps, warmup, cosine)
+    return _warmed_up(done, peak, warmup_steps, cosine)
 
 
 def plateau_rate(
@@ -78,7 +77,12 @@ def plateau_rate(
     """
     done = jnp.asarray(step, jnp.float32)
     lowered = jnp.maximum(jnp.float32(peak) * factor, jnp.float32(min_lr))
-    return jnp.where(done < warmup_steps, peak * done / max(warmup_steps, 1), lowered)
+    return _warmed_up(done, peak, warmup_steps, lowered)
+
+
+def _warmed_up(done: Array, peak: float, warmup_steps: int, after: Array) -> Array:
+    """A line from 0 to the peak, and then what comes after it."""
+    return jnp.where(done < warmup_steps, peak * done / max(warmup_steps, 1), after)
 
 
 def make_schedule(config: Any) -> Callable[[Any, Any], Any]:

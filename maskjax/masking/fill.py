@@ -230,24 +230,25 @@ def fill_zero(
 
 
 def fill_gate(
-    x: Float[Array, "B L *d"], gate: Float[Array, "B L"]
+    x: Float[Array, "B L *d"], gate: Float[Array, "B L *g"]
 ) -> Float[Array, "B L *d"]:  # fmt: skip
-    """Lets a share of each position through: x * m, where 1 = seen.
+    """Lets a share of each position, or of each value, through: x * m, where 1 = seen.
 
     The soft mask of label-driven masking: m from `adaptive.labels`, or from outside, such as
-    keywords or the weights of words and pixels. With a gate of 0 and 1 it is `fill_zero`, of what
-    is masked = 1 - m.
+    `text.word_gate` or the weights of pixels. With a gate of 0 and 1 it is `fill_zero`, of what is
+    masked = 1 - m.
 
     Args:
         x: one value, vector or patch per position.
-        gate: m, from 0 (hidden) to 1 (seen). What is traced is not checked.
+        gate: m, from 0 (hidden) to 1 (seen), one number a position, or one a value, in the shape
+            of x. What is traced is not checked.
 
     Returns:
         x times the gate, in x's dtype.
 
     Raises:
-        ValueError: values that are no floats, a gate that is not one number per position, or one
-            that is known and not from 0 to 1.
+        ValueError: values that are no floats, a gate that is neither one number per position nor
+            one per value, or one that is known and not from 0 to 1.
 
     Examples:
         >>> fill_gate(jnp.array([[4.0, 4.0, 4.0]]), jnp.array([[0.0, 0.25, 1.0]])).tolist()
@@ -261,10 +262,11 @@ def fill_gate(
                 f"{name}.astype(jax.numpy.float32)"
             )
     check_rows("x", x)
-    if gate.shape != x.shape[:2]:
+    if gate.shape not in (x.shape[:2], x.shape):
+        each = "" if x.ndim == 2 else f", or per value, {x.shape}"
         raise ValueError(
             f"gate of shape {gate.shape} for values of shape {x.shape}: give one number per "
-            f"position, {x.shape[:2]}"
+            f"position, {x.shape[:2]}{each}"
         )
     values = known(gate)
     if values is not None and values.size and not 0 <= values.min() <= values.max() <= 1:

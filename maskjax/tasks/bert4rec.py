@@ -15,10 +15,10 @@ from maskjax.evaluation.metrics import Mean, Metric
 from maskjax.evaluation.panels import UNKNOWN, TokenPanel
 from maskjax.models.sizes import Size, transformer_flops
 from maskjax.models.tokens import MaskedTokens, TokenEncoder
-from maskjax.tasks.masker import Masker, make_masker
+from maskjax.tasks.masker import MaskedTask, Masker, make_masker
 from maskjax.tasks.options import NONE, check_choice
-from maskjax.tasks.task import Context, Output, Sums, Task
-from maskjax.typing import Array, Batch, Bool, Float, Int, Key, Params, PyTree
+from maskjax.tasks.task import Context, Output, Sums
+from maskjax.typing import Array, Batch, Bool, Float, Int, Key, Params
 
 _FOLD_LAST, _FOLD_DROPOUT = 1, 2  # keep these draws apart from the masking rule's
 _NUM_GUESSES = 10  # items that a panel names
@@ -45,7 +45,7 @@ class Question(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class HiddenItems(Task):
+class HiddenItems(MaskedTask):
     """Hide items of histories, predict them among all (Sun et al. 2019, section 3.6).
 
     In training a share of the items is hidden, an exact count as in the authors' data preparation,
@@ -77,11 +77,6 @@ class HiddenItems(Task):
     needs: tuple[str, ...] = ("items",)
     loss_label: str = "cross-entropy of hidden items, nats"
 
-    @property
-    def positions_per_example(self) -> int:
-        """L, see Task."""
-        return self.length
-
     def init(self, key: Key[Array, ""]) -> Params:
         """Draw the parameters, float32."""
         row = jnp.zeros((1, self.length), jnp.int32)
@@ -112,15 +107,6 @@ class HiddenItems(Task):
         seen = (losses, question.is_masked, is_item, batch, self._ids(items)[0])
         statistics = self.masker.statistics(*seen)
         return Sums((loss * weights).sum(), total, metrics, statistics)
-
-    def start(self) -> PyTree:
-        """Make the memory of step 0: that of the masks."""
-        return self.masker.start()
-
-    def remember(self, memory: PyTree, statistics: PyTree, step: Int[Array, ""]) -> PyTree:
-        """Make the next memory of the masks."""
-        del step
-        return self.masker.remember(memory, statistics)
 
     def outputs(self) -> Mapping[str, Output]:
         """What can be had of histories, nothing hidden in them.

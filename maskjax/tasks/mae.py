@@ -14,22 +14,23 @@ from maskjax.evaluation.metrics import Mean
 from maskjax.evaluation.panels import Panel
 from maskjax.models.patches import grid_shape, patchify, unpatchify
 from maskjax.tasks import losses, pictures
-from maskjax.tasks.masker import Masker, make_masker
+from maskjax.tasks.fills import batch_gate, check_gate, corrupt
+from maskjax.tasks.masker import MaskedTask, Masker, make_masker
 from maskjax.tasks.options import (
     check_choice,
     check_counted,
     check_some_visible,
     patch_grid,
 )
-from maskjax.tasks.task import Context, Output, Sums, Task
+from maskjax.tasks.task import Context, Output, Sums
 from maskjax.tasks.vit import build_model, pooled
-from maskjax.typing import Array, Batch, Bool, Float, Int, Key, Params, PyTree
+from maskjax.typing import Array, Batch, Bool, Float, Key, Params
 
 _FOLD_DROP_PATH = 1  # keeps drop path's draws apart from the masking rule's
 
 
 @dataclasses.dataclass(frozen=True)
-class MaskedPatches(Task):
+class MaskedPatches(MaskedTask):
     """Hide patches, predict them (He et al. 2022; Xie et al. 2022).
 
     Attributes:
@@ -71,11 +72,6 @@ class MaskedPatches(Task):
         """The loss and its unit."""
         return losses.label(self.kind, self.on, self.target)
 
-    @property
-    def positions_per_example(self) -> int:
-        """The patches."""
-        return self.masker.length
-
     def init(self, key: Key[Array, ""]) -> Params:
         """Draws the parameters, float32.
 
@@ -90,30 +86,16 @@ class MaskedPatches(Task):
         hidden, is_visible = self.masker.draw(Context(key[None], train=False), {}, noise=noise)
         return self.model.init(key, patches, hidden, is_visible=is_visible)["params"]
 
-    def start(self) -> PyTree:
-        """What masks that follow something begin with."""
-        return self.masker.start()
-
-    def remember(self, memory: PyTree, statistics: PyTree, step: Int[Array, ""]) -> PyTree:
-        """Move what the masks follow."""
-        del step
-        return self.masker.remember(memory, statistics)
-
     def _corrupt(
         self, patches: Array, hidden: masking.Masking, batch: Batch, context: Context
     ) -> Float[Array, "B L P"]:
         """What the model receives; tokens and dropping are the model's own doing."""
-        if self.fill == "zero":
-            return masking.fill_zero(patches, hidden.is_masked)
-        if self.fill == "noise":
-            return masking.fill_noise(patches, hidden.is_masked, context.keys)
-        if self.fill == "gate":
-            gate = batch["gate"] if "gate" in batch else self.masker.gate(context, len(patches))
-            is_known = self._known_patches(batch)
-            if self.masker.hides_missing and is_known is not None:
-                gate = jnp.where(is_known.all(-1), gate, 0.0)
-            return masking.fill_gate(patches, gate)
-        return patches
+        is_known = self._known_patches(batch)
+        return corrupt(
+            self.fill, patches, hidden.is_masked, context, self.masker,
+            gate=batch_gate(batch, self.shape, self.patch_size),
+            is_missing=None if is_known is None else ~is_known.all(-1),
+        )  # fmt: skip
 
     def _forward(
         self, params: Params, batch: Batch, context: Context
@@ -141,9 +123,9 @@ class MaskedPatches(Task):
         Args:
             params: The parameters.
             batch: "inputs" [B, *shape] normalised, optionally "is_valid" [B], "mask_noise" [B, L]
-                (scores in place of the rule's), "gate" [B, L] (in place of the masker's) and
-                "is_known" [B, *shape]: False where there is no number; the model sees what
-                "inputs" holds there, and the loss leaves it out.
+                (scores in place of the rule's), "gate" [B, L] or [B, *spatial] (m of a soft gate,
+                in place of the masker's) and "is_known" [B, *shape]: False where there is no
+                number; the model sees what "inputs" holds there, and the loss leaves it out.
             context: Keys, step and memory fix the masks; drop path is on in training.
 
         Returns:
@@ -262,12 +244,13 @@ def build(config: Any, data: Any) -> MaskedPatches:
     check_choice("loss.kind", loss.kind, losses.LOSS_KINDS)
     fills = ("drop",) if model.name == "mae" else ("token", "noise", "zero", "gate")
     check_choice(f"mask.fill (with model.name {model.name!r})", config.mask.fill, fills)
-    if config.mask.fill == "gate" and loss.on != "all":
-        raise ValueError("mask.fill 'gate' lets every patch be seen in part: set loss.on='all'")
+    check_gate(config)
     patch_size = tuple(model.patch_size)
     grid = patch_grid(data.shape, patch_size)
     num_examples = max(getattr(data, "num_train", 1), 1)
-    masker = make_masker(config, grid, modality="image", num_examples=num_examples)
+    has_gate = getattr(data, "has_gate", False)
+    counts = {"num_examples": num_examples, "has_gate": has_gate}
+    masker = make_masker(config, grid, modality="image", **counts)
     check_some_visible(config.mask, masker.schedule, masker.length)
     module, flops = build_model(config, grid, math.prod(patch_size) * data.shape[-1])
     task = MaskedPatches(

@@ -17,7 +17,7 @@ from maskjax import masking
 from maskjax.masking.adaptive import best_of, hard_share
 from maskjax.tasks.followers import Follower, Labels, Seen, make_follower
 from maskjax.tasks.options import FOLLOWING, dotted, mask_rule, ratio_schedule
-from maskjax.tasks.task import Context
+from maskjax.tasks.task import Context, Task
 from maskjax.typing import Array, Batch, Bool, Float, Int, PyTree
 
 _LOSSES = "losses"  # the metric of best_of that the running losses give
@@ -217,6 +217,30 @@ class Masker:
         return masking.cut_slots(scores, jnp.maximum(counts, fewest), fewest)
 
 
+class MaskedTask(Task):
+    """A task that hides positions, by masks that may follow what it learns.
+
+    Attributes:
+        masker: what is hidden.
+    """
+
+    masker: Masker
+
+    @property
+    def positions_per_example(self) -> int:
+        """L, positions of an example."""
+        return self.masker.length
+
+    def start(self) -> PyTree:
+        """Make what the masks follow at step 0."""
+        return self.masker.start()
+
+    def remember(self, memory: PyTree, statistics: PyTree, step: Int[Array, ""]) -> PyTree:
+        """Move what the masks follow."""
+        del step
+        return self.masker.remember(memory, statistics)
+
+
 def make_masker(
     config: Any,
     grid: tuple[int, ...],
@@ -224,6 +248,7 @@ def make_masker(
     modality: str,
     num_ids: int = 0,
     num_examples: int = 1,
+    has_gate: bool = False,
 ) -> Masker:
     """Make the masker of a config.
 
@@ -233,6 +258,7 @@ def make_masker(
         modality: of the rules that there are, one of `masking.MODALITIES`.
         num_ids: size of the vocabulary; 0 where positions have no ids.
         num_examples: of the training split.
+        has_gate: whether batches have the m of a soft gate.
 
     Returns:
         The masker.
@@ -248,9 +274,12 @@ def make_masker(
         raise ValueError(
             f"mask.hard_patches.max_share {mask.hard_patches.max_share} must be from 0 to 1"
         )
-    is_gated, by_weights = mask.fill == "gate", tries > 1 and mask.best_of.metric == _LOSSES
+    is_gated = mask.fill == "gate" and not has_gate
+    by_weights = tries > 1 and mask.best_of.metric == _LOSSES
     if is_gated and mask.follows != "labels":
-        raise ValueError(f"mask.fill 'gate' needs mask.follows='labels', not {mask.follows!r}")
+        raise ValueError(
+            f"mask.fill 'gate' needs mask.follows='labels', not {mask.follows!r}, or data.gate"
+        )
     is_following = mask.rule in FOLLOWING or is_gated or by_weights
     chosen = None
     if tries > 1 and not by_weights:

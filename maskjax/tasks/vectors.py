@@ -10,34 +10,31 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from maskjax import masking
 from maskjax.data.image.vectors import correlation, covariance
 from maskjax.evaluation.gaussian import least_error
 from maskjax.evaluation.metrics import Mean, Metric
 from maskjax.evaluation.panels import ArrayPanel
 from maskjax.models.mlp import Mlp, flops
-from maskjax.tasks.masker import Masker, make_masker
+from maskjax.tasks.fills import batch_gate, check_gate, corrupt
+from maskjax.tasks.masker import MaskedTask, Masker, make_masker
 from maskjax.tasks.options import NONE, check_choice, check_counted, check_some_visible
-from maskjax.tasks.task import Context, Output, Sums, Task
-from maskjax.typing import Array, Batch, Bool, Float, Int, Key, Params, PyTree
+from maskjax.tasks.task import Context, Output, Sums
+from maskjax.typing import Array, Batch, Bool, Float, Key, Params
 
-FILLS = {
-    "noise": masking.fill_noise,
-    "zero": lambda x, is_masked, keys: masking.fill_zero(x, is_masked),
-}
+FILLS = ("noise", "zero", "gate")
 # All subsets are gone through for the best possible error.
 _MOST_SUBSETS = 20_000
 
 
 @dataclasses.dataclass(frozen=True)
-class MaskedVectors(Task):
+class MaskedVectors(MaskedTask):
     """Replace some entries of a vector, predict the first so many.
 
     Attributes:
         model: a perceptron.
         shape: of an example; its numbers in order are the vector.
         masker: which entries are hidden.
-        fill: what they become, "noise" or "zero".
+        fill: what they become, "noise" or "zero", or "gate", by which all are seen in part.
         on: targets that count in the loss, "masked" or "all".
         best: least possible loss, None where nobody knows it.
     """
@@ -65,11 +62,6 @@ class MaskedVectors(Task):
         """Of a training step."""
         return flops((self.length, *self.model.hidden, self.model.width_out))
 
-    @property
-    def positions_per_example(self) -> int:
-        """The entries."""
-        return self.length
-
     def init(self, key: Key[Array, ""]) -> Params:
         """Draw the parameters."""
         return self.model.init(key, jnp.zeros((1, self.length)))["params"]
@@ -82,15 +74,6 @@ class MaskedVectors(Task):
     def _vectors(self, batch: Batch) -> Float[Array, "B L"]:
         return jnp.asarray(batch["inputs"]).reshape(-1, self.length)
 
-    def start(self) -> PyTree:
-        """What masks that follow something begin with."""
-        return self.masker.start()
-
-    def remember(self, memory: PyTree, statistics: PyTree, step: Int[Array, ""]) -> PyTree:
-        """Move what the masks follow."""
-        del step
-        return self.masker.remember(memory, statistics)
-
     def _hide(
         self, x: Float[Array, "B L"], batch: Batch, context: Context
     ) -> tuple[Float[Array, "B L"], Bool[Array, "B L"]]:
@@ -98,7 +81,13 @@ class MaskedVectors(Task):
         is_known = self._known(batch)
         is_missing = None if is_known is None else ~is_known
         is_masked = self.masker.draw(context, batch, is_missing=is_missing)[0].is_masked
-        return FILLS[self.fill](x, is_masked, context.keys), is_masked
+        gate = batch_gate(batch, self.shape, (1,) * (len(self.shape) - 1))
+        if gate is not None:
+            gate = gate.reshape(x.shape)
+        seen = corrupt(
+            self.fill, x, is_masked, context, self.masker, gate=gate, is_missing=is_missing
+        )
+        return seen, is_masked
 
     def loss(self, params: Params, batch: Batch, context: Context) -> Sums:
         """Hide, predict, and sum the squared error over targets.
@@ -183,7 +172,8 @@ def build(config: Any, data: Any) -> MaskedVectors:
     """
     length, hidden = math.prod(data.shape), tuple(config.model.hidden)
     targets = config.model.num_targets or length
-    check_choice("mask.fill", config.mask.fill, tuple(FILLS))
+    check_choice("mask.fill", config.mask.fill, FILLS)
+    check_gate(config)
     check_choice("loss.on", config.loss.on, ("masked", "all"))
     check_counted(config)
     if not 0 < targets <= length:
@@ -191,7 +181,9 @@ def build(config: Any, data: Any) -> MaskedVectors:
     if any(width < 1 for width in hidden):
         raise ValueError(f"model.hidden {hidden} must hold widths of at least 1")
     num_examples = max(getattr(data, "num_train", 1), 1)
-    masker = make_masker(config, (length,), modality="image", num_examples=num_examples)
+    has_gate = getattr(data, "has_gate", False)
+    counts = {"num_examples": num_examples, "has_gate": has_gate}
+    masker = make_masker(config, (length,), modality="image", **counts)
     check_some_visible(config.mask, masker.schedule, length)
     return MaskedVectors(
         model=Mlp(hidden, targets),
@@ -199,7 +191,7 @@ def build(config: Any, data: Any) -> MaskedVectors:
         masker=masker,
         fill=config.mask.fill,
         on=config.loss.on,
-        best=_best(config, masker, targets),
+        best=None if has_gate else _best(config, masker, targets),
     )
 
 

@@ -111,6 +111,10 @@ def test_a_gate_lets_its_share_of_each_position_through():
         for i in range(3):
             expected[b, i] = x[b, i] * gate[b, i]
     np.testing.assert_array_equal(masking.fill_gate(x, gate), expected)
+    values = np.arange(36).reshape(x.shape) / 64  # one a value
+    np.testing.assert_array_equal(
+        masking.fill_gate(x, jnp.asarray(values, jnp.float32)), np.float32(x) * values
+    )
     hard = masking.fill_gate(x, 1 - IS_MASKED.astype(jnp.float32))
     np.testing.assert_array_equal(hard, masking.fill_zero(x, IS_MASKED))
     assert masking.fill_gate(_x(4, dtype=jnp.bfloat16), gate).dtype == jnp.bfloat16

@@ -245,6 +245,9 @@ def test_a_soft_gate_scales_what_is_seen(build, params_of):
     expected[0, 6:, 6:] *= 0.25
     expected[1] = 0
     np.testing.assert_array_equal(seen, expected)
+    pixels = np.random.default_rng(0).integers(0, 5, (2, 8, 8)).astype(np.float32) / 4
+    seen = jax.jit(task.reconstruct)(params_of(task), batch | {"gate": pixels}, context)["seen"]
+    np.testing.assert_array_equal(seen, np.asarray(inputs) * pixels[..., None])
     own = jax.jit(task.loss)(params_of(task), batch, context)
     assert np.isfinite(own.loss)
     assert own.statistics.num_positive.tolist() == own.statistics.num_negative.tolist() == [1] * 16

@@ -182,8 +182,9 @@ def build(config: Any, data: Any) -> MaskedVectors:
         raise ValueError(f"model.hidden {hidden} must hold widths of at least 1")
     num_examples = max(getattr(data, "num_train", 1), 1)
     has_gate = getattr(data, "has_gate", False)
-    counts = {"num_examples": num_examples, "has_gate": has_gate}
-    masker = make_masker(config, (length,), modality="image", **counts)
+    masker = make_masker(
+        config, (length,), modality="image", num_examples=num_examples, has_gate=has_gate
+    )
     check_some_visible(config.mask, masker.schedule, length)
     return MaskedVectors(
         model=Mlp(hidden, targets),

@@ -21,8 +21,9 @@ def make(load_config):
 
     def make(modality="image", grid=GRID, num_ids=0, num_examples=10, **overrides):
         config = load_config("mae", **overrides)
-        options = {"num_ids": num_ids, "num_examples": num_examples}
-        return maskers.make_masker(config, grid, modality=modality, **options)
+        return maskers.make_masker(
+            config, grid, modality=modality, num_ids=num_ids, num_examples=num_examples
+        )
 
     return make
 

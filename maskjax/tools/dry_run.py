@@ -10,12 +10,12 @@ from maskjax import workdir
 from maskjax.tasks.task import Task
 from maskjax.training import init_from, parallel
 from maskjax.training.loop import prepare
-from maskjax.training.plan import first_lines
 from maskjax.training.run import initial_state, make_step, spread_of, update_of
 from maskjax.training.state import TrainState
 from maskjax.training.update import Update
 from maskjax.typing import PyTree
 from maskjax.workdir.checkpoint import Checkpoints
+from maskjax.workdir.plan import first_lines
 
 
 def dry_run(config: Any, directory: str | Path) -> list[str]:
@@ -39,7 +39,8 @@ def dry_run(config: Any, directory: str | Path) -> list[str]:
     update = update_of(task, config)
     begins = _where(task, folder, config, spread, update)
     state = jax.eval_shape(lambda: initial_state(task, config, update))
-    lines = first_lines(task, data, config, folder, spread, update, state.params)
+    sizes = (spread.num_devices, state.params, update.trainable(state.params))
+    lines = first_lines(task, data, config, folder, *sizes)
     step = make_step(task, config, spread.axis_name, data.on_device, update)
     program = spread.program(step, donate=True)
     batches = data.train_batches(0)

@@ -14,7 +14,6 @@ from maskjax.config import flatten
 from maskjax.tasks.task import Task
 from maskjax.training import init_from, parallel, watch
 from maskjax.training.evaluate import Evaluator
-from maskjax.training.plan import first_lines
 from maskjax.training.preemption import StopSignal
 from maskjax.training.state import TrainState, create_state
 from maskjax.training.step import init_key, train_step
@@ -23,6 +22,7 @@ from maskjax.training.update import Update, make_update
 from maskjax.typing import Batch
 from maskjax.workdir.checkpoint import Checkpoints
 from maskjax.workdir.loggers import RunLog
+from maskjax.workdir.plan import first_lines
 
 
 @dataclasses.dataclass
@@ -196,7 +196,8 @@ def open_run(
         state, beginning = _first_state(fresh, task, config, folder, checkpoints, update)
         told = {"names": config.loggers, "config": flatten(config)}
         with RunLog(folder, int(state.step), config.total_steps, **told) as log:
-            lines = first_lines(task, data, config, folder, spread, update, state.params)
+            sizes = (spread.num_devices, state.params, update.trainable(state.params))
+            lines = first_lines(task, data, config, folder, *sizes)
             for line in [*lines, beginning] if beginning else lines:
                 log.progress.say(f"{folder.name}: {line}")
             run = Run(

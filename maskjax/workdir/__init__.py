@@ -2,7 +2,7 @@
 
 The names here are those of the folder itself (`folder.py`); `checkpoint.py` keeps states, whose
 leaves `leaves.py` names and `merge.py` puts into other states, and `loggers.py` numbers, which
-`trackers.py` shows elsewhere.
+`trackers.py` shows elsewhere; `plan.py` says what is about to happen.
 """
 
 from maskjax.workdir.folder import (

@@ -7,8 +7,6 @@ from typing import Any
 import jax
 
 from maskjax.tasks.task import Task
-from maskjax.training import parallel
-from maskjax.training.update import Update
 from maskjax.typing import PyTree
 
 
@@ -17,9 +15,9 @@ def first_lines(
     data: Any,
     config: Any,
     folder: Path,
-    spread: parallel.Spread,
-    update: Update,
+    num_devices: int,
     params: PyTree,
+    trained: PyTree,
 ) -> list[str]:
     """Say what a run is about to do.
 
@@ -28,9 +26,9 @@ def first_lines(
         data: what it is learned from.
         config: the whole config.
         folder: the workdir.
-        spread: the devices.
-        update: from gradients to parameters.
+        num_devices: that share a step.
         params: the parameters, or their shapes.
+        trained: those that are not frozen.
 
     Returns:
         Lines: the task and its data, the model's size, how much a step sees, and where it runs and
@@ -40,19 +38,19 @@ def first_lines(
     loggers = ", ".join(dict.fromkeys(["jsonl", *config.loggers]))
     return [
         f"task {config.task} on {config.data.source}: {data.in_words}",
-        _size(params, update),
+        _size(params, trained),
         _steps(task, data, config),
-        f"on {spread.num_devices} x {device}; files go to {folder}, numbers to {loggers}",
+        f"on {num_devices} x {device}; files go to {folder}, numbers to {loggers}",
     ]
 
 
-def _size(params: PyTree, update: Update) -> str:
+def _size(params: PyTree, trained: PyTree) -> str:
     """Say how many parameters there are, in which parts."""
-    total, trained = _count(params), _count(update.trainable(params))
+    total, frozen = _count(params), _count(params) - _count(trained)
     parts = {name: _count(part) for name, part in params.items()}
     inside = ", ".join(f"{name} {number:,}" for name, number in parts.items())
-    frozen = f", {total - trained:,} of them frozen" if trained < total else ""
-    return f"{total:,} parameters{frozen} ({inside})"
+    of_them = f", {frozen:,} of them frozen" if frozen else ""
+    return f"{total:,} parameters{of_them} ({inside})"
 
 
 def _steps(task: Task, data: Any, config: Any) -> str:

@@ -54,6 +54,7 @@ SLOW = (
     "tests/readme_test.py",
     "tests/signals_test.py",
     "tests/tasks/bert4rec_test.py",
+    "tests/tasks/classify_test.py",
     "tests/tasks/mae_test.py",
     "tests/tasks/masker_test.py",
     "tests/tasks/nothing_hidden_test.py",

@@ -11,17 +11,18 @@ from maskjax.models.patches import sincos_positions
 from maskjax.models.transformer import Transformer
 from maskjax.typing import Array, Bool, DType, Float, Int, Key
 
-position_kinds = ("sincos", "learned")
+position_kinds = ("sincos", "learned", "sincos_learned")
 token_init = nn.initializers.normal(0.02)
 
 
 class PositionEmbedding(nn.Module):
-    """One vector a grid position: the fixed sin-cos table, or learned from N(0, .02).
+    """One vector a grid position: the fixed sin-cos table, or one that is learned.
 
     Attributes:
         grid: Patches along each axis.
         width: Width of the vectors.
-        kind: "sincos" or "learned".
+        kind: "sincos"; "learned", from N(0, .02); or "sincos_learned", from the sin-cos table, as
+            the reference MAE's fine-tuning does.
     """
 
     grid: Sequence[int]
@@ -34,11 +35,14 @@ class PositionEmbedding(nn.Module):
         if self.kind == "learned":
             shape = (1, masking.grid_length(tuple(self.grid)), self.width)
             return self.param("table", token_init, shape)
-        if self.kind != "sincos":
+        if self.kind not in position_kinds:
             raise ValueError(
                 f"unknown position embedding {self.kind!r}: use one of {position_kinds}"
             )
-        return jnp.asarray(sincos_positions(self.grid, self.width))[None]
+        table = jnp.asarray(sincos_positions(self.grid, self.width))[None]
+        if self.kind == "sincos_learned":
+            return self.param("table", lambda key: table)
+        return table
 
 
 class Encoder(nn.Module):
@@ -186,7 +190,7 @@ class MaskedAutoencoder(nn.Module):
         """
         attention_mask, is_masked = None, None
         if is_visible is not None:
-            attention_mask, is_masked = _attended(is_visible), hidden.is_masked
+            attention_mask, is_masked = attended(is_visible), hidden.is_masked
         tokens = self.encoder(
             patches, ids_keep=hidden.ids_keep, attention_mask=attention_mask, drop_keys=drop_keys
         )
@@ -202,11 +206,11 @@ class MaskedAutoencoder(nn.Module):
 
         Nobody attends to patches whose `is_seen` is False; None = all are seen.
         """
-        seen = None if is_seen is None else _attended(is_seen)
+        seen = None if is_seen is None else attended(is_seen)
         return self.encoder(patches, attention_mask=seen, num_outputs=num_outputs)
 
 
-def _attended(is_visible: Bool[Array, "B K"]) -> Bool[Array, "B 1 1 tokens"]:
+def attended(is_visible: Bool[Array, "B K"]) -> Bool[Array, "B 1 1 tokens"]:
     """What every token may attend to: the class token and what is visible."""
     return jnp.pad(is_visible, ((0, 0), (1, 0)), constant_values=True)[:, None, None, :]
 
@@ -263,7 +267,7 @@ class SimMIM(nn.Module):
     ) -> Float[Array, "B tokens D"]:
         """Encodes all patches, none hidden; see MAE's."""
         is_masked = jnp.zeros(patches.shape[:2], bool) if self.mask_token else None
-        seen = None if is_seen is None else _attended(is_seen)
+        seen = None if is_seen is None else attended(is_seen)
         return self.encoder(
             patches, is_masked=is_masked, attention_mask=seen, num_outputs=num_outputs
         )

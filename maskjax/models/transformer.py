@@ -54,7 +54,7 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """A stack of blocks and a final LayerNorm.
+    """A stack of blocks and, unless it is left out, a final LayerNorm.
 
     Attributes:
         depth: Number of blocks.
@@ -66,6 +66,7 @@ class Transformer(nn.Module):
         remat: Recompute each block in the backward pass instead of keeping its activations.
         dropout_rate: Probability of dropping each number that a branch adds, in all blocks.
         norm_eps: Of the LayerNorms, added to the variance.
+        has_norm: Whether there is a final LayerNorm.
     """
 
     depth: int
@@ -77,6 +78,7 @@ class Transformer(nn.Module):
     remat: bool = False
     dropout_rate: float = 0.0
     norm_eps: float = layer_norm_epsilon
+    has_norm: bool = True
 
     @nn.compact
     def __call__(
@@ -121,6 +123,8 @@ class Transformer(nn.Module):
                 name=f"block{i:02d}",
             )(x, attention_mask, keys)
             outputs.append(x)
-        norm = layer_norm(self.dtype, "norm", self.norm_eps)
-        normalised = [norm(output) for output in outputs[: -num_outputs - 1 : -1]]
-        return jnp.concatenate(normalised, axis=-1) if num_outputs > 1 else normalised[0]
+        last = outputs[: -num_outputs - 1 : -1]
+        if self.has_norm:
+            norm = layer_norm(self.dtype, "norm", self.norm_eps)
+            last = [norm(output) for output in last]
+        return jnp.concatenate(last, axis=-1) if num_outputs > 1 else last[0]

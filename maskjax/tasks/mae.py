@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from maskjax import masking
 from maskjax.evaluation.metrics import Mean
 from maskjax.evaluation.panels import Panel
+from maskjax.models.head import pooled
 from maskjax.models.patches import grid_shape, patchify, unpatchify
 from maskjax.tasks import losses, pictures
 from maskjax.tasks.fills import batch_gate, check_gate, corrupt
@@ -23,7 +24,7 @@ from maskjax.tasks.options import (
     patch_grid,
 )
 from maskjax.tasks.task import Context, Output, Sums
-from maskjax.tasks.vit import build_model, pooled
+from maskjax.tasks.vit import build_model
 from maskjax.typing import Array, Batch, Bool, Float, Key, Params
 
 _FOLD_DROP_PATH = 1  # keeps drop path's draws apart from the masking rule's

@@ -1,18 +1,18 @@
 """Vision transformers from a config: modules, sizes, what they cost."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from maskjax import masking
+from maskjax.models.head import POOLS, Head, WithHead
 from maskjax.models.mae import Decoder, Encoder, MaskedAutoencoder, SimMIM, position_kinds
 from maskjax.models.sizes import Size, decoder_sizes, encoder_sizes, transformer_flops
 from maskjax.models.transformer import Transformer
-from maskjax.tasks.options import check_choice, ratio_schedule
-from maskjax.typing import Array, Bool, Float
+from maskjax.tasks.options import NONE, check_choice, ratio_schedule
 
 MAX_WIDTH, MAX_DEPTH = 2**16, 2**10  # far above any model: more is a slip of the keyboard
 
@@ -40,9 +40,8 @@ def _size(model: Any, which: str, table: Mapping[str, Size]) -> Size:
     return size
 
 
-def _check_options(model: Any) -> None:
+def _check_options(model: Any, parts: Sequence[str]) -> None:
     """Refuses options of `config.model` that are unknown, out of range or without effect."""
-    parts = ("encoder", "decoder") if model.name == "mae" else ("encoder",)
     own = [model[part][key] for part in parts for key in ("width", "depth", "heads")]
     if model.size:
         check_choice("model.size", model.size, tuple(encoder_sizes))
@@ -60,6 +59,35 @@ def _check_options(model: Any) -> None:
         raise ValueError(f"model.norm_eps {model.norm_eps} must be above 0 and below 1, as 1e-6")
     if not 0 <= model.drop_path < 1:
         raise ValueError(f"model.drop_path {model.drop_path} must be at least 0 and below 1")
+
+
+def _transformer(model: Any, size: Size, drop_path: float, *, has_norm: bool = True) -> Transformer:
+    """The blocks of a size."""
+    dtype = jnp.dtype(model.dtype)
+    if model.attention == "cudnn":
+        masking.attention.check_cudnn(dtype, size.width // size.num_heads)
+        if jax.default_backend() != "gpu":
+            raise ValueError(
+                "model.attention 'cudnn' needs an NVIDIA GPU, and JAX has the backend "
+                f"{jax.default_backend()!r}: use 'xla' or 'blockwise'"
+            )
+    return Transformer(
+        depth=size.depth,
+        num_heads=size.num_heads,
+        drop_path_rate=drop_path,
+        dtype=dtype,
+        attention=model.attention,
+        remat=model.remat,
+        norm_eps=model.norm_eps,
+        has_norm=has_norm,
+    )
+
+
+def _encoder(model: Any, grid: tuple[int, ...], *, has_norm: bool = True) -> tuple[Encoder, Size]:
+    """The encoder of `config.model`, and its size."""
+    size = _size(model, "encoder", encoder_sizes)
+    blocks = _transformer(model, size, model.drop_path, has_norm=has_norm)
+    return Encoder(grid, size.width, blocks, model.positions, jnp.dtype(model.dtype)), size
 
 
 def build_model(
@@ -80,64 +108,61 @@ def build_model(
         ValueError: a size, dtype, backend or rate that does not fit.
     """
     model, length = config.model, math.prod(grid)
-    _check_options(model)
+    _check_options(model, ("encoder", "decoder") if model.name == "mae" else ("encoder",))
     dtype = jnp.dtype(model.dtype)
-
-    def transformer(size: Size, drop_path: float) -> Transformer:
-        if model.attention == "cudnn":
-            masking.attention.check_cudnn(dtype, size.width // size.num_heads)
-            if jax.default_backend() != "gpu":
-                raise ValueError(
-                    "model.attention 'cudnn' needs an NVIDIA GPU, and JAX has the backend "
-                    f"{jax.default_backend()!r}: use 'xla' or 'blockwise'"
-                )
-        return Transformer(
-            depth=size.depth,
-            num_heads=size.num_heads,
-            drop_path_rate=drop_path,
-            dtype=dtype,
-            attention=model.attention,
-            remat=model.remat,
-            norm_eps=model.norm_eps,
-        )
-
-    size = _size(model, "encoder", encoder_sizes)
+    encoder, size = _encoder(model, grid)
     if not 1 <= model.feature_blocks <= size.depth:
         raise ValueError(
             f"model.feature_blocks {model.feature_blocks} must be from 1 to the encoder's "
             f"{size.depth} blocks (model.encoder.depth)"
         )
-    encoder = Encoder(grid, size.width, transformer(size, model.drop_path), model.positions, dtype)
     visible = length - ratio_schedule(config).min_num_masked(length)
     encoded = visible if model.name == "mae" else length
-    forward = transformer_flops(size, 1 + encoded) + 2 * encoded * patch_numbers * size.width
+    forward = _encoder_flops(size, encoded, patch_numbers)
     if model.name == "simmim":
         forward += 2 * (1 + length) * size.width * patch_numbers
         has_token = config.mask.fill == "token"
         return SimMIM(encoder, patch_numbers, dtype, mask_token=has_token), 3.0 * forward
     small = _size(model, "decoder", decoder_sizes)
     decoder = Decoder(
-        grid, small.width, patch_numbers, transformer(small, 0.0), model.positions, dtype
+        grid, small.width, patch_numbers, _transformer(model, small, 0.0), model.positions, dtype
     )
     forward += 2 * (1 + encoded) * size.width * small.width
     forward += transformer_flops(small, 1 + length) + 2 * (1 + length) * small.width * patch_numbers
     return MaskedAutoencoder(encoder, decoder), 3.0 * forward
 
 
-def pooled(
-    tokens: Float[Array, "B tokens D"], pool: str, is_seen: Bool[Array, "B L"] | None = None
-) -> Float[Array, "B E"]:
-    """One vector an example from a class token and those of the patches.
+def build_with_head(
+    config: Any, grid: tuple[int, ...], patch_numbers: int, num_outputs: int
+) -> tuple[WithHead, float]:
+    """Makes an encoder with a linear head, and counts what a training step of it costs.
 
     Args:
-        tokens: The class token first.
-        pool: "mean" of the patches, the "class" token, or "both", class token first.
-        is_seen: False for patches that are left out of the mean; None = all count.
+        config: The whole config; "model", "mask" and "total_steps" are read.
+        grid: Patches along each axis.
+        patch_numbers: P, numbers in a patch.
+        num_outputs: Of the head.
+
+    Returns:
+        The module and its FLOPs, as `build_model`.
+
+    Raises:
+        ValueError: a size, dtype, backend or rate that does not fit.
     """
-    if is_seen is None:
-        mean = tokens[:, 1:].mean(1)
-    else:
-        weights = is_seen.astype(tokens.dtype)[..., None]
-        mean = (tokens[:, 1:] * weights).sum(1) / jnp.maximum(weights.sum(1), 1)
-    parts = {"class": tokens[:, 0], "mean": mean}
-    return jnp.concatenate(list(parts.values()), 1) if pool == "both" else parts[pool]
+    model, length, fill = config.model, math.prod(grid), config.mask.fill
+    _check_options(model, ("encoder",))
+    check_choice("model.pool", model.pool, POOLS)
+    is_mean, is_masked = model.pool == "mean", config.mask.rule != NONE
+    encoder, size = _encoder(model, grid, has_norm=not is_mean)
+    hidden = ratio_schedule(config).min_num_masked(length) if fill == "drop" else 0
+    forward = _encoder_flops(size, length - hidden, patch_numbers) + 2 * size.width * num_outputs
+    head = Head(
+        num_outputs, jnp.dtype(model.dtype), has_norm=is_mean, norm_eps=model.norm_eps
+    )  # fmt: skip
+    drops, has_token = is_masked and fill == "drop", is_masked and fill == "token"
+    return WithHead(encoder, head, model.pool, drops, has_token), 3.0 * forward
+
+
+def _encoder_flops(size: Size, encoded: int, patch_numbers: int) -> float:
+    """Of one forward pass over so many patches and a class token."""
+    return transformer_flops(size, 1 + encoded) + 2 * encoded * patch_numbers * size.width

@@ -40,14 +40,30 @@ def test_smoke_of_vectors_trains_evaluates_and_saves(load_config, tmp_path):
     check_smoke(load_config, "vectors", "default", tmp_path)
 
 
-def check_smoke(load_config, name, variant, folder):
-    config = load_config(name, f"{variant}_smoke", **FEW)
+def test_smoke_of_finetune_trains_and_resumes_with_mixing_and_averages(load_config, tmp_path):
+    config, straight = check_smoke(
+        load_config, "finetune", "default", tmp_path / "run", **{"optimizer.ema_decay": 0.9}
+    )
+    assert {"validation_accuracy", "test_accuracy", "f1_macro"} <= set(straight)
+    cut(tmp_path / "run", config)
+    assert train(config, tmp_path / "run")["params_sha256"] == straight["params_sha256"]
+
+
+def cut(folder, config):
+    """Leaves what a kill between the checkpoint of the middle and the end would have left."""
+    (folder / workdir.SUMMARY).unlink()
+    shutil.rmtree(folder / workdir.CHECKPOINTS / str(config.total_steps))
+
+
+def check_smoke(load_config, name, variant, folder, **overrides):
+    config = load_config(name, f"{variant}_smoke", **(FEW | overrides))
     if variant not in DRAWN:
         config.figures.num_examples = 0
     summary = train(config, folder)
     check_summary(config, summary, folder)
     drawn = {"figures/loss.png", "figures/reconstructions.png"} if variant in DRAWN else set()
     assert drawn <= set(summary["figures"])
+    return config, summary
 
 
 def check_summary(config, summary, folder):
@@ -71,11 +87,9 @@ def test_a_smoke_run_resumes_to_the_same_numbers(load_config, tmp_path):
     config.figures.num_examples = 0
     straight = train(config, tmp_path / "straight")
     check_summary(config, straight, tmp_path / "straight")
-    # What a kill between the checkpoint of step 3 and the end would have left.
     resumed = tmp_path / "resumed"
     shutil.copytree(tmp_path / "straight", resumed)
-    (resumed / workdir.SUMMARY).unlink()
-    shutil.rmtree(resumed / workdir.CHECKPOINTS / str(config.total_steps))
+    cut(resumed, config)
     assert train(config, resumed)["params_sha256"] == straight["params_sha256"]
 
 

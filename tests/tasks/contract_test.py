@@ -17,10 +17,8 @@ from maskjax.training import parallel, run, watch
 from maskjax.workdir.checkpoint import Checkpoints
 
 SIZE, STEPS = 8, 3  # a batch divides by four devices and into halves
-PATCHES = {
-    "model.encoder": {"width": 8, "depth": 1, "heads": 2},
-    "model.decoder": {"width": 8, "depth": 1, "heads": 2},
-}
+PATCH_ENCODER = {"model.encoder": {"width": 8, "depth": 1, "heads": 2}}
+PATCHES = PATCH_ENCODER | {"model.decoder": {"width": 8, "depth": 1, "heads": 2}}
 WEIGHTED = {"mask.rule": "weighted", "mask.ratio": 0.5}
 BY_LABELS = {"mask.follows": "labels", "mask.labels.alpha": 2.0}
 # From the second step on no loss is better by so much, and the rate falls.
@@ -103,6 +101,9 @@ CASES = {
     "vectors, error_window": Case("vectors", {"mask.rule": "error_window"} | HALF, *arrays(10, 1)),
     "vectors, best_of": Case("vectors", {"mask.best_of.candidates": 3} | HALF, *arrays(10, 1)),
     "bert4rec": Case("bert4rec", {"mask.rule": "weighted"}, *histories(9, 6)),
+    "classify, mixed and averaged": Case(
+        "finetune", PATCH_ENCODER | {"optimizer.ema_decay": 0.9}, *arrays(8, 8, 1, has_labels=True)
+    ),
 }
 
 
@@ -196,8 +197,8 @@ def test_padding_weighs_nothing_whatever_stands_there(made, case):
 def test_keys_alone_decide_what_is_random(made, case):
     whole = made.sums(ALL, made.batch, made.memory)
     jax.tree.map(np.testing.assert_array_equal, whole, made.sums(ALL, made.batch, made.memory))
-    # Each row with its own key, wherever it stands.
-    order = np.random.default_rng(2).permutation(SIZE)
+    # Each row with its own key, and beside those that it is mixed with, wherever they stand.
+    order = np.random.default_rng(2).permutation(ALL.reshape(-1, made.task.group_size)).reshape(-1)
     _assert_close(made.sums(order, _take(made.batch, order), made.memory), whole)
     assert (made.sums(ALL, made.batch, made.memory, seed=1).loss != whole.loss) == case.is_random
 

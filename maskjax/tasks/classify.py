@@ -1,0 +1,138 @@
+"""Which class an example is of: fine-tuning of an encoder with a linear head, or from scratch."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from maskjax.evaluation.classification import classification
+from maskjax.evaluation.metrics import Mean, Metric
+from maskjax.evaluation.panels import UNKNOWN, ClassPanel
+from maskjax.tasks.mixing import GROUP
+from maskjax.tasks.supervised import Supervised, supervised_parts, try_out
+from maskjax.tasks.task import Context, Output
+from maskjax.typing import Array, Batch, Float, Params
+
+BALANCED = "balanced"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Classify(Supervised):
+    """Cross-entropy over classes, of which an example has one.
+
+    In training targets may be smoothed and mixed, and classes weighted; in evaluation the loss is
+    the plain one, so that runs can be compared.
+
+    Batches have "label" [B].
+
+    Attributes:
+        num_classes: C.
+        smoothing: share of a target that is spread over all classes (Szegedy et al. 2016, section
+            7); mixing comes after it, as in timm.
+        class_weights: what a class weighs in the loss, C of them; () = all the same.
+        class_names: for pictures; () where they have none.
+    """
+
+    num_classes: int
+    smoothing: float = 0.0
+    class_weights: tuple[float, ...] = ()
+    class_names: tuple[str, ...] = ()
+    loss_label: str = "cross-entropy, nats"
+
+    def targets(self, batch: Batch) -> Float[Array, "B C"]:
+        """One-hot classes."""
+        return jax.nn.one_hot(jnp.asarray(batch["label"]), self.num_classes)
+
+    def errors(
+        self, outputs: Float[Array, "B C"], targets: Float[Array, "B C"], is_train: bool
+    ) -> tuple[Float[Array, "B"], Float[Array, "B"]]:
+        """Weighted cross-entropy, divided by what an example weighs."""
+        surprise = -jax.nn.log_softmax(outputs)
+        if not is_train:
+            return (targets * surprise).sum(1), jnp.ones(len(outputs))
+        targets = (1 - self.smoothing) * targets + self.smoothing / self.num_classes
+        if self.class_weights:
+            targets = targets * jnp.array(self.class_weights)[None]
+        weights = targets.sum(1)
+        return (targets * surprise).sum(1) / weights, weights
+
+    def metrics(
+        self,
+        outputs: Float[Array, "B C"],
+        targets: Float[Array, "B C"],
+        batch: Batch,
+        weights: Float[Array, "B"],
+        is_train: bool,
+    ) -> dict[str, Metric]:
+        """In training the accuracy, of mixed examples by their larger part; else all there is."""
+        if not is_train:
+            return classification(outputs, jnp.asarray(batch["label"]), weights)
+        is_right = outputs.argmax(1) == targets.argmax(1)
+        return {"accuracy": Mean(jnp.where(is_right, weights, 0.0).sum(), weights.sum())}
+
+    def outputs(self) -> Mapping[str, Output]:
+        """Name "features", "logits", and "classes", the probability of each [B, C]."""
+        found = super().outputs()
+
+        def classes(params: Params, batch: Batch, context: Context) -> Array:
+            return jax.nn.softmax(found["logits"](params, batch, context))
+
+        return {**found, "classes": classes}
+
+    def show(self, params: Params, batch: Batch, context: Context) -> dict[str, ClassPanel]:
+        """Examples with their classes and those that the model names."""
+        unknown = np.full(len(batch["inputs"]), UNKNOWN)
+        chances = self.outputs()["classes"](params, batch, context)
+        labels = batch.get("label", unknown)
+        panel = ClassPanel(batch["inputs"], labels, chances, self.class_names)
+        return {"classified": panel}
+
+
+def build(config: Any, data: Any) -> Classify:
+    """Make the task that a config describes.
+
+    Args:
+        config: the whole config; "model", "loss", "mix", "mask" and "total_steps" are read.
+        data: has `shape`, `num_classes`, and where they are known `class_names` and `source`.
+
+    Returns:
+        The task.
+
+    Raises:
+        ValueError: an option that does not fit, labels that are missing or a class that is empty;
+            the message says what to do.
+    """
+    loss, count = config.loss, getattr(data, "num_classes", None)
+    if count is None or count < 2:
+        what = "no labels" if count is None else "one class alone"
+        raise ValueError(
+            f"task 'classify' on data with {what} (data.source {config.data.source!r}): give "
+            "labels of two classes or more"
+        )
+    if not 0 <= loss.smoothing < 1:
+        raise ValueError(f"loss.smoothing {loss.smoothing} must be at least 0 and below 1")
+    task = Classify(
+        **supervised_parts(config, tuple(data.shape), count),
+        num_classes=count,
+        smoothing=loss.smoothing,
+        class_weights=_class_weights(loss.class_weights, count, data),
+        class_names=tuple(getattr(data, "class_names", None) or ()),
+    )
+    inputs = jnp.zeros((GROUP, *task.shape))
+    try_out(task, {"inputs": inputs, "label": jnp.zeros(GROUP, jnp.int32)})
+    return task
+
+
+def _class_weights(given: Any, num_classes: int, data: Any) -> tuple[float, ...]:
+    """Read `loss.class_weights`: (), "balanced" or a number a class."""
+    del data
+    weights = tuple(given)
+    if weights and len(weights) != num_classes:
+        raise ValueError(
+            f"loss.class_weights holds {len(weights)} numbers for {num_classes} classes: give one "
+            "a class, or () for all the same"
+        )
+    return weights

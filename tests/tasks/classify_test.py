@@ -1,0 +1,165 @@
+"""Classification: targets, weights, what is loaded, frozen and mixed, and what is refused."""
+
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from maskjax import tasks
+from maskjax.models.patches import sincos_positions
+from maskjax.tasks.task import Context
+from maskjax.training import init_from, parallel, run
+from maskjax.workdir.checkpoint import Checkpoints
+
+ENCODER = {"model.encoder": {"width": 8, "depth": 1, "heads": 2}}
+PLAIN = {"mix.probability": 0.0, "loss.smoothing": 0.0, "model.drop_path": 0.0}
+SHAPE, CLASSES, SIZE = (8, 8, 1), 3, 8
+
+
+@pytest.fixture(scope="module")
+def make(load_config):
+    """`make(**overrides)`: a small task and its config."""
+
+    def make(data=None, **overrides):
+        config = load_config("finetune", "smoke", **({"batch_size": SIZE} | ENCODER | overrides))
+        data = data or types.SimpleNamespace(shape=SHAPE, num_classes=CLASSES)
+        return tasks.build(config, data), config
+
+    return make
+
+
+def batch_of(seed=0):
+    rng = np.random.default_rng(seed)
+    inputs = rng.normal(size=(SIZE, *SHAPE)).astype(np.float32)
+    labels = rng.integers(0, CLASSES, SIZE).astype(np.int32)
+    return {"inputs": inputs, "label": labels, "is_valid": np.ones(SIZE, bool)}
+
+
+def with_head(params, scale=0.5):
+    """Parameters whose head tells inputs apart, which one that begins near zero does not."""
+    kernel = scale * jax.random.normal(jax.random.key(5), params["head"]["kernel"].shape)
+    return {**params, "head": {**params["head"], "kernel": kernel}}
+
+
+def context(train=True, seed=0):
+    return Context(jax.random.split(jax.random.key(seed), SIZE), jnp.int32(0), train=train)
+
+
+def test_the_head_begins_near_zero_and_reads_the_mean_of_unnormalised_patches(make):
+    task, _ = make()
+    params = jax.jit(task.init)(jax.random.key(0))
+    assert set(params) == {"encoder", "head"}
+    assert "norm" not in params["encoder"]["transformer"]
+    assert set(params["head"]) == {"norm", "kernel", "bias"}
+    assert 1e-5 < np.std(params["head"]["kernel"]) < 3e-5
+    assert np.abs(params["head"]["kernel"]).max() <= 2 * 2e-5 * 1.14  # cut at two deviations
+    batch = batch_of()
+    features, outputs = (
+        task.outputs()[name](with_head(params), batch, context()) for name in ("features", "logits")
+    )
+    np.testing.assert_allclose(np.mean(features, 1), 0, atol=1e-5)  # a LayerNorm's
+    np.testing.assert_allclose(np.std(features, 1), 1, rtol=1e-3)
+    np.testing.assert_allclose(
+        outputs, features @ with_head(params)["head"]["kernel"], rtol=1e-4, atol=1e-5
+    )
+    chances = task.outputs()["classes"](params, batch, context())
+    np.testing.assert_allclose(np.sum(chances, 1), 1, rtol=1e-5)
+    by_class, _ = make(**{"model.pool": "class"})
+    other = jax.eval_shape(by_class.init, jax.random.key(0))
+    assert "norm" in other["encoder"]["transformer"]
+    assert set(other["head"]) == {"kernel", "bias"}
+
+
+def _slow_loss(logits, labels, smoothing, weights):
+    """Szegedy et al. 2016, section 7, and the weighted mean of PyTorch's CrossEntropyLoss."""
+    total, weight = 0.0, 0.0
+    for row, label in zip(np.asarray(logits, np.float64), labels, strict=True):
+        surprise = np.log(np.exp(row).sum()) - row
+        for c in range(CLASSES):
+            share = (1 - smoothing) * (c == label) + smoothing / CLASSES
+            total += weights[c] * share * surprise[c]
+            weight += weights[c] * share
+    return total, weight
+
+
+def test_loss_is_the_weighted_smoothed_cross_entropy_and_in_evaluation_the_plain_one(make):
+    weights = (1.0, 0.25, 3.0)
+    task, _ = make(**(PLAIN | {"loss.smoothing": 0.2, "loss.class_weights": weights}))
+    params, batch = with_head(jax.jit(task.init)(jax.random.key(0))), batch_of()
+    logits = task.outputs()["logits"](params, batch, context())
+    sums = jax.jit(task.loss)(params, batch, context())
+    expected = _slow_loss(logits, batch["label"], 0.2, weights)
+    np.testing.assert_allclose((sums.loss, sums.weight), expected, rtol=1e-5)
+    is_right = np.argmax(logits, 1) == batch["label"]
+    assert sums.metrics["accuracy"].numbers("x") == {"x": pytest.approx(is_right.mean())}
+    judged = task.loss(params, batch, context(train=False))
+    plain = _slow_loss(logits, batch["label"], 0.0, (1.0, 1.0, 1.0))
+    np.testing.assert_allclose((judged.loss, judged.weight), plain, rtol=1e-5)
+
+
+def test_devices_and_micro_batches_mix_the_same_rows(make):
+    """With a head that tells inputs apart, so that other partners would be another loss."""
+    losses = {}
+    for devices, steps in ((1, 1), (4, 1), (2, 2)):
+        task, config = make(**{"optimizer.accumulate_steps": steps, "optimizer.ema_decay": 0.9})
+        spread = parallel.Spread(devices)
+        spread.check_batch(SIZE, steps, task.group_size)
+        state = run.initial_state(task, config)
+        state = spread.replicate(state.replace(params=with_head(state.params)))
+        program = spread.program(run.make_step(task, config, spread.axis_name))
+        _, report = program(state, spread.split(batch_of()))
+        losses[devices, steps] = float(report["loss"]), float(report["grad_norm"])
+    np.testing.assert_allclose(losses[4, 1], losses[1, 1], rtol=1e-5)
+    np.testing.assert_allclose(losses[2, 2], losses[1, 1], rtol=1e-5)
+    with pytest.raises(ValueError, match="groups of 2 rows"):
+        parallel.Spread(4).check_batch(4, 1, task.group_size)
+
+
+def test_a_fine_tuning_starts_from_the_encoder_of_a_pretraining(make, load_config, tmp_path):
+    decoder = {"model.decoder": {"width": 8, "depth": 1, "heads": 2}}
+    pretraining = load_config("mae", "smoke", **(ENCODER | decoder))
+    mae = tasks.build(pretraining, types.SimpleNamespace(shape=SHAPE))
+    before = run.initial_state(mae, pretraining)
+    with Checkpoints(tmp_path / "mae" / "checkpoints") as checkpoints:
+        checkpoints.save(7, before)
+    task, config = make(**{"init_from.path": str(tmp_path / "mae"), "seed": 3})
+    fresh = jax.device_put(run.initial_state(task, config), jax.devices()[0])
+    state, record, line = init_from.start(fresh, config, lambda step, factor: 0.1, task)
+    encoder = before.params["encoder"]
+    np.testing.assert_array_equal(
+        state.params["encoder"]["transformer"]["block00"]["attn"]["key"]["kernel"],
+        encoder["transformer"]["block00"]["attn"]["key"]["kernel"],
+    )
+    jax.tree.map(np.testing.assert_array_equal, state.params["head"], fresh.params["head"])
+    assert record["begins anew"] == [
+        "encoder/positions/table", "head/bias", "head/kernel", "head/norm/bias", "head/norm/scale",
+    ]  # fmt: skip
+    assert all(
+        path.startswith(("decoder/", "encoder/transformer/norm/")) for path in record["left out"]
+    )
+    assert "begins anew: encoder/positions/table; head/bias" in line
+    # The table that is trained here begins as the one that is fixed there.
+    table = state.params["encoder"]["positions"]["table"]
+    np.testing.assert_array_equal(table[0], sincos_positions((4, 4), 8))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"loss.smoothing": 1.0}, "loss.smoothing 1.0 must be at least 0 and below 1"),
+        ({"loss.class_weights": (1.0, 2.0)}, "holds 2 numbers for 3 classes: give one a class"),
+        ({"model.pool": "both"}, "unknown model.pool 'both': use one of"),
+        ({"mix.mixup": -1.0}, "mix.mixup -1.0 must be at least 0"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(make, overrides, message):
+    with pytest.raises(ValueError, match=message):
+        make(**overrides)
+
+
+@pytest.mark.parametrize(("count", "what"), [(None, "no labels"), (1, "one class alone")])
+def test_data_without_classes_are_refused(make, count, what):
+    with pytest.raises(ValueError, match=f"data with {what} .*: give labels of two classes"):
+        make(types.SimpleNamespace(shape=SHAPE, num_classes=count))

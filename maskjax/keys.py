@@ -78,7 +78,7 @@ KEYS: dict[str, Key] = {
     "task": Key("", "a module of maskjax/tasks, or the dotted path of one of your own"),
     "seed": Key(0, "root of all that is random", low=0, high=2**32),
     "batch_size": _count(256, "examples a step, over all devices", low=1),
-    "total_steps": _count(1000, "length of the run", low=1),
+    "total_steps": _count(1000, "length of the run; 0 trains nothing and evaluates"),
     "num_devices": _count(0, "0 = all local devices", is_free=True),
     "log_every_steps": _count(50, "0 = at the end alone", is_free=True),
     "eval_every_steps": _count(0, "0 = at the end alone", is_free=True),

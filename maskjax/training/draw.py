@@ -48,7 +48,7 @@ def draw(
             for name, panel in show(task, state, batch, config).items()
         }
     rows = read_metrics(workdir)
-    if rows:
+    if any(row["split"] == "train" for row in rows):
         figures["loss"] = evaluation.loss_curve(rows, loss_label=task.loss_label)
     last = {line["split"]: line for line in rows}
     for split, tables in sorted(read_tables(workdir, last).items(), reverse=True):  # test wins

@@ -214,7 +214,9 @@ def draw(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
 
 
 def catch_up(run: Run, start: int, state: TrainState) -> TrainState:
-    """Evaluate and draw what is due at the step that a run is resumed from."""
+    """Evaluate and draw what is due at the step that a run is resumed from, or that is its only."""
+    if start == run.end.step:
+        return call((checkpoint, *AFTER_SAVE), run, start, state, {})
     return call(AFTER_SAVE, run, start, state, {}) if start > 0 else state
 
 

@@ -72,18 +72,17 @@ def start(
     step, tree = found
     state, strays = _merge(state, tree, config.init_from, saved / str(step), task)
     done = int(state.step)
-    if done >= config.total_steps:
+    if done >= max(config.total_steps, 1):  # 0 steps begin and end at 0
         raise ValueError(
             f"init_from.path {str(folder)!r} is at step {done}, and total_steps is "
             f"{config.total_steps}: raise total_steps, or set init_from.what=params to begin anew"
         )
     record = {"path": str(folder), "step": step, "what": what}
     record |= {"params_sha256": params_sha256(state.params)} | strays
-    rates = [float(schedule(at, 1.0)) for at in (done, config.total_steps)]
-    line = (
-        f"starts at step {done} of {config.total_steps} from step {step} of {folder} ({what}): "
-        f"learning rate {rates[0]:.3g} now, {rates[1]:.3g} at the end"
-    )
+    line = f"starts at step {done} of {config.total_steps} from step {step} of {folder} ({what})"
+    if config.total_steps:
+        rates = [float(schedule(at, 1.0)) for at in (done, config.total_steps)]
+        line += f": learning rate {rates[0]:.3g} now, {rates[1]:.3g} at the end"
     line += "".join(f"; {how}: {listed(keys)}" for how, keys in strays.items())
     return state, record, line
 

@@ -114,7 +114,7 @@ def check_rates(config: Any) -> None:
             f"optimizer.min_lr is {options.min_lr}: it must be at most the peak {peak}, which is "
             "optimizer.base_lr * batch_size / 256"
         )
-    if peak and options.warmup_steps >= config.total_steps:
+    if peak and options.warmup_steps >= config.total_steps > 0:
         logging.warning(
             "optimizer.warmup_steps is %d of total_steps %d: the run ends within its warm-up; "
             "lower the one or raise the other.",

@@ -138,7 +138,7 @@ def make_update(config: Any, params: Params) -> Update:
     """
     options, paths = config.optimizer, leaf_paths(params)
     frozen = matching("optimizer.frozen", tuple(options.frozen), paths)
-    if len(frozen) == len(paths):
+    if len(frozen) == len(paths) and config.total_steps:
         raise ValueError(
             f"optimizer.frozen {tuple(options.frozen)} freezes all {len(paths)} leaves of the "
             "parameters: leave some to be trained"

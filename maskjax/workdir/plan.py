@@ -55,6 +55,8 @@ def _size(params: PyTree, trained: PyTree) -> str:
 
 def _steps(task: Task, data: Any, config: Any) -> str:
     """Say what a step sees, and how many there are."""
+    if not config.total_steps:
+        return "0 steps: nothing is trained"
     what = f"{config.batch_size} examples"
     if task.positions_per_example:
         what += f" of {task.positions_per_example} positions"

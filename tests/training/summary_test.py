@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import jax.numpy as jnp
 import numpy as np
@@ -49,3 +50,27 @@ def test_a_summary_has_numbers_of_each_class_and_the_confusion_is_drawn(run_of_t
     for line in lines:
         numbers = [x for name, x in line.items() if name != "split"]
         assert all(x is None or math.isfinite(x) for x in numbers)
+
+
+def test_a_run_of_no_steps_judges_what_it_starts_from_and_can_be_started_from(toy, tmp_path):
+    other = toy.fit(tmp_path / "other", toy.config(total_steps=1))
+    chosen = {"total_steps": 0, "init_from__path": str(tmp_path / "other")}
+    config = toy.config(**chosen, optimizer__frozen=(".",))
+    summary = toy.fit(tmp_path / "run", config)
+    assert summary["steps"] == 0
+    assert summary["params_sha256"] == other["params_sha256"]
+    judged = {name: x for name, x in summary.items() if "accuracy" in name}
+    assert judged == {name: other[name] for name in judged}
+    assert len(judged) > 5
+    assert (summary["loss"], summary["test_loss"]) == (other["validation_loss"], other["test_loss"])
+    assert summary["figures"] == []
+    assert [line["split"] for line in toy.lines(tmp_path / "run")] == ["validation", "test"]
+    # What a kill before the summary would have left.
+    shutil.rmtree(tmp_path / "other")
+    (tmp_path / "run" / "summary.json").unlink()
+    again = toy.fit(tmp_path / "run", config)
+    assert again | {"seconds": 0} == summary | {
+        "seconds": 0,
+        "peak_host_memory_bytes": again["peak_host_memory_bytes"],
+    }
+    assert len(toy.lines(tmp_path / "run")) == 2

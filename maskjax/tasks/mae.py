@@ -23,6 +23,7 @@ from maskjax.tasks.options import (
     check_some_visible,
     patch_grid,
 )
+from maskjax.tasks.scores import mean_error
 from maskjax.tasks.task import Context, Output, Sums
 from maskjax.tasks.vit import build_model
 from maskjax.typing import Array, Batch, Bool, Float, Key, Params
@@ -118,31 +119,39 @@ class MaskedPatches(MaskedTask):
         )
         return patches, prediction, hidden
 
-    def loss(self, params: Params, batch: Batch, context: Context) -> Sums:
-        """Hides patches of a batch, predicts them, and sums the error.
-
-        Args:
-            params: The parameters.
-            batch: "inputs" [B, *shape] normalised, optionally "is_valid" [B], "mask_noise" [B, L]
-                (scores in place of the rule's), "gate" [B, L] or [B, *spatial] (m of a soft gate,
-                in place of the masker's) and "is_known" [B, *shape]: False where there is no
-                number; the model sees what "inputs" holds there, and the loss leaves it out.
-            context: Keys, step and memory fix the masks; drop path is on in training.
-
-        Returns:
-            The sums, with the metric "mask_ratio".
-        """
+    def _errors(
+        self, params: Params, batch: Batch, context: Context
+    ) -> tuple[Array, Array, masking.Masking]:
+        """Errors [B, L] of patches, what they weigh in the loss [B, L], and what was hidden."""
         patches, prediction, hidden = self._forward(params, batch, context)
         is_known = self._known_patches(batch)
         target = patches
         if self.target == "norm_pix":
             mean, scale = losses.patch_statistics(patches, is_known)
             target = (patches - mean) / scale
-        is_valid = batch.get("is_valid")
-        weights = losses.loss_weights(hidden.is_masked, is_valid, self.on)
+        weights = losses.loss_weights(hidden.is_masked, batch.get("is_valid"), self.on)
         errors, weights = losses.patch_errors(
             prediction, target, weights, kind=self.kind, is_known=is_known
         )
+        return errors, weights, hidden
+
+    def loss(self, params: Params, batch: Batch, context: Context) -> Sums:
+        """Hides patches of a batch, predicts them, and sums the error.
+
+        Args:
+            params: The parameters.
+            batch: "inputs" [B, *shape] normalised, optionally "is_valid" [B], "mask_noise" [B, L]
+                (scores in place of the rule's), "mask_ratio" [B] (in place of the schedule's),
+                "gate" [B, L] or [B, *spatial] (m of a soft gate, in place of the masker's) and
+                "is_known" [B, *shape]: False where there is no number; the model sees what
+                "inputs" holds there, and the loss leaves it out.
+            context: Keys, step and memory fix the masks; drop path is on in training.
+
+        Returns:
+            The sums, with the metric "mask_ratio".
+        """
+        errors, weights, hidden = self._errors(params, batch, context)
+        is_known, is_valid = self._known_patches(batch), batch.get("is_valid")
         ones = losses.loss_weights(hidden.is_masked, is_valid, "all")
         is_counted = ones > 0 if is_known is None else (ones > 0) & is_known.any(-1)
         ratio = Mean(jnp.where(hidden.is_masked, ones, 0.0).sum(), ones.sum())
@@ -158,15 +167,16 @@ class MaskedPatches(MaskedTask):
         return None if is_known is None else patchify(is_known, self.patch_size)
 
     def outputs(self) -> dict[str, Output]:
-        """The frozen features, of whole inputs.
+        """Name "features" [B, D], of whole inputs, "reconstructions", and "error" [B].
 
         Class token and mean, and several blocks side by side, are the choices of DINO's linear
-        probes (Caron et al. 2021, appendix).
-
-        Returns:
-            "features": one vector an example, float32 [B, D]; nothing is hidden.
+        probes (Caron et al. 2021, appendix). The error is `mean_error`'s.
         """
-        return {"features": self._features}
+
+        def error(params: Params, batch: Batch, context: Context) -> Float[Array, "B"]:
+            return mean_error(lambda drawn: self._errors(params, batch, drawn)[:2], context)
+
+        return {"features": self._features, "reconstructions": self.reconstruct, "error": error}
 
     def _features(self, params: Params, batch: Batch, context: Context) -> Float[Array, "B D"]:
         del context

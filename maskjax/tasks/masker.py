@@ -100,7 +100,7 @@ class Masker:
 
         Args:
             context: keys, step and memory.
-            batch: what a metric of one's own reads.
+            batch: what a metric of one's own reads; "mask_ratio" [B] is in place of the schedule's.
             noise: scores in place of the rule's, for parity with another implementation.
             is_missing: with `hides_missing`, what is hidden beside the rule's share of the rest.
 
@@ -112,6 +112,9 @@ class Masker:
             return masking.cut(noise, fewest), None
         if self.hides_missing and is_missing is not None:
             return self._beside(is_missing, context, batch)
+        if "mask_ratio" in batch:
+            counts = masking.num_masked_from_traced_ratio(self.length, batch["mask_ratio"])
+            return masking.cut_slots(self._scores(context, batch, counts), counts, 0)
         if self.schedule.min_ratio == self.schedule.max_ratio:
             return masking.cut(self._scores(context, batch, fewest), fewest), None
         counts = self._counts(context)
@@ -281,9 +284,8 @@ def make_masker(
             f"mask.fill 'gate' needs mask.follows='labels', not {mask.follows!r}, or data.gate"
         )
     is_following = mask.rule in FOLLOWING or is_gated or by_weights
-    chosen = None
-    if tries > 1 and not by_weights:
-        chosen = dotted("mask.best_of.metric", mask.best_of.metric)
+    has_own = tries > 1 and not by_weights
+    chosen = dotted("mask.best_of.metric", mask.best_of.metric) if has_own else None
     return Masker(
         rule=mask_rule(mask, grid, schedule.max_num_masked(length), modality),
         schedule=schedule,

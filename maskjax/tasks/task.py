@@ -56,8 +56,8 @@ class Sums(NamedTuple):
     statistics: PyTree = ()
 
 
-# (params, batch, context) -> one row an example.
-Output = Callable[[Params, Batch, Context], Array]
+# (params, batch, context) -> one row an example; or a dict of such, arrays of the inputs' shape.
+Output = Callable[[Params, Batch, Context], Any]
 
 
 class Task(abc.ABC):

@@ -1,0 +1,36 @@
+"""How badly an example is predicted: a score by which unusual ones stand out."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from maskjax.tasks.task import Context
+from maskjax.typing import Array, Float, Int
+
+NUM_DRAWS = 4  # a patch that 75 % are hidden of is hidden in one of them in 255 of 256 cases
+
+
+def mean_error(
+    errors: Callable[[Context], tuple[Array, Array]], context: Context
+) -> Float[Array, "B"]:
+    """Average an example's errors over several masks: high for what the training data lack.
+
+    The reconstruction error as an anomaly score is as old as autoencoders (Japkowicz et al. 1995);
+    a masked one is shown nothing of what it predicts.
+
+    Args:
+        errors: context -> errors [B, L] and what they weigh [B, L], for the masks of its keys.
+        context: keys fix the masks.
+
+    Returns:
+        One number an example, in the units of the loss; 0 where nothing counts.
+    """
+
+    def draw(number: Int[Array, ""]) -> tuple[Array, Array]:
+        keys = jax.vmap(jax.random.fold_in, (0, None))(context.keys, number)
+        found, weights = errors(context.replace(keys=keys))
+        return (found * weights).sum(1), weights.sum(1)
+
+    sums, weights = jax.lax.map(draw, jnp.arange(NUM_DRAWS))
+    return sums.sum(0) / jnp.maximum(weights.sum(0), jnp.finfo(jnp.float32).tiny)

@@ -326,6 +326,13 @@ def test_a_batch_that_does_not_fit_leaves_no_folder(toy, tmp_path):
     assert not folder.exists()
 
 
+def test_a_path_rule_that_finds_nothing_leaves_no_folder(toy, tmp_path):
+    config = toy.config(optimizer__frozen=("^elsewhere/",))
+    with pytest.raises(ValueError, match=r"elsewhere.* is found in none"):
+        toy.fit(tmp_path / "run", config)
+    assert not (tmp_path / "run").exists()
+
+
 def test_pictures_are_drawn_from_the_judged_parameters_and_listed(toy, tmp_path, monkeypatch):
     drawn = []
 

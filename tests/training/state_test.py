@@ -17,6 +17,22 @@ def test_moving_average_starts_as_a_copy_of_its_own(toy):
     assert state.eval_params is state.ema_params
 
 
+def test_an_update_that_is_there_spares_tracing_the_model(toy):
+    traced = []
+
+    class Counted(toy.Task):
+        def init(self, key):
+            traced.append(key)
+            return super().init(key)
+
+    task, config = Counted(), toy.config()
+    update = run.update_of(task, config)
+    run.make_step(task, config, None, update=update)
+    assert len(traced) == 1
+    run.initial_state(task, config, update)
+    assert len(traced) == 2
+
+
 def test_without_an_average_the_parameters_themselves_are_judged(toy):
     state = state_of(toy)
     assert state.ema_params is None

@@ -5,8 +5,8 @@
     --input=12,50,181          the items that follow a history; a file has a history a line
     --input=my_pictures/ --what=features --output=features.csv    numbers, one row an input
 
-The newest checkpoint answers, whether the run is finished or not. The data that it was trained on
-are not needed.
+The best checkpoint answers where the run watches a number (`stop.metric`), else the newest, as with
+--state=newest, whether the run is finished or not. The data that it was trained on are not needed.
 """
 
 from maskjax import signals
@@ -35,6 +35,12 @@ _OUTPUT = flags.DEFINE_string(
     "pictures. In the run's folder by default; words are printed.",
 )  # fmt: skip
 _DATA = flags.DEFINE_string("data", "", "Where the run's data are now, such as folder:DIR.")
+_STATE = flags.DEFINE_enum(
+    "state",
+    None,
+    ["best", "newest"],
+    "Which checkpoint answers: of the best evaluation, or the newest.",
+)
 _LIMIT = flags.DEFINE_integer("limit", 256, "Take at most so many inputs.", lower_bound=1)
 
 
@@ -50,6 +56,7 @@ def main() -> None:
         output=local_path(_OUTPUT.value, "--output") if _OUTPUT.value else None,
         source=_DATA.value,
         limit=_LIMIT.value,
+        state=_STATE.value or "",
     )
     for line in answers:
         say(line)

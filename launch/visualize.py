@@ -1,7 +1,8 @@
 """Draw a run: `python launch/visualize.py --workdir=runs/mae-default`.
 
-Writes the pictures of the newest checkpoint into the run's `figures/`, whether it is finished or
-still running. What it makes of images of your own is shown by launch/predict.py.
+Writes the pictures of the best checkpoint, where the run watches a number (`stop.metric`), else of
+the newest, into the run's `figures/`, whether it is finished or still running. What it makes of
+images of your own is shown by launch/predict.py.
 """
 
 from maskjax import signals
@@ -19,6 +20,12 @@ from maskjax.tools import startup, visualize
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
 _DATA = flags.DEFINE_string("data", "", "Where the run's data are now, such as folder:DIR.")
 _OUT = flags.DEFINE_string("out", "", "Folder for the pictures; the run's figures/ by default.")
+_STATE = flags.DEFINE_enum(
+    "state",
+    None,
+    ["best", "newest"],
+    "Which checkpoint is drawn: of the best evaluation, or the newest.",
+)
 _IMAGES = flags.DEFINE_multi_string("images", [], "Now --input of launch/predict.py.")
 flags.DEFINE_integer("limit", 256, "Now --limit of launch/predict.py.")
 
@@ -31,7 +38,7 @@ def main() -> None:
     startup.prepare()
     workdir = local_path(_WORKDIR.value, "--workdir")
     out = local_path(_OUT.value, "--out") if _OUT.value else None
-    for path in visualize.draw_run(workdir, source=_DATA.value, out=out):
+    for path in visualize.draw_run(workdir, source=_DATA.value, out=out, state=_STATE.value or ""):
         say(str(path))
 
 

@@ -102,13 +102,19 @@ KEYS: dict[str, Key] = {
     "init_from.format": Key(
         "maskjax", "of what lies at the path", choices=("maskjax",), before="maskjax"
     ),
+    "init_from.state": Key(
+        "",
+        '"best", "newest"; "" = the best where that run watches a number and what is "params"',
+        choices=("", "best", "newest"),
+        before="",
+    ),
     # Regular expressions on paths of parameters, such as encoder/transformer/block00/norm1/scale.
     "init_from.skip": Key((), "what begins anew here, and is left out there", before=()),
     "init_from.rename": Key(
         (), "pairs: what is found in the other's paths, in its place", before=()
     ),
     "stop.metric": Key(
-        "", "number of evaluations that may end a run, and tells its best checkpoint", before=""
+        "", "number of evaluations that tells the best state, and may end the run", before=""
     ),
     "stop.mode": Key("min", 'what is better: "min" or "max"', choices=_MODES, before="min"),
     "stop.value": Key(None, "the run ends where it is reached", before=None, kind=float),

@@ -68,6 +68,7 @@ SLOW = (
     "tests/tools/study_run_test.py",
     "tests/tools/study_search_test.py",
     "tests/tools/visualize_test.py",
+    "tests/training/best_test.py",
     "tests/training/draw_test.py",
     "tests/training/hooks_test.py",
     "tests/training/init_from_test.py",

@@ -44,8 +44,9 @@ def predict(
     output: Path | None = None,
     source: str = "",
     limit: int = 256,
+    state: str = "",
 ) -> Iterator[str]:
-    """Say what a run's newest checkpoint makes of inputs.
+    """Say what a run makes of inputs.
 
     Args:
         workdir: the run's folder; its data are needed only where its config.json does not describe
@@ -58,6 +59,7 @@ def predict(
             file for words.
         source: where the run's data are, as `config.data.source`; "" where they were.
         limit: read the first so many inputs, at least 1.
+        state: which of the run's answers, see `open_saved`.
 
     Yields:
         A line for the user: words, or the path of a file once it is written.
@@ -72,7 +74,7 @@ def predict(
     if output is not None:
         is_folder = not output.suffix or output.is_dir()
         writable(output if is_folder else output.parent, "--output")
-    run = open_saved(workdir, source=source, needs_examples=False)
+    run = open_saved(workdir, source=source, needs_examples=False, which=state)
     pages = _pages(run, inputs, limit)
     if what in run.task.outputs():
         yield _write_rows(run, what, pages, output)

@@ -7,7 +7,7 @@ from typing import Any
 
 from maskjax.evaluation.metrics import Table
 from maskjax.workdir import SUMMARY
-from maskjax.workdir.loggers import NO_NUMBERS, read_metrics
+from maskjax.workdir.lines import NO_NUMBERS, judged_lines
 from maskjax.workdir.tables import read_tables
 
 _MOST_ROWS = 50
@@ -18,7 +18,7 @@ def report(summary: Mapping[str, Any], folder: str | Path) -> str:
 
     Args:
         summary: the content of its summary.json.
-        folder: the workdir; the last line of each split is read from its metrics.jsonl.
+        folder: the workdir; what was judged is read from its metrics.jsonl.
 
     Returns:
         Lines with the time and memory it took, a table of what was measured on the splits that it
@@ -33,7 +33,13 @@ def report(summary: Mapping[str, Any], folder: str | Path) -> str:
         lines.append(f"  ended before total_steps: {summary['ended']}")
     if summary.get("nonfinite_total"):
         lines.append(f"  {summary['nonfinite_total']} steps were skipped as not finite")
-    splits = {line["split"]: line for line in read_metrics(folder)}
+    if "best_step" in summary:
+        value = _number(summary["best_value"])
+        lines.append(
+            f"  validation and test are of step {summary['best_step']}, the best by validation: "
+            f"{summary['best_metric']} {value}"
+        )
+    splits = judged_lines(folder, summary)
     lines += _table(splits)
     for split, tables in [*read_tables(folder, splits).items()][-1:]:
         for name, table in tables.items():

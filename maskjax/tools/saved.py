@@ -27,7 +27,7 @@ class Saved(NamedTuple):
         config: the run's.
         data: what it learned from; where that was not opened, what is known of it.
         task: what was learned.
-        state: the newest whole checkpoint.
+        state: of a whole checkpoint, the best or the newest.
     """
 
     folder: Path
@@ -37,7 +37,7 @@ class Saved(NamedTuple):
     state: TrainState
 
 
-def open_saved(workdir: Path, *, source: str = "", needs_examples: bool) -> Saved:
+def open_saved(workdir: Path, *, source: str = "", needs_examples: bool, which: str = "") -> Saved:
     """Open a run; what its config file imports or registers is known afterwards.
 
     Args:
@@ -45,6 +45,8 @@ def open_saved(workdir: Path, *, source: str = "", needs_examples: bool) -> Save
         source: where its data are, as `config.data.source`; "" where they were.
         needs_examples: False opens the data only where the run's config.json, of an old run, does
             not describe them, or `source` is given.
+        which: of its states "best", "newest" or "", which is the best where the run watches a
+            number.
 
     Raises:
         FileNotFoundError: no run, no checkpoint yet, or no data.
@@ -62,7 +64,7 @@ def open_saved(workdir: Path, *, source: str = "", needs_examples: bool) -> Save
         if problem:
             error.add_note(problem)
         raise
-    return Saved(workdir, config, data, task, load_state(task, config, workdir))
+    return Saved(workdir, config, data, task, load_state(task, config, workdir, which))
 
 
 def writable(folder: Path, flag: str) -> Path:

@@ -15,7 +15,7 @@ from maskjax.terminal import say
 from maskjax.tools.study import RUNS, Study, StudyRun
 from maskjax.training import preemption
 from maskjax.training.loop import train
-from maskjax.workdir.loggers import NO_NUMBERS, read_metrics
+from maskjax.workdir.lines import NO_NUMBERS, judged_lines
 
 # Numbers of a run by split, and there by name; one that was not finite is None.
 Measured = Mapping[str, Mapping[str, Any]]
@@ -129,13 +129,13 @@ def refuse_failures(failed: Mapping[str, str]) -> None:
 
 
 def measured(folder: Path) -> Measured | None:
-    """Read the last line of each split in a run's metrics.jsonl; None where it is not finished."""
-    if workdir.read_summary(folder) is None:
+    """Read what came out of a run, by split; None where it is not finished."""
+    summary = workdir.read_summary(folder)
+    if summary is None:
         return None
-    last = {line["split"]: line for line in read_metrics(folder)}
     return {
         split: {name: x for name, x in line.items() if name not in NO_NUMBERS}
-        for split, line in last.items()
+        for split, line in judged_lines(folder, summary).items()
     }
 
 

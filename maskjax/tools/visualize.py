@@ -10,13 +10,16 @@ from maskjax.tools.saved import open_saved, writable
 from maskjax.training import draw
 
 
-def draw_run(workdir: Path, *, source: str = "", out: Path | None = None) -> list[Path]:
-    """Draw a finished or running run from its newest checkpoint.
+def draw_run(
+    workdir: Path, *, source: str = "", out: Path | None = None, state: str = ""
+) -> list[Path]:
+    """Draw a finished or running run from one of its checkpoints.
 
     Args:
         workdir: The run's folder.
         source: Where its data are, as `config.data.source`; "" where they were.
         out: Folder for the pictures; None is the run's `figures/`.
+        state: Which of the run's is drawn, see `open_saved`.
 
     Returns:
         Paths of the pictures.
@@ -26,7 +29,7 @@ def draw_run(workdir: Path, *, source: str = "", out: Path | None = None) -> lis
         ValueError: The data do not fit the run, or `out` cannot be written.
     """
     out = writable(out or workdir / layout.FIGURES, "--out")
-    run = open_saved(workdir, source=source, needs_examples=True)
+    run = open_saved(workdir, source=source, needs_examples=True, which=state)
     figures = draw.draw(run.task, run.state, run.data, run.config, workdir, out)
     return [out / f"{name}.png" for name in figures]
 

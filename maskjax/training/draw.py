@@ -14,7 +14,7 @@ from maskjax.tasks.task import Task
 from maskjax.training.state import TrainState
 from maskjax.training.step import eval_context
 from maskjax.typing import Batch
-from maskjax.workdir.loggers import read_metrics
+from maskjax.workdir.lines import read_metrics
 from maskjax.workdir.tables import read_tables
 
 
@@ -52,7 +52,8 @@ def draw(
         figures["loss"] = evaluation.loss_curve(rows, loss_label=task.loss_label)
     last = {line["split"]: line for line in rows}
     for split, tables in sorted(read_tables(workdir, last).items(), reverse=True):  # test wins
-        title = f"{{}}, {split} at step {last[split]['step']}"
+        line = last[split]
+        title = f"{{}}, {split} at step {line.get('best_step', line['step'])}"
         figures |= {
             name: evaluation.confusion_matrix(table, title.format(name.capitalize()))
             for name, table in tables.items()

@@ -8,7 +8,7 @@ is on disk before that begins, for it may take long; what is cut short of evalua
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -22,7 +22,8 @@ from maskjax.training import watch as watching
 from maskjax.training.preemption import Preempted
 from maskjax.training.run import Run
 from maskjax.training.state import TrainState
-from maskjax.workdir.loggers import NO_NUMBERS
+from maskjax.workdir.best import Best
+from maskjax.workdir.lines import NO_NUMBERS
 
 Metrics = dict[str, Any]  # what a step reports
 
@@ -158,21 +159,25 @@ def evaluate(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
     if not is_due(step, run.config.eval_every_steps, run.end.step):
         return
     with run.meter.paused():
-        _judge(run, step, state, "validation")
+        _judge(run, step, state, "validation", lambda: leave_if_told(run, step, state))
         if "validation" in run.log.last:
             run.checkpoints.add_metrics(step, run.log.last["validation"])
 
 
-def _judge(run: Run, step: int, state: TrainState, split: str) -> None:
-    """Evaluate on a split unless the log has it, and write what came out."""
-    if run.log.last.get(split, {}).get("step") == step:
+def _judge(
+    run: Run, step: int, state: TrainState, split: str, before_batch: Callable[[], None]
+) -> None:
+    """Evaluate a state on a split unless the log has it, and write what came out at a step."""
+    at, last = int(state.step), run.log.last.get(split, {})
+    if last.get("step") == step and last.get("best_step", step) == at:
         return
     run.checkpoints.wait()
-    numbers = run.evaluator(state, split, lambda: leave_if_told(run, step, state))
+    numbers = run.evaluator(state, split, before_batch)
     if numbers:
-        run.log.write(step, split, numbers, run.evaluator.tables)
+        whose = {"best_step": at} if at != step else {}
+        run.log.write(step, split, {**numbers, **whose}, run.evaluator.tables)
         text = "  ".join(f"{name} {value:.4f}" for name, value in numbers.items())
-        run.log.progress.say(f"{split} at step {step}: {text}")
+        run.log.progress.say(f"{split} at step {at}: {text}")
 
 
 def watch(run: Run, step: int, state: TrainState, metrics: Metrics) -> TrainState | None:
@@ -192,10 +197,29 @@ def watch(run: Run, step: int, state: TrainState, metrics: Metrics) -> TrainStat
 
 
 def test(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
-    """Judge on test, once, where the run ends."""
+    """Judge on test, once, where the run ends: the best state where it watches a number."""
     if step == run.end.step:
         with run.meter.paused():
-            _judge(run, step, state, "test")
+            run.end.judged = _best(run, state) if run.config.stop.metric else state
+            told = lambda: leave_if_told(run, step, state)  # noqa: E731
+            _judge(run, step, run.end.judged, "test", told)
+
+
+def _best(run: Run, last: TrainState) -> TrainState:
+    """Read the best state, without moments; the last where no evaluation gave a number."""
+    run.checkpoints.wait()
+    steps, metric = run.checkpoints.chosen("best"), run.config.stop.metric
+    is_last = not steps or steps[0] == int(last.step)
+    best = last if is_last else run.checkpoints.restore(last, "best")
+    found = Best.of(run.config).order(run.log.evaluated)
+    if not found:
+        run.log.progress.say(f"no evaluation gave a finite {metric}: the last state is judged")
+    elif found[0] != int(best.step):
+        run.log.progress.say(
+            f"{metric} was best at step {found[0]}, of which there is no whole checkpoint: step "
+            f"{int(best.step)} is judged in its place"
+        )
+    return dataclasses.replace(best, opt_state=None)
 
 
 def draw(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
@@ -207,6 +231,7 @@ def draw(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
     leave_if_told(run, step, state)
     if jax.process_index() != 0:
         return
+    state = run.end.judged or state
     with run.meter.paused():
         on_host = jax.device_get(dataclasses.replace(state, opt_state=None))
         figures = drawing.draw(run.task, on_host, run.data, run.config, run.folder)

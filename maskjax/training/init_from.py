@@ -1,4 +1,4 @@
-"""A new run that starts from the newest state of another: `config.init_from`."""
+"""A new run that starts from a state of another: `config.init_from`."""
 
 import dataclasses
 import re
@@ -17,6 +17,7 @@ from maskjax.paths import local_path
 from maskjax.tasks.task import Task
 from maskjax.training.state import TrainState
 from maskjax.typing import PyTree
+from maskjax.workdir.best import Best
 from maskjax.workdir.checkpoint import Checkpoints
 from maskjax.workdir.leaves import named_leaves, params_sha256
 from maskjax.workdir.merge import filled, listed, renamed
@@ -44,7 +45,8 @@ def start(
         state: a fresh state; its structure, shapes and placement are kept.
         config: the new run's; `init_from.path` is the folder of the other, `init_from.what` is
             "params" (its parameters; the run begins at step 0) or "all" (step, moments, averages
-            and memory too). Averages that the other run lacks start as a copy of its parameters.
+            and memory too), `init_from.state` which of its states.
+            Averages that the other run lacks start as a copy of its parameters.
             With "params", "rename" changes the other's paths, and what "skip" finds then begins
             anew here and is left out there: every other leaf must be on both sides.
         schedule: learning rate of the new run at a step.
@@ -65,10 +67,11 @@ def start(
         raise FileNotFoundError(
             f"init_from.path {str(folder)!r} has no checkpoints: give the --workdir of a run"
         )
-    with Checkpoints(saved, read_only=True) as checkpoints:
-        found = checkpoints.restore_any(jax.tree.leaves(state.params)[0].sharding)
-    if found is None:
-        raise FileNotFoundError(f"init_from.path: {saved} has no whole checkpoint yet")
+    which = config.init_from.state or ("newest" if what == "all" else "")
+    with Checkpoints(saved, read_only=True, best=Best.of_run(folder)) as checkpoints:
+        found = checkpoints.restore_any(jax.tree.leaves(state.params)[0].sharding, which)
+        if found is None:
+            raise FileNotFoundError(f"init_from.path: {checkpoints.nothing(which)}")
     step, tree = found
     state, strays = _merge(state, tree, config.init_from, saved / str(step), task)
     done = int(state.step)

@@ -17,6 +17,7 @@ from maskjax.training.state import TrainState
 from maskjax.training.throughput import peak_host_memory
 from maskjax.workdir import trackers
 from maskjax.workdir.leaves import params_sha256
+from maskjax.workdir.lines import NO_NUMBERS
 from maskjax.workdir.tables import nested, read_tables
 
 
@@ -113,14 +114,19 @@ def fit(task: Any, data: Any, config: Any, folder: Path, config_file: str = "") 
 def summarise(run: Run, state: TrainState) -> dict[str, Any]:
     """Gather the end of a run: the last of every number, and a hash of the parameters.
 
-    A number of the validation that training reports too, as the loss, is named "validation_...",
-    and every number of the test "test_...". So are tables, but for matrices, which are drawn.
+    Where the run watches a number, validation and test are those of the best state. A number of the
+    validation that training reports too, as the loss, is named "validation_...", and every number
+    of the test "test_...". So are tables, but for matrices, which are drawn.
     """
-    lines = {split: dict(line) for split, line in run.log.last.items()}
-    for split, found in read_tables(run.folder, lines).items():
+    best, chosen = _best(run), dict(run.log.last)
+    if best:
+        chosen["validation"] = run.log.evaluated[best["best_step"]]
+    lines = {
+        split: {name: x for name, x in line.items() if name not in NO_NUMBERS}
+        for split, line in chosen.items()
+    }
+    for split, found in read_tables(run.folder, chosen).items():
         lines[split] |= {name: nested(x) for name, x in found.items() if not x.is_matrix}
-    for line in lines.values():
-        del line["step"], line["split"], line["seconds"]
     trained, validated = lines.get("train", {}), lines.get("validation", {})
     named = {f"validation_{name}" if name in trained else name: x for name, x in validated.items()}
     named |= {f"test_{name}": x for name, x in lines.get("test", {}).items()}
@@ -128,6 +134,7 @@ def summarise(run: Run, state: TrainState) -> dict[str, Any]:
     return {
         "steps": int(state.step),
         **({"ended": run.end.reason} if run.end.reason else {}),
+        **best,
         "params_sha256": params_sha256(state.params),
         "seconds": round(run.log.seconds, 3),
         "compile_seconds": run.program.compile_seconds,
@@ -136,4 +143,18 @@ def summarise(run: Run, state: TrainState) -> dict[str, Any]:
         **named,
         "skipped_files": run.data.num_skipped,
         "figures": [str(path.relative_to(run.folder)) for path in figures],
+    }
+
+
+def _best(run: Run) -> dict[str, Any]:
+    """Say which state was judged, where the run watches a number; a value of None is no number."""
+    metric, judged = run.config.stop.metric, run.end.judged
+    if not metric or judged is None:
+        return {}
+    step = int(judged.step)
+    return {
+        "best_step": step,
+        "best_metric": metric,
+        "best_value": run.log.evaluated[step][metric],
+        "best_params_sha256": params_sha256(judged.params),
     }

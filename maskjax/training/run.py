@@ -20,6 +20,7 @@ from maskjax.training.step import init_key, train_step
 from maskjax.training.throughput import Meter
 from maskjax.training.update import Update, make_update
 from maskjax.typing import Batch
+from maskjax.workdir.best import Best
 from maskjax.workdir.checkpoint import Checkpoints
 from maskjax.workdir.loggers import RunLog
 from maskjax.workdir.plan import first_lines
@@ -32,10 +33,13 @@ class End:
     Attributes:
         step: the last one.
         reason: why it is not `total_steps`.
+        judged: the state that is judged on test, once that is settled: the best where the run
+            watches a number, else the last.
     """
 
     step: int
     reason: str = ""
+    judged: TrainState | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,29 +103,30 @@ def make_step(
     return train_step(task, update, seed=config.seed, axis_name=axis_name, complete=complete)
 
 
-def load_state(task: Task, config: Any, folder: str | Path) -> TrainState:
-    """Read the newest whole checkpoint of a finished or a running run, changing nothing.
+def load_state(task: Task, config: Any, folder: str | Path, which: str = "") -> TrainState:
+    """Read a whole checkpoint of a finished or a running run, changing nothing.
 
     Args:
         task: what is learned.
         config: the config of the run; it settles the structure of the state.
         folder: the workdir.
+        which: "best", "newest" or "", which is the best where the run watches a number.
 
     Returns:
         The state, on the default device.
 
     Raises:
-        FileNotFoundError: there is no whole checkpoint.
+        FileNotFoundError: there is no whole checkpoint, or none that was evaluated.
         ValueError: the checkpoints are of another model or optimizer.
     """
     saved = Path(folder) / workdir.CHECKPOINTS
     if not saved.is_dir():
         raise FileNotFoundError(f"{folder} has no checkpoints: give the folder of a run")
-    with Checkpoints(saved, read_only=True) as checkpoints:
+    with Checkpoints(saved, read_only=True, best=Best.of(config)) as checkpoints:
         empty = initial_state(task, config)
-        state = checkpoints.restore(empty)
-    if state is empty:
-        raise FileNotFoundError(f"{saved} has no whole checkpoint yet")
+        state = checkpoints.restore(empty, which)
+        if state is empty:
+            raise FileNotFoundError(checkpoints.nothing(which))
     return state
 
 
@@ -189,11 +194,14 @@ def open_run(
         Checkpoints(
             folder / workdir.CHECKPOINTS,
             keep=config.keep_checkpoints,
-            best=(config.stop.metric or "loss", config.stop.mode),
+            best=Best.of(config),
         ) as checkpoints,
     ):
         fresh = spread.replicate(initial_state(task, config, update))
         state, beginning = _first_state(fresh, task, config, folder, checkpoints, update)
+        if "stop" in state.watches and state.step > 0:
+            seen = spread.replicate(watch.seen_before(config, folder, int(state.step)))
+            state = dataclasses.replace(state, watches={**state.watches, "stop": seen})
         told = {"names": config.loggers, "config": flatten(config)}
         with RunLog(folder, int(state.step), config.total_steps, **told) as log:
             sizes = (spread.num_devices, state.params, update.trainable(state.params))

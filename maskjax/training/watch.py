@@ -6,12 +6,15 @@ a resumed run ends, and lowers its rate, where an uninterrupted one does.
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
+from maskjax.spelling import did_you_mean
 from maskjax.typing import Array, Float, Int
+from maskjax.workdir.lines import read_metrics
 
 
 class Watch(NamedTuple):
@@ -32,16 +35,11 @@ def start(config: Any) -> dict[str, Watch]:
     """Make the watches that a config asks for: "stop", "plateau", both or none.
 
     Raises:
-        ValueError: a number is to be watched that is never looked at, or nothing follows from it.
+        ValueError: a number is to be watched that is never looked at, or none is named.
     """
     sections = {}
     if config.stop.metric:
         sections["stop"] = config.stop
-        if config.stop.value is None and config.stop.patience == 0:
-            raise ValueError(
-                f"stop.metric {config.stop.metric!r} ends nothing: set stop.value, or "
-                "stop.patience to a number of evaluations"
-            )
     elif config.stop.value is not None or config.stop.patience > 0:
         raise ValueError("stop.value and stop.patience need a number to watch: set stop.metric")
     if config.optimizer.schedule == "plateau":
@@ -54,6 +52,19 @@ def start(config: Any) -> dict[str, Watch]:
         name: Watch(jnp.float32(worst[section.mode]), jnp.int32(0), jnp.float32(1))
         for name, section in sections.items()
     }
+
+
+def seen_before(config: Any, folder: Path, step: int) -> Watch:
+    """Take from a run's log what was seen of `stop.metric` before a step.
+
+    It is what a checkpoint of that step holds, unless that is of a run that watched something else:
+    a resumed run may.
+    """
+    watches = {"stop": start(config)["stop"]}
+    for line in read_metrics(folder):
+        if line["split"] == "validation" and line["step"] < step and config.stop.metric in line:
+            _, watches["stop"] = _look("stop", "stop.metric", watches, config.stop, line)
+    return watches["stop"]
 
 
 def observe(
@@ -104,8 +115,10 @@ def _look(
     """The value of a watched number, and the watch after it."""
     if section.metric not in numbers:
         known = sorted(name for name, x in numbers.items() if isinstance(x, float))
+        near = did_you_mean(section.metric, known)
         raise ValueError(
-            f"{key} {section.metric!r} is no number of an evaluation: use one of {known}"
+            f"{key} {section.metric!r} is no number of an evaluation{near}: use one of {known}, "
+            "with which the same command goes on"
         )
     sign, watch = _sign(section.mode), watches[name]
     given = numbers[section.metric]

@@ -1,15 +1,15 @@
 """What a run leaves on disk, and says: its folder's files, checkpoints, numbers.
 
 The names here are those of the folder itself (`folder.py`); `checkpoint.py` keeps states, whose
-leaves `leaves.py` names and `merge.py` puts into other states, and `loggers.py` numbers, which
-`trackers.py` shows elsewhere; `plan.py` says what is about to happen.
+leaves `leaves.py` names and `merge.py` puts into other states; `best.py` says which is the best;
+`loggers.py` writes `lines.py` of numbers, which `trackers.py` shows elsewhere; `plan.py` says what
+is about to happen.
 """
 
 from maskjax.workdir.folder import (
     CHECKPOINTS,
     CONFIG,
     FIGURES,
-    METRICS,
     SUMMARY,
     check,
     claim,
@@ -21,6 +21,7 @@ from maskjax.workdir.folder import (
     start_anew,
     write_summary,
 )
+from maskjax.workdir.lines import METRICS
 
 __all__ = [
     "CHECKPOINTS", "CONFIG", "FIGURES", "METRICS", "SUMMARY", "check", "claim", "differing_keys",

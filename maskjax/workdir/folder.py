@@ -21,8 +21,9 @@ from maskjax.config import flatten, renewed
 from maskjax.data.build import renewed as renewed_description
 from maskjax.keys import BEFORE, FREE, PLACES
 from maskjax.paths import atomic_file
+from maskjax.workdir.lines import METRICS, has_measured
 
-CONFIG, METRICS, SUMMARY = "config.json", "metrics.jsonl", "summary.json"
+CONFIG, SUMMARY = "config.json", "summary.json"
 CHECKPOINTS, FIGURES, LOCK = "checkpoints", "figures", ".lock"
 
 # What a description of data says of the data itself.
@@ -34,6 +35,8 @@ _DATA_KEYS = (
 
 # What a resumed run may change, though it rounds numbers otherwise.
 _ROUNDING = ("data.compact",)
+# Names of numbers, which a resumed run may mend.
+_WATCHED = ("optimizer.plateau.metric",)
 
 
 def write_atomically(path: str | Path, content: str) -> None:
@@ -150,6 +153,10 @@ def check(config: Any, workdir: str | Path, data: Mapping[str, Any] | None = Non
         raise ValueError(f"{path} cannot be read ({error}): choose another --workdir") from None
     if described:
         differing = {key: pair for key, pair in differing.items() if key not in PLACES}
+    # A name that no evaluation knew ended the run at the first, before anything followed from it.
+    for key in [key for key in _WATCHED if key in differing]:
+        if not has_measured(workdir, differing[key][0]):
+            del differing[key]
     if differing:
         raise ValueError(
             f"workdir {workdir} belongs to a run of another config: {_pairs(differing)}; "

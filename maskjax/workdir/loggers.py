@@ -17,25 +17,9 @@ from maskjax import evaluation
 from maskjax.evaluation.metrics import Table
 from maskjax.terminal import say
 from maskjax.workdir import trackers
-from maskjax.workdir.folder import METRICS, write_atomically
+from maskjax.workdir.folder import write_atomically
+from maskjax.workdir.lines import METRICS, read_metrics
 from maskjax.workdir.tables import json_number, write_tables
-
-NO_NUMBERS = ("step", "split", "seconds")  # of a line of metrics.jsonl: the rest was measured
-
-
-def read_metrics(workdir: str | Path) -> list[dict[str, Any]]:
-    """Read the lines of a run's metrics.jsonl, without a last one that a kill cut short.
-
-    The validation was named "eval" before there was a test; it is "validation" here.
-    """
-    path = Path(workdir) / METRICS
-    lines = []
-    for line in path.read_text().splitlines() if path.exists() else ():
-        with contextlib.suppress(json.JSONDecodeError):
-            lines.append(json.loads(line))
-    return [
-        line | {"split": "validation"} if line.get("split") == "eval" else line for line in lines
-    ]
 
 
 class Progress:
@@ -90,6 +74,7 @@ class RunLog(contextlib.AbstractContextManager):
 
     Attributes:
         last: the last line of each split, from before a resumption too.
+        evaluated: the lines of validation, by step.
         progress: the display.
     """
 
@@ -114,6 +99,7 @@ class RunLog(contextlib.AbstractContextManager):
         self._writes = jax.process_index() == 0
         kept = [line for line in read_metrics(workdir) if line["step"] <= start]
         self.last = {line["split"]: line for line in kept}
+        self.evaluated = {line["step"]: line for line in kept if line["split"] == "validation"}
         self._before = max((line.get("seconds", 0.0) for line in kept), default=0.0)
         self._began = time.perf_counter()
         self.progress = Progress(start, total, name=workdir.name, is_shown=self._writes)
@@ -161,6 +147,8 @@ class RunLog(contextlib.AbstractContextManager):
         numbers = {name: json_number(value) for name, value in numbers.items()}
         line = {"step": step, "split": split, **numbers, "seconds": round(self.seconds, 3)}
         self.last[split] = line
+        if split == "validation":
+            self.evaluated[step] = line
         if not self._writes:
             return
         if tables:  # first, for the line says that the evaluation is done

@@ -1,11 +1,16 @@
 """Orbax's checkpoint manager, told what it has no settings for."""
 
+import contextlib
 import importlib
+import re
+from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 from typing import Any
 
+import jax
 import orbax.checkpoint as ocp
 from absl import logging
+from orbax.checkpoint.checkpoint_managers import PreservationContext, PreservationPolicy
 
 from maskjax.paths import can_sync
 
@@ -35,9 +40,41 @@ def do_without_where_refused(folder: Path) -> None:
         logging.warning("Checkpoints are still written with fsync (%s)", error)
 
 
+class DamagedCheckpointError(Exception):
+    """A checkpoint that cannot be read, or whose content is not what was saved."""
+
+
+@contextlib.contextmanager
+def damage_named() -> Any:
+    """Turn whatever reading broken files raises into one kind of error with one line of text."""
+    try:
+        yield
+    except (DamagedCheckpointError, PermissionError, MemoryError, jax.errors.JaxRuntimeError):
+        raise
+    except Exception as error:
+        first_line = re.split(r"\n|\. ", str(error).strip())[0][:200]
+        raise DamagedCheckpointError(f"{type(error).__name__}: {first_line}") from error
+
+
 def is_news(record: Any) -> bool:
     """Whether a warning of Orbax's is of something that was not asked for."""
     return not str(record.msg).startswith("Given directory is read only")
+
+
+class Kept(PreservationPolicy):
+    """Keep the steps that a function names."""
+
+    def __init__(self, kept: Callable[[Sequence[int]], Set[int]]):
+        self._kept = kept
+
+    def should_preserve(
+        self, checkpoints: Sequence[Any], *, context: PreservationContext
+    ) -> Sequence[bool]:
+        """Say so of each step that has a checkpoint, oldest first."""
+        del context
+        steps = [checkpoint.step for checkpoint in checkpoints]
+        kept = self._kept(steps)
+        return [step in kept for step in steps]
 
 
 class Manager(ocp.CheckpointManager):

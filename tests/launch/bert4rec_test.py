@@ -10,7 +10,7 @@ import pytest
 from maskjax import workdir
 from maskjax.tools.predict import predict
 from maskjax.training.loop import train
-from maskjax.workdir.loggers import read_metrics
+from maskjax.workdir.lines import read_metrics
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 from maskjax import masking, workdir
 from maskjax.models.patches import grid_shape
 from maskjax.training.loop import train
-from maskjax.workdir.loggers import read_metrics
+from maskjax.workdir.lines import read_metrics
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 VARIANTS = (

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from maskjax.workdir import checkpoint
+from maskjax.workdir.best import Best
 from maskjax.workdir.checkpoint import Checkpoints, DamagedCheckpointError
 
 
@@ -17,7 +18,7 @@ def _state(value, shape=(40,), dtype=jnp.float32, name="w"):
     return {"params": {name: jnp.full(shape, value, dtype)}, "step": jnp.int32(value), "ema": None}
 
 
-def _save(directory, steps, keep=10, metrics=None, best=("loss", "min")):
+def _save(directory, steps, keep=10, metrics=None, best=None):
     with Checkpoints(directory, keep=keep, best=best) as checkpoints:
         for step in steps:
             checkpoints.save(step, _state(step))
@@ -81,7 +82,36 @@ def test_the_newest_are_kept_and_the_best_beside_them(tmp_path):
 
 def test_what_is_best_may_be_another_number(tmp_path):
     scores = {1: {"f1": 0.5, "loss": 0.1}, 2: {"f1": 0.7, "loss": 0.9}, 3: {"loss": 0.3}}
-    assert _save(tmp_path, range(1, 5), keep=1, metrics=scores, best=("f1", "max")) == [2, 4]
+    assert _save(tmp_path, range(1, 5), keep=1, metrics=scores, best=Best("f1", "max")) == [2, 4]
+
+
+def test_of_equal_ones_the_earliest_is_kept_and_a_damaged_best_gives_way_to_the_next(
+    tmp_path, caplog
+):
+    losses = {1: {"loss": 0.5}, 2: {"loss": 0.1}, 3: {"loss": 0.1}, 4: {"loss": 0.2}}
+    assert _save(tmp_path, range(1, 6), keep=1, metrics=losses) == [2, 5]
+    assert _save(tmp_path, [6], keep=9, metrics={6: {"loss": 0.3}}) == [2, 5, 6]
+    with Checkpoints(tmp_path, keep=9) as checkpoints:
+        assert (checkpoints.chosen("newest"), checkpoints.chosen("best")) == ([6, 5, 2], [2, 6])
+        assert int(checkpoints.restore(_state(0), "best")["step"]) == 2
+    _cut_short(tmp_path / "2")
+    with Checkpoints(tmp_path, keep=9, read_only=True) as checkpoints:
+        assert int(checkpoints.restore(_state(0), "best")["step"]) == 6
+    assert f"{tmp_path / '2'} is damaged" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("best", "order"),
+    [
+        (Best("f1", "max"), [8, 4, 12]),
+        (Best("f1", "min"), [12, 4, 8]),
+        (Best("f2", "min"), []),
+    ],
+)
+def test_steps_are_ordered_by_the_number_that_is_watched(best, order):
+    values = {4: 0.7, 8: 0.9, 12: -0.5, 16: float("nan"), 20: None, 24: float("inf")}
+    evaluated = {step: {"f1": value} for step, value in values.items()}
+    assert best.order(evaluated | {28: {"loss": 0.0}}) == order
 
 
 def test_without_evaluations_only_the_newest_are_kept(tmp_path):

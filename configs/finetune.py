@@ -21,7 +21,8 @@ def get_config(variant: str = "") -> ConfigDict:
 
 def _add_task(config: ConfigDict) -> None:
     """Adds the keys that the task reads, with the values of the digits run."""
-    config.mask = masks(rule="none", fill="zero")  # what is hidden of the input in training
+    config.mask = masks(rule="none", fill="zero")  # what is hidden of the input
+    config.mask.when = "training"  # or "always"
 
     config.model = ConfigDict()
     config.model.size = ""  # Ti, S, B, L, H; what the next sets wins over it

@@ -115,14 +115,13 @@ def build(config: Any, data: Any) -> Classify:
     if not 0 <= loss.smoothing < 1:
         raise ValueError(f"loss.smoothing {loss.smoothing} must be at least 0 and below 1")
     task = Classify(
-        **supervised_parts(config, tuple(data.shape), count),
+        **supervised_parts(config, data, count),
         num_classes=count,
         smoothing=loss.smoothing,
         class_weights=_class_weights(loss.class_weights, count, data),
         class_names=tuple(getattr(data, "class_names", None) or ()),
     )
-    inputs = jnp.zeros((GROUP, *task.shape))
-    try_out(task, {"inputs": inputs, "label": jnp.zeros(GROUP, jnp.int32)})
+    try_out(task, data, {"label": jnp.zeros(GROUP, jnp.int32)})
     return task
 
 

@@ -99,6 +99,48 @@ def test_loss_is_the_weighted_smoothed_cross_entropy_and_in_evaluation_the_plain
     np.testing.assert_allclose((judged.loss, judged.weight), plain, rtol=1e-5)
 
 
+HIDE = PLAIN | {"mask.rule": "random", "mask.ratio": 0.5}
+
+
+@pytest.mark.parametrize("fill", ["drop", "token", "noise", "zero"])
+def test_hidden_patches_do_not_count_in_training_and_are_there_in_evaluation(make, fill):
+    task, _ = make(**(HIDE | {"mask.fill": fill}))
+    params = with_head(jax.jit(task.init)(jax.random.key(0)))
+    assert ("mask_token" in params["encoder"]) == (fill == "token")
+    batch, loss = batch_of(), jax.jit(task.loss)
+    hidden, _ = task.masker.draw(context(), batch)
+    pixels = np.asarray(hidden.is_masked).reshape(SIZE, 4, 4, 1).repeat(2, 1).repeat(2, 2)
+    other = {**batch, "inputs": np.where(pixels, batch_of(1)["inputs"], batch["inputs"])}
+    sums, judged = loss(params, batch, context()), loss(params, batch, context(train=False))
+    assert sums.metrics["mask_ratio"].numbers("x") == {"x": 0.5}
+    assert loss(params, other, context()).loss == sums.loss
+    assert "mask_ratio" not in judged.metrics
+    assert loss(params, other, context(train=False)).loss != judged.loss
+    if fill == "zero":
+        zeroed = {**batch, "inputs": np.where(pixels, 0, batch["inputs"])}
+        np.testing.assert_allclose(
+            loss(params, zeroed, context(train=False)).loss, sums.loss, rtol=1e-5
+        )
+
+
+def test_masks_may_be_on_in_evaluation_too_and_a_gate_comes_from_the_batch(make):
+    task, _ = make(**(HIDE | {"mask.when": "always", "mask.fill": "zero"}))
+    params = with_head(jax.jit(task.init)(jax.random.key(0)))
+    batch, evaluation = batch_of(), context(train=False)
+    judged = task.loss(params, batch, evaluation)
+    assert judged.metrics["mask_ratio"].numbers("x") == {"x": 0.5}
+    task, _ = make(
+        types.SimpleNamespace(shape=SHAPE, num_classes=CLASSES, has_gate=True),
+        **(PLAIN | {"mask.fill": "gate", "mask.when": "always"}),
+    )
+    half = {**batch, "gate": np.full((SIZE, 16), 0.5, np.float32)}
+    halved = {**batch, "inputs": batch["inputs"] / 2, "gate": np.ones((SIZE, 16), np.float32)}
+    logits = task.outputs()["logits"]
+    np.testing.assert_allclose(
+        logits(params, half, evaluation), logits(params, halved, evaluation), rtol=1e-4, atol=1e-5
+    )
+
+
 def test_devices_and_micro_batches_mix_the_same_rows(make):
     """With a head that tells inputs apart, so that other partners would be another loss."""
     losses = {}
@@ -152,6 +194,10 @@ def test_a_fine_tuning_starts_from_the_encoder_of_a_pretraining(make, load_confi
         ({"loss.class_weights": (1.0, 2.0)}, "holds 2 numbers for 3 classes: give one a class"),
         ({"model.pool": "both"}, "unknown model.pool 'both': use one of"),
         ({"mix.mixup": -1.0}, "mix.mixup -1.0 must be at least 0"),
+        ({"mask.fill": "blur"}, "unknown mask.fill 'blur'"),
+        ({"mask.when": "never"}, "unknown mask.when 'never'"),
+        ({"data.missing": "hide:-9"}, "data.missing 'hide:-9' .* set it to '-9'"),
+        ({"mask.rule": "random", "mask.ratio": 0.99}, "hides 16 of 16 patches"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(make, overrides, message):

@@ -101,8 +101,10 @@ CASES = {
     "vectors, error_window": Case("vectors", {"mask.rule": "error_window"} | HALF, *arrays(10, 1)),
     "vectors, best_of": Case("vectors", {"mask.best_of.candidates": 3} | HALF, *arrays(10, 1)),
     "bert4rec": Case("bert4rec", {"mask.rule": "weighted"}, *histories(9, 6)),
-    "classify, mixed and averaged": Case(
-        "finetune", PATCH_ENCODER | {"optimizer.ema_decay": 0.9}, *arrays(8, 8, 1, has_labels=True)
+    "classify, mixed, averaged, patches dropped by their losses": Case(
+        "finetune",
+        PATCH_ENCODER | WEIGHTED | {"optimizer.ema_decay": 0.9, "mask.fill": "drop"},
+        *arrays(8, 8, 1, has_labels=True),
     ),
 }
 

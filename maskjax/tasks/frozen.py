@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 from absl import logging
 
+from maskjax.models.head import pooled
 from maskjax.models.patches import grid_shape, patchify
 from maskjax.tasks.options import check_choice, patch_grid
 from maskjax.tasks.task import Context, Output, Sums, Task
-from maskjax.tasks.vit import build_model, pooled
+from maskjax.tasks.vit import build_model
 from maskjax.typing import Array, Batch, Float, Key, Params
 
 POOLS = ("mean", "class", "both")

@@ -133,8 +133,8 @@ def test_masks_may_be_on_in_evaluation_too_and_a_gate_comes_from_the_batch(make)
         types.SimpleNamespace(shape=SHAPE, num_classes=CLASSES, has_gate=True),
         **(PLAIN | {"mask.fill": "gate", "mask.when": "always"}),
     )
-    half = {**batch, "gate": np.full((SIZE, 16), 0.5, np.float32)}
-    halved = {**batch, "inputs": batch["inputs"] / 2, "gate": np.ones((SIZE, 16), np.float32)}
+    half = {**batch, "gate": jnp.full((SIZE, 16), 0.5)}
+    halved = {**batch, "inputs": batch["inputs"] / 2, "gate": jnp.ones((SIZE, 16))}
     logits = task.outputs()["logits"]
     np.testing.assert_allclose(
         logits(params, half, evaluation), logits(params, halved, evaluation), rtol=1e-4, atol=1e-5

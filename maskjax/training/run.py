@@ -192,9 +192,7 @@ def open_run(
         workdir.claim(config, folder, data.describe(), config_file),
         StopSignal() as stop,
         Checkpoints(
-            folder / workdir.CHECKPOINTS,
-            keep=config.keep_checkpoints,
-            best=Best.of(config),
+            folder / workdir.CHECKPOINTS, keep=config.keep_checkpoints, best=Best.of(config)
         ) as checkpoints,
     ):
         fresh = spread.replicate(initial_state(task, config, update))

@@ -28,6 +28,20 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     return f"unknown {kind} {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}"
 
 
+def missing_import(what: str, module: str, error: ModuleNotFoundError) -> str:
+    """Return the message for a user's module that imports what is not there.
+
+    Args:
+        what: names it, as a key of a config and its value.
+        module: the module that was imported.
+        error: what that raised.
+    """
+    return (
+        f"{what}: the module {module} imports {error.name!r}, which is not there: install it, or "
+        "put it on PYTHONPATH"
+    )
+
+
 def nearest_paths(path: str, known: Iterable[str], count: int = 1) -> list[str]:
     """Find dotted or slashed paths that are most like an unknown one, in its last part above all.
 

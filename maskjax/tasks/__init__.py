@@ -8,7 +8,7 @@ import pkgutil
 from types import ModuleType
 from typing import Any
 
-from maskjax.spelling import did_you_mean
+from maskjax.spelling import did_you_mean, missing_import
 from maskjax.tasks.task import Task
 
 
@@ -50,7 +50,7 @@ def _find(name: str) -> ModuleType:
             return importlib.import_module(path)
         except ModuleNotFoundError as error:
             if not f"{path}.".startswith(f"{error.name}."):
-                raise  # what the module itself imports is not there
+                raise ValueError(missing_import(f"task {name!r}", path, error)) from error
     known = _names()
     raise ValueError(
         f"unknown task {name!r}{did_you_mean(name, known)}: use one of {known}, or the dotted path "

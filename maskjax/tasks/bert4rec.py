@@ -113,7 +113,7 @@ class HiddenItems(MaskedTask):
 
         Returns:
             "features" [B, D], the mean of the items' vectors, and "next_item_chances" [B, V], of
-            each item to come next.
+            each item to come next; 0 for those that are left out.
         """
 
         def features(params: Params, batch: Batch, context: Context) -> Array:
@@ -209,9 +209,10 @@ class HiddenItems(MaskedTask):
     def _next_chances(self, params: Params, batch: Batch) -> Float[Array, "B V"]:
         logits = self._logits(params, self._next(batch), None)[:, 0]
         is_excluded = self._excluded(batch)
-        if is_excluded is not None:
-            logits = jnp.where(is_excluded, -jnp.inf, logits)
-        return jax.nn.softmax(logits)
+        if is_excluded is None:
+            return jax.nn.softmax(logits)
+        chances = jax.nn.softmax(jnp.where(is_excluded, -jnp.inf, logits))
+        return jnp.where(is_excluded, 0.0, chances)  # of who had all there is, every one is NaN
 
     @functools.cached_property
     def _compiled_chances(self) -> Callable[..., Array]:
@@ -256,8 +257,7 @@ def build(config: Any, data: Any) -> HiddenItems:
         )
     dtype = jnp.dtype(model.dtype)
     length, num_items = processor.length, processor.num_items
-    counts = {"num_ids": num_items, "num_examples": max(getattr(data, "num_train", 1), 1)}
-    masker = make_masker(config, (length,), modality="sequence", **counts)
+    masker = make_masker(config, (length,), data, modality="sequence", num_ids=num_items)
     encoder = TokenEncoder(
         num_ids=num_items + 1,
         max_length=length,

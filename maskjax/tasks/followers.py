@@ -7,10 +7,12 @@ maskjax/masking/adaptive.
 
 import abc
 import dataclasses
+import math
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from maskjax.masking.adaptive import labels, running, token_frequencies
 from maskjax.tasks.options import check_choice
@@ -171,14 +173,14 @@ class Frequencies(Follower):
         return token_frequencies.apply(state, statistics)
 
 
-def make_follower(config: Any, length: int, num_ids: int, num_examples: int) -> Follower:
+def make_follower(config: Any, length: int, num_ids: int, data: Any) -> Follower:
     """Make what `mask.follows` names, with the options of its section.
 
     Args:
         config: the whole config; "mask" and "seed" are read.
         length: positions of an example.
         num_ids: size of the vocabulary; 0 where positions have no ids.
-        num_examples: of the training split.
+        data: `num_train` and `num_classes` are read, where it has them.
 
     Raises:
         ValueError: an option that does not fit; the message names the key.
@@ -200,14 +202,27 @@ def make_follower(config: Any, length: int, num_ids: int, num_examples: int) -> 
         elif mask.follows == "frequencies":
             made = Frequencies(num_ids, True, mask.frequencies.exponent)
         else:
+            _check_classes(mask.labels.positive, getattr(data, "num_classes", None))
             made = Labels(
-                **entries, alpha=mask.labels.alpha, num_examples=num_examples,
-                start_from=mask.labels.start, seed=config.seed,
-            )  # fmt: skip
+                **entries,
+                alpha=mask.labels.alpha,
+                num_examples=max(getattr(data, "num_train", 1), 1),
+                start_from=mask.labels.start,
+                seed=config.seed,
+            )
         _try_out(made, length)
         return made
     except ValueError as error:
         raise ValueError(f"mask.{mask.follows}: {error}") from error
+
+
+def _check_classes(positive: Any, num_classes: int | None) -> None:
+    """Refuse classes that no example can have; where there are no labels others say so."""
+    most = math.inf if num_classes is None else num_classes
+    are_classes = all(isinstance(x, int | np.integer) and 0 <= x < most for x in positive)
+    if not (are_classes and len(positive) > 0):
+        known = "from 0" if num_classes is None else f"from 0 to {num_classes - 1}"
+        raise ValueError(f"positive {tuple(positive)} must hold classes {known}, at least one")
 
 
 def _try_out(follower: Follower, length: int) -> None:

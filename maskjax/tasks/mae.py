@@ -258,11 +258,7 @@ def build(config: Any, data: Any) -> MaskedPatches:
     check_gate(config)
     patch_size = tuple(model.patch_size)
     grid = patch_grid(data.shape, patch_size)
-    num_examples = max(getattr(data, "num_train", 1), 1)
-    has_gate = getattr(data, "has_gate", False)
-    masker = make_masker(
-        config, grid, modality="image", num_examples=num_examples, has_gate=has_gate
-    )
+    masker = make_masker(config, grid, data, modality="image")
     check_some_visible(config.mask, masker.schedule, masker.length)
     module, flops = build_model(config, grid, math.prod(patch_size) * data.shape[-1])
     task = MaskedPatches(

@@ -247,21 +247,20 @@ class MaskedTask(Task):
 def make_masker(
     config: Any,
     grid: tuple[int, ...],
+    data: Any,
     *,
     modality: str,
     num_ids: int = 0,
-    num_examples: int = 1,
-    has_gate: bool = False,
 ) -> Masker:
     """Make the masker of a config.
 
     Args:
         config: the whole config; "mask", "seed" and "total_steps" are read.
         grid: positions along each axis.
+        data: `num_train`, `num_classes` and `has_gate` (batches have the m of a soft gate) are
+            read, where it has them.
         modality: of the rules that there are, one of `masking.MODALITIES`.
         num_ids: size of the vocabulary; 0 where positions have no ids.
-        num_examples: of the training split.
-        has_gate: whether batches have the m of a soft gate.
 
     Returns:
         The masker.
@@ -277,7 +276,7 @@ def make_masker(
         raise ValueError(
             f"mask.hard_patches.max_share {mask.hard_patches.max_share} must be from 0 to 1"
         )
-    is_gated = mask.fill == "gate" and not has_gate
+    is_gated = mask.fill == "gate" and not getattr(data, "has_gate", False)
     by_weights = tries > 1 and mask.best_of.metric == _LOSSES
     if is_gated and mask.follows != "labels":
         raise ValueError(
@@ -291,7 +290,7 @@ def make_masker(
         schedule=schedule,
         grid=tuple(grid),
         total_steps=config.total_steps,
-        follower=make_follower(config, length, num_ids, num_examples) if is_following else None,
+        follower=make_follower(config, length, num_ids, data) if is_following else None,
         max_share=mask.hard_patches.max_share,
         num_candidates=tries,
         metric=chosen,

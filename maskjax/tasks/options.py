@@ -11,7 +11,7 @@ from absl import logging
 
 from maskjax import masking
 from maskjax.models.patches import grid_shape
-from maskjax.spelling import did_you_mean
+from maskjax.spelling import did_you_mean, missing_import
 
 NONE = "none"  # in place of a rule: nothing is hidden, a plain autoencoder
 # Rules that follow a state, and what they take of it.
@@ -44,7 +44,7 @@ def dotted(name: str, path: str) -> Callable[..., Any]:
         found = getattr(importlib.import_module(module), function, None) if module else None
     except ModuleNotFoundError as error:
         if not f"{module}.".startswith(f"{error.name}."):
-            raise  # what the module itself imports is not there
+            raise ValueError(missing_import(f"{name} {path!r}", module, error)) from error
         found = None
     if not callable(found):
         raise ValueError(

@@ -204,13 +204,7 @@ def supervised_parts(config: Any, data: Any, num_outputs: int) -> dict[str, Any]
     check_choice("mask.fill", mask.fill, FILLS)
     check_choice("mask.when", mask.when, ("training", ALWAYS))
     grid = patch_grid(data.shape, patch_size)
-    masker = make_masker(
-        config,
-        grid,
-        modality="image",
-        num_examples=max(getattr(data, "num_train", 1), 1),
-        has_gate=getattr(data, "has_gate", False),
-    )
+    masker = make_masker(config, grid, data, modality="image")
     check_some_visible(mask, masker.schedule, masker.length)
     numbers = math.prod(patch_size) * data.shape[-1]
     model, flops = build_with_head(config, grid, numbers, num_outputs)

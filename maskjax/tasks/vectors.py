@@ -180,11 +180,7 @@ def build(config: Any, data: Any) -> MaskedVectors:
         raise ValueError(f"model.num_targets {targets} must be at most {length}, or 0 for all")
     if any(width < 1 for width in hidden):
         raise ValueError(f"model.hidden {hidden} must hold widths of at least 1")
-    num_examples = max(getattr(data, "num_train", 1), 1)
-    has_gate = getattr(data, "has_gate", False)
-    masker = make_masker(
-        config, (length,), modality="image", num_examples=num_examples, has_gate=has_gate
-    )
+    masker = make_masker(config, (length,), data, modality="image")
     check_some_visible(config.mask, masker.schedule, length)
     return MaskedVectors(
         model=Mlp(hidden, targets),
@@ -192,7 +188,7 @@ def build(config: Any, data: Any) -> MaskedVectors:
         masker=masker,
         fill=config.mask.fill,
         on=config.loss.on,
-        best=None if has_gate else _best(config, masker, targets),
+        best=None if getattr(data, "has_gate", False) else _best(config, masker, targets),
     )
 
 

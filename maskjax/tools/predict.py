@@ -159,7 +159,7 @@ def _show(
         path = output or run.folder / layout.FIGURES
         is_named = bool(path.suffix) and not path.is_dir()
         path = path if is_named else path / f"own_{what}.png"
-        _check_suffix(path, what, _PICTURES)
+        _check_suffix(path, what, (*_PICTURES, *(_WORDS if isinstance(panel, TokenPanel) else ())))
         if not page.is_alone:
             path = path.with_stem(f"{path.stem}-{page.number + 1:0{digits}}")
         figure = evaluation.draw_panel(panel, run.data.processor, labels=page.labels)

@@ -122,7 +122,7 @@ def load(path: str) -> Study:
         FileNotFoundError: there is no such file.
     """
     file, _, variant = path.partition(":")
-    said = _loaded(path, "get_study")
+    said = study_file.plain(_loaded(path, "get_study"))
     study_file.check(file, said)
     settings = (*_product(said.get("axes", {})), *_listed(said.get("settings", {})))
     if bool(settings) == bool(said.get("search")):

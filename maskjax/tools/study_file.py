@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from maskjax.spelling import unknown_name
 
 DIRECTIONS = ("max", "min")
@@ -19,6 +21,22 @@ _KEYS = (
     "search",
 )
 _SEARCH_KEYS = ("rounds", "propose", "space", "sampler", "seed")
+
+
+def plain(said: Any) -> Any:
+    """Turn NumPy's numbers and arrays, wherever they stand, into Python's own and into tuples.
+
+    Example:
+        >>> plain({"seeds": np.arange(2), "axes": {"mask.ratio": [np.float64(0.5)]}})
+        {'seeds': (0, 1), 'axes': {'mask.ratio': [0.5]}}
+    """
+    if isinstance(said, np.generic):
+        return said.item()
+    if isinstance(said, np.ndarray):
+        return plain(said.item() if said.ndim == 0 else tuple(said))
+    if isinstance(said, dict):
+        return {plain(key): plain(value) for key, value in said.items()}
+    return type(said)(map(plain, said)) if type(said) in (list, tuple) else said
 
 
 def check(file: str, said: Any) -> None:

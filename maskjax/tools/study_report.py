@@ -141,7 +141,8 @@ def best(
 
     Returns:
         "metric", "direction", "split"; "setting" of the best mean over its seeds, with that
-        "mean"; "run", "seed", "value", "workdir" and "command" of the best single run.
+        "mean"; "run", "seed", "value", "workdir" and "command" of the best single run. A setting
+        with a run that gave no finite number is the worst; None is no number.
     """
     metric, direction = next(iter(study.metrics.items()))
     values = _values(runs, done, "validation", metric)
@@ -159,13 +160,17 @@ def best(
         "direction": direction,
         "split": "validation",
         "setting": setting,
-        "mean": means[setting],
+        "mean": _finite(means[setting]),
         "run": run.name,
         "seed": run.seed,
-        "value": values[run.setting.name][run.seed],
+        "value": _finite(values[run.setting.name][run.seed]),
         "workdir": str(folder / RUNS / run.name),
         "command": run.command(folder),
     }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _markdown(

@@ -1,6 +1,8 @@
 """Training the runs of a study, one after the other, each as launch/train.py would."""
 
 import gc
+import json
+import math
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -11,6 +13,7 @@ import jax
 from tqdm import tqdm
 
 from maskjax import workdir
+from maskjax.paths import atomic_file
 from maskjax.terminal import say
 from maskjax.tools.study import RUNS, Study, StudyRun
 from maskjax.training import preemption
@@ -20,6 +23,7 @@ from maskjax.workdir.lines import NO_NUMBERS, judged_lines
 # Numbers of a run by split, and there by name; one that was not finite is None.
 Measured = Mapping[str, Mapping[str, Any]]
 ERROR = "error.txt"  # in a run's folder: how it failed
+RECORD = "study.json"  # in a study's folder: whose it is
 
 
 def parse_part(text: str) -> tuple[int, int]:
@@ -54,10 +58,11 @@ def run(study: Study, folder: Path, part: tuple[int, int] = (1, 1)) -> dict[str,
         command tries it again.
 
     Raises:
-        ValueError: the study does not fit its config, the folder holds another one, or a run has
-            not a metric that is compared.
+        ValueError: the study does not fit its config, the folder is another's, or a run has not a
+            metric that is compared.
         Preempted: told to stop; the run under way is saved.
     """
+    _claim(study, folder)
     every = study.runs()
     for each in every:  # what does not fit shows before hours have passed
         workdir.check(each.config, folder / RUNS / each.name)
@@ -83,6 +88,23 @@ def run(study: Study, folder: Path, part: tuple[int, int] = (1, 1)) -> dict[str,
         left = _left(took, len(mine) - place - 1)
         say(f"[{place + 1}/{len(mine)}] {each.name}: {_told(study, numbers)}{left}")
     return failed
+
+
+def _claim(study: Study, folder: Path) -> None:
+    """Write whose a folder is, or refuse it where it is another study's."""
+    path, ours = folder / RECORD, {"study": study.name, "base": Path(study.base).name}
+    try:
+        theirs = json.loads(path.read_text()) if path.exists() else ours
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read ({error}): choose another --workdir") from None
+    if theirs != ours:
+        raise ValueError(
+            f"workdir {folder} belongs to another study, {theirs}, and not to {ours}: choose "
+            "another --workdir"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as file:
+        file.write(json.dumps(ours) + "\n")
 
 
 def _train(each: StudyRun, folder: Path, base: str) -> None:
@@ -140,14 +162,17 @@ def measured(folder: Path) -> Measured | None:
 
 
 def number(run: Measured, split: str, metric: str) -> float | None:
-    """Find what a finished run measured on a split; None where it did not, or got no number.
+    """Find what a finished run measured on a split: NaN if not finite, None if it did not.
 
     Args:
         run: from `measured`; {} where it is not finished.
         split: "validation" or "test".
         metric: its name in the lines of metrics.jsonl.
     """
-    return run.get(split, {}).get(metric)
+    found = run.get(split, {})
+    if metric not in found:
+        return None
+    return math.nan if found[metric] is None else found[metric]
 
 
 def check_metrics(study: Study, done: Mapping[str, Measured]) -> None:

@@ -53,7 +53,7 @@ def search(study: Study, folder: Path) -> tuple[Study, dict[str, str]]:
     propose, rounds = _proposer(study), study.search["rounds"]
     history: list[Round] = []
     for number in range(rounds):
-        overrides = propose(tuple(history))
+        overrides = study_file.plain(propose(tuple(history)))
         if overrides is None:
             break
         study_file.check_overrides(study.name, f"what round {number} proposes", overrides)

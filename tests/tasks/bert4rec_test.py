@@ -135,6 +135,10 @@ def test_next_items_are_chances_without_what_was_seen(biased):
     assert panel.is_hidden[0].tolist() == [False] * 4 + [True]
     assert panel.is_valid[0].tolist() == [False] + [True] * 4
     assert panel.guesses[0, -1, :3].tolist() == [5, 4, 2]
+    everything = {"items": ITEMS[:1], "seen": jnp.arange(1, 7)[None]}
+    chances = task.outputs()["next_item_chances"](biased, everything, context)[0]
+    assert chances.tolist() == [0.0] * 6
+    assert task.show(biased, everything, context)["next_items"].probabilities.max() == 0
 
 
 @pytest.mark.parametrize(

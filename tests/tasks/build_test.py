@@ -6,6 +6,7 @@ import types
 import pytest
 
 from maskjax import tasks
+from maskjax.tasks import options
 
 OWN = """
 from maskjax.tasks.task import Task
@@ -54,9 +55,12 @@ def test_a_module_that_makes_no_task_is_refused(name):
 
 
 @pytest.mark.usefixtures("own")
-def test_what_a_module_of_ones_own_lacks_is_its_own_error():
-    with pytest.raises(ModuleNotFoundError, match="not_there_at_all"):
+def test_what_a_module_of_ones_own_imports_and_is_not_there_is_named():
+    message = r"'own_tasks\.broken\S*': the module own_tasks\.broken imports 'not_there_at_all', wh"
+    with pytest.raises(ValueError, match=message):
         _build("own_tasks.broken")
+    with pytest.raises(ValueError, match=message):
+        options.dotted("mask.best_of.metric", "own_tasks.broken.metric")
 
 
 @pytest.mark.usefixtures("own")

@@ -21,9 +21,8 @@ def make(load_config):
 
     def make(modality="image", grid=GRID, num_ids=0, num_examples=10, **overrides):
         config = load_config("mae", **overrides)
-        return maskers.make_masker(
-            config, grid, modality=modality, num_ids=num_ids, num_examples=num_examples
-        )
+        data = types.SimpleNamespace(num_train=num_examples, num_classes=4)
+        return maskers.make_masker(config, grid, data, modality=modality, num_ids=num_ids)
 
     return make
 
@@ -197,6 +196,15 @@ BAD = [
 def test_what_does_not_fit_is_refused(make, overrides, message):
     with pytest.raises(ValueError, match=message):
         make(**({"mask.rule": "weighted"} | overrides))
+
+
+@pytest.mark.parametrize("positive", [(4,), (1, -1), (), (1.0,), ("1",)])
+def test_a_positive_class_is_one_that_there_is(make, positive):
+    options = {"mask.rule": "weighted", "mask.follows": "labels"}
+    with pytest.raises(
+        ValueError, match=r"mask\.labels: positive .* must hold classes from 0 to 3"
+    ):
+        make(**options, **{"mask.labels.positive": positive})
 
 
 def test_labels_are_needed_where_they_are_followed(build):

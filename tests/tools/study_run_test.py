@@ -24,6 +24,7 @@ def _study(seeds=(0, 1, 2)):
 
 
 def _write_metrics(folder, *lines):
+    lines = [{name: None if x != x else x for name, x in line.items()} for line in lines]  # NaN
     text = "".join(json.dumps({"step": 5, "seconds": 1.5} | line) + "\n" for line in lines)
     (folder / workdir.METRICS).write_text(text)
 
@@ -169,6 +170,32 @@ def test_a_metric_that_no_run_has_is_named_with_those_that_there_are(tmp_path):
             call(other, tmp_path)
 
 
+def test_a_run_without_a_finite_number_is_told_so_and_the_others_go_on(
+    tmp_path, trained, monkeypatch, capsys
+):
+    monkeypatch.setitem(ACCURACY, "a", (float("nan"), 0.6, 0.7))
+    of_two = _study(seeds=(0, 1))
+    assert study_run.run(of_two, tmp_path) == {}
+    assert len(trained) == 6
+    assert "a,seed=0: accuracy nan" in capsys.readouterr().out
+    text = study_report.write(of_two, tmp_path, {})
+    assert "| a | 2 | nan ± nan |" in text
+    best = json.loads((tmp_path / study_report.BEST).read_text())
+    assert (best["setting"], best["run"], best["value"]) == ("b", "c,seed=0", 0.9)
+
+
+def test_a_folder_of_a_study_of_another_name_or_base_is_refused(tmp_path, trained):
+    study_run.run(_study(seeds=(0,)), tmp_path)
+    del trained[:]
+    for change in ({"name": "toy:smoke"}, {"base": "elsewhere/y.py"}):
+        with pytest.raises(ValueError, match=r"belongs to another study, .*'toy'.* --workdir"):
+            study_run.run(_study()._replace(**change), tmp_path)
+    assert not trained
+    # The same study, from another folder and with more seeds.
+    study_run.run(_study(seeds=(0, 1))._replace(base="../x.py"), tmp_path)
+    assert len(trained) == 3
+
+
 @pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/", "-1/2"])
 def test_a_part_that_is_none_is_refused(text):
     with pytest.raises(ValueError, match=r"give i/n with i from 1 to n"):
@@ -194,7 +221,9 @@ def test_a_number_is_of_its_split_and_never_of_the_training(tmp_path, held_out):
     names = ("loss", "knn", "linear", "accuracy", "grad_norm", "seconds")
     of = {split: [study_run.number(run, split, name) for name in names]
           for split in ("validation", "test")}  # fmt: skip
-    assert of["validation"] == [2.0, 0.5, None, None, None, None]
+    assert of["validation"][:2] == [2.0, 0.5]
+    assert np.isnan(of["validation"][2])  # it was measured, and is not finite
+    assert of["validation"][3:] == [None, None, None]
     assert of["test"] == [3.0, 0.4, None, None, None, None]
 
 

@@ -5,6 +5,7 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 from absl import flags
 from ml_collections import config_flags
@@ -42,7 +43,8 @@ def write(tmp_path, monkeypatch):
         said = {key: value for key, value in (SAID | changes).items() if value is not None}
         (tmp_path / "base.py").write_text(CONFIG)
         path = tmp_path / "of_mine.py"
-        path.write_text(f"def get_study(variant=''):\n    return {said!r}\n")
+        imports = "import numpy as np\nfrom numpy import array\n"
+        path.write_text(f"{imports}def get_study(variant=''):\n    return {said!r}\n")
         return str(path)
 
     return written
@@ -60,6 +62,17 @@ def test_axes_multiply_and_listed_settings_follow_for_every_seed(write):
     assert config.size == (4, 2)
     assert config.flip  # the base's variant
     assert runs[2].config.mask.rule == "random"
+
+
+def test_numpys_numbers_and_arrays_say_what_pythons_do(write):
+    numbers = {"mask.ratio": np.array([0.25, 0.5]), "size": [np.array([4, 2])]}
+    plain = {"mask.ratio": (0.25, 0.5), "size": ((4, 2),)}
+    loaded = [study.load(write(axes=axes, seeds=seeds, settings=None)) for axes, seeds in
+              ((numbers, np.arange(2)), (plain, (0, 1)))]  # fmt: skip
+    assert loaded[0] == loaded[1]
+    assert [type(seed) for seed in loaded[0].seeds] == [int, int]
+    assert loaded[0].runs() == loaded[1].runs()
+    assert study.load(write(seeds=(np.int64(3),))).seeds == (3,)
 
 
 def test_the_command_of_a_run_makes_its_config_again(write, tmp_path):

@@ -92,7 +92,9 @@ KEYS: dict[str, Key] = {
         is_free=True,
         before=_LOGGERS,
     ),
-    "init_from.path": Key("", 'the --workdir of a run to start from; "" = from scratch', before=""),
+    "init_from.path": Key(
+        "", 'the --workdir of a run, or published weights; "" = from scratch', before=""
+    ),
     "init_from.what": Key(
         "params",
         '"params", or "all": step, moments and averages too',
@@ -100,7 +102,17 @@ KEYS: dict[str, Key] = {
         before="params",
     ),
     "init_from.format": Key(
-        "maskjax", "of what lies at the path", choices=("maskjax",), before="maskjax"
+        "auto",
+        'of what lies at the path; "auto" = as recognised (maskjax/interop/README.md)',
+        choices=("auto", "maskjax", "mae", "hf", "timm"),
+        is_free=True,
+        before="auto",
+    ),
+    "init_from.channels": Key(
+        "",
+        'for data of other channels than the weights; "" = refused',
+        choices=("", "mean", "repeat", "first"),
+        before="",
     ),
     "init_from.state": Key(
         "",

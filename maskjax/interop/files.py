@@ -64,6 +64,13 @@ def open_weights(path: Path) -> Content:
     return Content(file, arrays, config, entry, _sha256(files))
 
 
+def has_weights(path: Path) -> bool:
+    """Whether there is a file, or a folder with a file of weights."""
+    return path.is_file() or (
+        path.is_dir() and any(it.suffix in _SUFFIXES or it.name in _USUAL for it in path.iterdir())
+    )
+
+
 def _file_of(path: Path) -> Path:
     if path.is_dir():
         usual = [path / name for name in _USUAL if (path / name).is_file()]

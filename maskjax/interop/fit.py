@@ -1,6 +1,6 @@
 """Published weights made to fit a model: compared with it, resampled where its inputs differ."""
 
-from collections.abc import Set
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -28,20 +28,23 @@ class Fitted(NamedTuple):
 
 
 def fitted(
-    published: Published, model: Architecture | None, wanted: Set[str], channels: str = ""
+    published: Published,
+    model: Architecture | None,
+    wanted: Mapping[str, tuple[int, ...]],
+    channels: str = "",
 ) -> Fitted:
     """Make weights fit a model, or say why they cannot.
 
     Args:
         published: the weights.
         model: what they are to fit; None for one that is no vision transformer.
-        wanted: paths of the model's parameters that shall come from the weights.
+        wanted: {path: shape} of the model's parameters that shall come from the weights.
         channels: how the projection of patches changes its channels, of `resample.CHANNELS`; "" to
             refuse another number of them.
 
     Returns:
-        All of the weights. Tables of positions are of the model's grid; the projection of patches
-        has its channels.
+        All of the weights but a pooler's. Tables of positions are of the model's grid; the
+        projection of patches has its channels.
 
     Raises:
         ValueError: they are of another architecture; all differences are named with both numbers.
@@ -53,6 +56,8 @@ def fitted(
             "--workdir of a run of the same task"
         )
     params, notes = dict(published.params), []
+    if any(params.pop(f"pooler/{leaf}", None) is not None for leaf in ("kernel", "bias")):
+        notes.append("a pooler, which nothing here reads, is left out")
     theirs = published.architecture
     if problems := _differences(theirs, model, wanted, params):
         raise ValueError(
@@ -71,7 +76,10 @@ def fitted(
 
 
 def _differences(
-    theirs: Architecture, model: Architecture, wanted: Set[str], params: dict[str, np.ndarray]
+    theirs: Architecture,
+    model: Architecture,
+    wanted: Mapping[str, tuple[int, ...]],
+    params: dict[str, np.ndarray],
 ) -> list[str]:
     """Name what differs, with both numbers and the key."""
     rows: list[tuple[str, object, object, str]] = []
@@ -92,7 +100,10 @@ def _differences(
     if has_decoder and theirs.decoder is not None and model.decoder is not None:
         sizes(theirs.decoder, model.decoder, "decoder")
     if "head/kernel" in wanted and "head/kernel" in params:
-        rows.append(("a head on the", theirs.pool, model.pool, "model.pool, or init_from.skip"))
+        there, here = params["head/kernel"].shape[-1], wanted["head/kernel"][-1]
+        skip = "leave the head out: init_from.skip=^head/"
+        rows.append(("outputs of the head", there, here, skip))
+        rows.append(("a head on: the", theirs.pool, model.pool, f"model.pool, or {skip}"))
     return [
         f"{what} {there} there, {here} here ({key})"
         for what, there, here, key in rows
@@ -125,7 +136,7 @@ def _fit_positions(
     side: str,
     published: Published,
     model: Architecture,
-    wanted: Set[str],
+    wanted: Mapping[str, tuple[int, ...]],
     place: str,
 ) -> None:
     """Resample a table, or drop one that the model computes by itself."""

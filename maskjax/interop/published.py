@@ -163,6 +163,7 @@ def _described(leaves: Mapping[str, np.ndarray], facts: Facts, place: str) -> Ar
         pool=pool,
         decoder=small,
         decoder_hidden=small_hidden,
+        has_norm="encoder/transformer/norm/scale" in leaves,
     )
 
 

@@ -31,6 +31,7 @@ class Architecture:
             not known or neither.
         decoder: width, depth and heads, None without one.
         decoder_hidden: width of its MLPs.
+        has_norm: whether a LayerNorm stands behind the encoder's blocks.
     """
 
     grid: tuple[int, ...]
@@ -43,6 +44,7 @@ class Architecture:
     pool: str = ""
     decoder: Size | None = None
     decoder_hidden: int = 0
+    has_norm: bool = True
 
     @property
     def image(self) -> tuple[int, ...]:
@@ -51,20 +53,15 @@ class Architecture:
 
 
 def architecture_of(
-    encoder: Encoder,
-    shape: Sequence[int],
-    patch_size: Sequence[int],
-    pool: str,
-    decoder: Any = None,
+    model: Any, shape: Sequence[int], patch_size: Sequence[int], pool: str
 ) -> Architecture:
-    """Describe the modules of a task.
+    """Describe the model of a task.
 
     Args:
-        encoder: the encoder.
+        model: has an `encoder`, and a `decoder` where there is one.
         shape: sizes of one example, channels last.
         patch_size: one side an axis.
         pool: what the features or the head are made of.
-        decoder: a `Decoder`, or None.
     """
 
     def size(module: Any) -> tuple[Size, int]:
@@ -72,25 +69,28 @@ def architecture_of(
         hidden = int(module.width * blocks.mlp_ratio)
         return Size(module.width, blocks.depth, blocks.num_heads), hidden
 
-    large, hidden = size(encoder)
-    small, small_hidden = (None, 0) if decoder is None else size(decoder)
+    large, hidden = size(model.encoder)
+    has_decoder = getattr(model, "decoder", None) is not None
+    small, small_hidden = size(model.decoder) if has_decoder else (None, 0)
     return Architecture(
         grid=grid_shape(shape, patch_size),
         patch_size=tuple(patch_size),
         channels=shape[-1],
         encoder=large,
         hidden=hidden,
-        norm_eps=encoder.transformer.norm_eps,
-        positions=encoder.positions,
-        pool=pool,
+        norm_eps=model.encoder.transformer.norm_eps,
+        positions=model.encoder.positions,
+        pool=pool if pool in ("class", "mean") else "",
         decoder=small,
         decoder_hidden=small_hidden,
+        has_norm=model.encoder.transformer.has_norm,
     )
 
 
 def encoder_of(architecture: Architecture) -> Encoder:
     """Make the encoder, for float32."""
     blocks = _blocks(architecture.encoder, architecture.hidden, architecture.norm_eps)
+    blocks = blocks.clone(has_norm=architecture.has_norm)
     width = architecture.encoder.width
     return Encoder(architecture.grid, width, blocks, architecture.positions)
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from maskjax import masking
 from maskjax.evaluation.metrics import Mean
 from maskjax.evaluation.panels import Panel
+from maskjax.models.architecture import Architecture, architecture_of
 from maskjax.models.head import pooled
 from maskjax.models.patches import grid_shape, patchify, unpatchify
 from maskjax.tasks import losses, pictures
@@ -74,15 +75,13 @@ class MaskedPatches(MaskedTask):
         """The loss and its unit."""
         return losses.label(self.kind, self.on, self.target)
 
+    @functools.cached_property
+    def architecture(self) -> Architecture:
+        """Of the encoder, and of MAE's decoder."""
+        return architecture_of(self.model, self.shape, self.patch_size, self.pool)
+
     def init(self, key: Key[Array, ""]) -> Params:
-        """Draws the parameters, float32.
-
-        Args:
-            key: One key.
-
-        Returns:
-            The parameters, as Linen nests them.
-        """
+        """Draws the parameters, float32, as Linen nests them."""
         patches = patchify(jnp.zeros((1, *self.shape)), self.patch_size)
         noise = jnp.zeros((1, self.masker.length))  # which are hidden does not matter here
         hidden, is_visible = self.masker.draw(Context(key[None], train=False), {}, noise=noise)

@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 
 from maskjax import masking
 from maskjax.evaluation.metrics import Mean, Metric
+from maskjax.models.architecture import Architecture, architecture_of
 from maskjax.models.head import WithHead
 from maskjax.models.patches import patchify
 from maskjax.tasks.fills import batch_gate, corrupt
@@ -73,6 +75,11 @@ class Supervised(MaskedTask):
     def group_size(self) -> int:
         """Rows that are mixed with each other."""
         return GROUP if self.mixing.is_on else 1
+
+    @functools.cached_property
+    def architecture(self) -> Architecture:
+        """Of the encoder."""
+        return architecture_of(self.model, self.shape, self.patch_size, self.model.pool)
 
     @property
     def begins_anew(self) -> tuple[str, ...]:

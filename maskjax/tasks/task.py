@@ -14,6 +14,7 @@ from flax import struct
 
 from maskjax.evaluation.metrics import Metric
 from maskjax.evaluation.panels import Panel
+from maskjax.models.architecture import Architecture
 from maskjax.typing import Array, Batch, Float, Int, Key, Params, PyTree
 
 
@@ -78,6 +79,8 @@ class Task(abc.ABC):
         begins_anew: regular expressions on paths of the parameters: what another run, that this one
             starts from, may lack, such as a new head.
         leaves_out: the same on the other's paths: what has no place here, such as its decoder.
+        architecture: of the vision transformer that it trains, None for other models: published
+            weights are compared with it, and exports say it.
     """
 
     needs: tuple[str, ...] = ("inputs",)
@@ -87,6 +90,7 @@ class Task(abc.ABC):
     group_size: int = 1
     begins_anew: tuple[str, ...] = ()
     leaves_out: tuple[str, ...] = ()
+    architecture: Architecture | None = None
 
     @abc.abstractmethod
     def init(self, key: Key[Array, ""]) -> Params:

@@ -1,10 +1,10 @@
-"""A new run that starts from a state of another: `config.init_from`."""
+"""A new run that starts from a state of another, or from published weights."""
 
 import dataclasses
 import re
 from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,9 @@ from absl import logging
 from flax import serialization
 
 from maskjax import workdir
+from maskjax.interop import published
+from maskjax.interop.files import has_weights
+from maskjax.interop.fit import fitted
 from maskjax.masking.parameters import matching
 from maskjax.paths import local_path
 from maskjax.tasks.task import Task
@@ -25,11 +28,11 @@ from maskjax.workdir.merge import filled, listed, renamed
 
 def check(options: Any) -> None:
     """Refuse rules of `config.init_from` that no path would make use of, in a ValueError."""
-    for name in ("skip", "rename"):
+    for name in ("skip", "rename", "channels"):
         if not options.path and any(options[name]):
             raise ValueError(
-                f"init_from.{name}={tuple(options[name])!r} changes nothing: set init_from.path to "
-                f"the folder of a run, or leave init_from.{name} out"
+                f"init_from.{name}={options[name]!r} changes nothing: set init_from.path, or leave "
+                f"init_from.{name} out"
             )
 
 
@@ -43,12 +46,13 @@ def start(
 
     Args:
         state: a fresh state; its structure, shapes and placement are kept.
-        config: the new run's; `init_from.path` is the folder of the other, `init_from.what` is
-            "params" (its parameters; the run begins at step 0) or "all" (step, moments, averages
-            and memory too), `init_from.state` which of its states.
-            Averages that the other run lacks start as a copy of its parameters.
-            With "params", "rename" changes the other's paths, and what "skip" finds then begins
-            anew here and is left out there: every other leaf must be on both sides.
+        config: the new run's; `init_from.path` is the folder of the other, or published weights
+            (maskjax/interop), which are parameters alone; `init_from.what` is "params" (its
+            parameters; the run begins at step 0) or "all" (step, moments, averages and memory
+            too), `init_from.state` which of a run's states. Averages that the other run lacks start
+            as a copy of its parameters. With "params", "rename" changes the other's paths, and what
+            "skip" finds then begins anew here and is left out there: every other leaf must be on
+            both sides.
         schedule: learning rate of the new run at a step.
         task: the new run's; what it says of leaves that need not be on both sides is honoured
             with "params".
@@ -61,33 +65,75 @@ def start(
         FileNotFoundError: there is no such folder, or it has no whole checkpoint.
         ValueError: leaves do not fit, and are named; or no step is left of the new run.
     """
-    folder, what = local_path(config.init_from.path, "init_from.path"), config.init_from.what
+    path, options = local_path(config.init_from.path, "init_from.path"), config.init_from
+    is_run = (path / workdir.CHECKPOINTS).is_dir() or not has_weights(path)
+    if options.format == "maskjax" or (is_run and options.format == "auto"):
+        source = _of_run(state, path, options)
+    else:
+        source = _published(state, config, task, path)
+    state, strays = _merge(state, source.tree, options, source.place, task)
+    done = int(state.step)
+    if done >= max(config.total_steps, 1):  # 0 steps begin and end at 0
+        raise ValueError(
+            f"init_from.path {str(path)!r} is at step {done}, and total_steps is "
+            f"{config.total_steps}: raise total_steps, or set init_from.what=params to begin anew"
+        )
+    record = {"path": str(path), **source.record, "what": options.what}
+    record |= {"params_sha256": params_sha256(state.params)} | strays
+    line = f"starts at step {done} of {config.total_steps} from {source.name} ({options.what})"
+    if config.total_steps:
+        rates = [float(schedule(at, 1.0)) for at in (done, config.total_steps)]
+        line += f": learning rate {rates[0]:.3g} now, {rates[1]:.3g} at the end"
+    line += "".join(f"; {note}" for note in source.record.get("notes", ()))
+    line += "".join(f"; {how}: {listed(keys)}" for how, keys in strays.items())
+    return state, record, line
+
+
+class _Source(NamedTuple):
+    tree: Mapping[str, Any]  # "params", and what else of a state there is
+    place: Path
+    name: str
+    record: dict[str, Any]  # for config.json
+
+
+def _of_run(state: TrainState, folder: Path, options: Any) -> _Source:
+    """Read a whole checkpoint of a run."""
     saved = folder / workdir.CHECKPOINTS
     if not saved.is_dir():
         raise FileNotFoundError(
-            f"init_from.path {str(folder)!r} has no checkpoints: give the --workdir of a run"
+            f"init_from.path {str(folder)!r} has no checkpoints: give the --workdir of a run, or "
+            "weights of a format that is read (maskjax/interop/README.md)"
         )
-    which = config.init_from.state or ("newest" if what == "all" else "")
+    which = options.state or ("newest" if options.what == "all" else "")
     with Checkpoints(saved, read_only=True, best=Best.of_run(folder)) as checkpoints:
         found = checkpoints.restore_any(jax.tree.leaves(state.params)[0].sharding, which)
         if found is None:
             raise FileNotFoundError(f"init_from.path: {checkpoints.nothing(which)}")
     step, tree = found
-    state, strays = _merge(state, tree, config.init_from, saved / str(step), task)
-    done = int(state.step)
-    if done >= max(config.total_steps, 1):  # 0 steps begin and end at 0
+    return _Source(tree, saved / str(step), f"step {step} of {folder}", {"step": step})
+
+
+def _published(state: TrainState, config: Any, task: Task | type[Task], path: Path) -> _Source:
+    """Read weights of another project and make them fit the task's model."""
+    options = config.init_from
+    if options.what != "params":
         raise ValueError(
-            f"init_from.path {str(folder)!r} is at step {done}, and total_steps is "
-            f"{config.total_steps}: raise total_steps, or set init_from.what=params to begin anew"
+            f"init_from.path {str(path)!r} holds parameters alone: set init_from.what=params"
         )
-    record = {"path": str(folder), "step": step, "what": what}
-    record |= {"params_sha256": params_sha256(state.params)} | strays
-    line = f"starts at step {done} of {config.total_steps} from step {step} of {folder} ({what})"
-    if config.total_steps:
-        rates = [float(schedule(at, 1.0)) for at in (done, config.total_steps)]
-        line += f": learning rate {rates[0]:.3g} now, {rates[1]:.3g} at the end"
-    line += "".join(f"; {how}: {listed(keys)}" for how, keys in strays.items())
-    return state, record, line
+    weights = published.read(path, options.format)
+    ours = named_leaves(serialization.to_state_dict(state.params))
+    skipped = _found(options.skip, {*ours})
+    wanted = {name: tuple(leaf.shape) for name, leaf in ours.items() if name not in skipped}
+    architecture = getattr(task, "architecture", None)
+    params, notes = fitted(weights, architecture, wanted, options.channels)
+    placed = jax.device_put(params, jax.tree.leaves(state.params)[0].sharding)
+    record = {"format": weights.format, "file_sha256": weights.sha256}
+    return _Source(
+        {"params": placed},
+        weights.path,
+        f"{weights.format} weights {weights.path}",
+        record | ({"notes": notes} if notes else {}),
+    )
 
 
 def _merge(

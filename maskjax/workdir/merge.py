@@ -40,7 +40,7 @@ def filled(
         instead = ", or name these leaves in init_from.skip" if begun is not None else ""
         raise ValueError(
             f"init_from: {name} does not fit this config's model and optimizer: it "
-            f"{', '.join(parts)}; set the same model keys as that run{instead}"
+            f"{', '.join(parts)}; set the same model keys as there{instead}"
         )
     return with_leaves(wanted, {**theirs, **anew})
 

@@ -24,6 +24,11 @@ FORMATS = {
 MAES = {"hf4_mae": "hf_mae", "hf5_mae": "hf_mae", "mae_full.pth": "mae", "mae_encoder.pth": "mae"}
 
 
+def _wanted(it):
+    """All of the weights, in their shapes."""
+    return {path: array.shape for path, array in it.params.items()}
+
+
 def test_formats_and_architectures_are_recognised(published):
     assert {name: it.format for name, it in published.items()} == FORMATS
     found = {name: it.architecture for name, it in published.items()}
@@ -82,7 +87,7 @@ def test_tokens_of_images_of_another_size_equal_the_recorded_ones(published, out
     ):
         it = published[name]
         model = dataclasses.replace(it.architecture, grid=(3, 5))
-        params, notes = fit.fitted(it, model, it.params.keys())
+        params, notes = fit.fitted(it, model, _wanted(it))
         found = np.asarray(encode(params, model, outputs["images/new"]))
         if "logits" in recorded:
             found = found[:, 0] @ params["head/kernel"] + params["head/bias"]
@@ -96,7 +101,7 @@ def test_tokens_of_images_of_another_size_equal_the_recorded_ones(published, out
 def test_other_channels_give_what_timm_gives(published, outputs, encode, channels, how):
     it = published["timm_token"]
     model = dataclasses.replace(it.architecture, channels=channels)
-    params, notes = fit.fitted(it, model, it.params.keys(), how)
+    params, notes = fit.fitted(it, model, _wanted(it), how)
     tokens = np.asarray(encode(params, model, outputs[f"images/{channels}"]))
     logits = tokens[:, 0] @ params["head/kernel"] + params["head/bias"]
     np.testing.assert_allclose(logits, outputs[f"timm_token/logits/{channels}"], atol=1e-5)
@@ -213,18 +218,47 @@ def test_half_precision_a_prefix_and_several_files_are_read(golden, published, t
         ),
         ({"patch_size": (2, 2)}, {}, r"patch size \(4, 4\) there, \(2, 2\) here"),
         ({"norm_eps": 1e-6}, {}, r"epsilon 0.001 there, 1e-06 here \(model.norm_eps\)"),
-        ({"pool": "mean"}, {}, "a head on the class there, mean here"),
+        ({"pool": "mean"}, {}, "a head on: the class there, mean here"),
         ({"channels": 1}, {}, "of 3 channels, and the data have 1: say by init_from.channels"),
-        ({"positions": "sincos"}, {"wanted": {"encoder/class_token"}}, "not the sin-cos table"),
+        (
+            {"positions": "sincos"},
+            {"wanted": {"encoder/class_token": (1, 1, 8)}},
+            "not the sin-cos table",
+        ),
     ],
 )
 def test_another_architecture_is_named_with_both_numbers(published, changes, options, message):
     it = published["hf_vit"]
     model = dataclasses.replace(it.architecture, **changes)
     with pytest.raises(ValueError, match=message):
-        fit.fitted(it, model, options.get("wanted", it.params.keys()))
+        fit.fitted(it, model, options.get("wanted", _wanted(it)))
 
 
 def test_a_task_without_an_encoder_refuses_weights_of_one(published):
     with pytest.raises(ValueError, match="this config's task has none"):
-        fit.fitted(published["hf_vit"], None, set())
+        fit.fitted(published["hf_vit"], None, {})
+
+
+def test_another_number_of_classes_is_named(published):
+    it = published["hf_vit"]
+    wanted = _wanted(it) | {"head/kernel": (8, 10)}
+    with pytest.raises(ValueError, match=r"outputs of the head 3 there, 10 here .*skip=\^head/"):
+        fit.fitted(it, it.architecture, wanted)
+    del wanted["head/kernel"]  # as init_from.skip does
+    fit.fitted(it, it.architecture, wanted)
+
+
+def test_a_pooler_is_left_out_and_said(golden, published, tmp_path):
+    """A ViTModel has no prefix, and a pooler in place of a classifier."""
+    folder = shutil.copytree(golden / "hf_vit", tmp_path / "model")
+    tensors = load_file(folder / "model.safetensors")
+    bare = {name.removeprefix("vit."): x for name, x in tensors.items() if "classifier" not in name}
+    bare |= {"pooler.dense.weight": np.ones((8, 8), np.float32)}
+    save_file(bare | {"pooler.dense.bias": np.ones(8, np.float32)}, folder / "model.safetensors")
+    it = read(folder)
+    params, notes = fit.fitted(it, it.architecture, {})
+    assert notes == ["a pooler, which nothing here reads, is left out"]
+    whole = published["hf_vit"].params
+    assert params.keys() == {path for path in whole if path.startswith("encoder/")}
+    for path, array in params.items():
+        np.testing.assert_array_equal(array, whole[path])

@@ -56,7 +56,10 @@ def fitted(
             "--workdir of a run of the same task"
         )
     params, notes = dict(published.params), []
-    if any(params.pop(f"pooler/{leaf}", None) is not None for leaf in ("kernel", "bias")):
+    poolers = [path for path in params if path.startswith("pooler/")]
+    for path in poolers:
+        del params[path]
+    if poolers:
         notes.append("a pooler, which nothing here reads, is left out")
     theirs = published.architecture
     if problems := _differences(theirs, model, wanted, params):

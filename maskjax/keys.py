@@ -156,6 +156,12 @@ KEYS: dict[str, Key] = {
     "data.missing": Key(
         "", 'what stands for no data, as "nan"; "hide", "hide:-9999" also hide it', before=""
     ),
+    "data.gate": Key(
+        "",
+        "m of a soft gate: a .npy file or a picture; of items a .csv file, or frequencies",
+        is_place=True,
+        before="",
+    ),
     "optimizer.base_lr": Key(1.5e-3, "lr = base_lr * batch_size / 256", low=0),
     "optimizer.min_lr": Key(0.0, "lr at the end", low=0),
     "optimizer.b1": Key(0.9, "decay of the first moment", low=0, high=1),

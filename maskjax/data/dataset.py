@@ -39,6 +39,11 @@ class Described:
         """Sizes of one example, channels last; not every processor has them."""
         return self.processor.shape  # pyright: ignore[reportAttributeAccessIssue]
 
+    @property
+    def has_gate(self) -> bool:
+        """Whether batches have a "gate", the m of a soft gate."""
+        return getattr(self.processor, "has_gate", False)
+
 
 @dataclasses.dataclass(frozen=True)
 class Data(Described):

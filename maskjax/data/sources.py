@@ -31,6 +31,7 @@ class Source(abc.ABC):
             one a channel [C]; None means that the dtype tells (see `ranges.to_unit`).
         in_memory: whether reading an example is so cheap that threads would only slow it down.
         is_wide: whether some image, however rare, is known to have more than 8 bits a number.
+        has_gate: whether records have a "gate", the m of a soft gate, from 0 to 1 = seen.
     """
 
     shape: tuple[int | None, ...] = ()
@@ -39,6 +40,7 @@ class Source(abc.ABC):
     value_range: tuple[Any, Any] | None = None
     in_memory: bool = False
     is_wide: bool = False
+    has_gate: bool = False
 
     @abc.abstractmethod
     def __len__(self) -> int:
@@ -214,7 +216,7 @@ class Subset(Source):
     def __init__(self, source: Source, indices: Int[np.ndarray, "N"]):
         self._source = source
         self._indices = indices
-        for name in ("shape", "num_classes", "class_names", "value_range", "in_memory", "is_wide"):
+        for name in Source.__annotations__:
             setattr(self, name, getattr(source, name))
 
     def __len__(self) -> int:

@@ -64,6 +64,7 @@ class TokenEncoder(nn.Module):
         ids: Int[Array, "B L"],
         is_valid: Bool[Array, "B L"],
         drop_keys: Key[Array, "B"] | None = None,
+        gate: Float[Array, "B L"] | None = None,
     ) -> Float[Array, "B L D"]:
         """Encodes each position by all that are valid.
 
@@ -71,6 +72,8 @@ class TokenEncoder(nn.Module):
             ids: From 0 to num_ids - 1.
             is_valid: False for padding, which nothing attends to.
             drop_keys: One key an example for dropout; None at evaluation.
+            gate: m from 0 to 1, how much of each id is seen: its embedding times m, before the
+                position is added; None = all.
 
         Returns:
             One vector a position; those of padding are not to be used.
@@ -85,7 +88,10 @@ class TokenEncoder(nn.Module):
         if drop_keys is not None:
             fold = jax.vmap(jax.random.fold_in, (0, None))
             keys = [fold(drop_keys, number) for number in (_FOLD_INPUT, _FOLD_BLOCKS)]
-        x = jnp.take(self.table, ids, axis=0, mode="clip") + self.positions[None, :length]
+        x = jnp.take(self.table, ids, axis=0, mode="clip")
+        if gate is not None:
+            x = masking.fill_gate(x, gate)
+        x = x + self.positions[None, :length]
         x = dropout(self.norm(x).astype(self.dtype), self.dropout_rate, keys[_FOLD_INPUT])
         attention_mask = masking.attention.padding(is_valid=is_valid).dense(1, length)
         return self.blocks(x, attention_mask, keys[_FOLD_BLOCKS])
@@ -119,6 +125,7 @@ class MaskedTokens(nn.Module):
         is_valid: Bool[Array, "B L"],
         places: Int[Array, "B K"],
         drop_keys: Key[Array, "B"] | None = None,
+        gate: Float[Array, "B L"] | None = None,
     ) -> Float[Array, "B K V"]:
         """Scores all ids at some positions.
 
@@ -127,17 +134,23 @@ class MaskedTokens(nn.Module):
             is_valid: False for padding.
             places: Positions to predict, from 0 to L - 1.
             drop_keys: One key an example for dropout; None at evaluation.
+            gate: See TokenEncoder.
 
         Returns:
             Logits, float32.
         """
-        x = masking.keep(self.encoder(ids, is_valid, drop_keys), places)  # [B, K, D]
+        x = masking.keep(self.encoder(ids, is_valid, drop_keys, gate), places)  # [B, K, D]
         x = self.norm(gelu(self.dense(x)))
         rows = x.reshape(-1, x.shape[-1]).astype(self.dtype)
         table = self.encoder.table[: self.num_outputs].astype(self.dtype)
         logits = jnp.matmul(rows, table.T, preferred_element_type=jnp.float32) + self.bias[None]
         return logits.reshape(*places.shape, self.num_outputs)
 
-    def encode(self, ids: Int[Array, "B L"], is_valid: Bool[Array, "B L"]) -> Float[Array, "B L D"]:
+    def encode(
+        self,
+        ids: Int[Array, "B L"],
+        is_valid: Bool[Array, "B L"],
+        gate: Float[Array, "B L"] | None = None,
+    ) -> Float[Array, "B L D"]:
         """Encodes each position, as the encoder does, nothing dropped."""
-        return self.encoder(ids, is_valid)
+        return self.encoder(ids, is_valid, gate=gate)

@@ -63,6 +63,7 @@ class HiddenItems(MaskedTask):
         num_items: V.
         num_places: K, the most items that are hidden in a row.
         exclude_seen: whether a ranking leaves out what the user had before; the target stays.
+        item_gate: [V], how much of each item the model sees; None = all.
         flops_per_example: see Task.
     """
 
@@ -73,6 +74,7 @@ class HiddenItems(MaskedTask):
     num_items: int
     num_places: int
     exclude_seen: bool
+    item_gate: np.ndarray | None = None
     flops_per_example: float | None = None
     needs: tuple[str, ...] = ("items",)
     loss_label: str = "cross-entropy of hidden items, nats"
@@ -118,7 +120,9 @@ class HiddenItems(MaskedTask):
 
         def features(params: Params, batch: Batch, context: Context) -> Array:
             ids, is_valid = self._ids(batch["items"])
-            x: Any = self.model.apply({"params": params}, ids, is_valid, method="encode")
+            x: Any = self.model.apply(
+                {"params": params}, ids, is_valid, self._gate(ids), method="encode"
+            )
             weights = is_valid.astype(jnp.float32)[..., None]
             return (x.astype(jnp.float32) * weights).sum(1) / jnp.maximum(weights.sum(1), 1)
 
@@ -203,8 +207,13 @@ class HiddenItems(MaskedTask):
         if keys is not None:
             keys = jax.vmap(lambda key: jax.random.fold_in(key, _FOLD_DROPOUT))(keys)
         ids, is_valid, places = question[:3]
-        logits: Any = self.model.apply({"params": params}, ids, is_valid, places, keys)
+        given = (ids, is_valid, places, keys, self._gate(ids))
+        logits: Any = self.model.apply({"params": params}, *given)
         return logits
+
+    def _gate(self, ids: Int[Array, "B L"]) -> Float[Array, "B L"] | None:
+        """How much of each item is seen; the mask is seen as it is."""
+        return None if self.item_gate is None else jnp.append(self.item_gate, 1.0)[ids]
 
     def _next_chances(self, params: Params, batch: Batch) -> Float[Array, "B V"]:
         logits = self._logits(params, self._next(batch), None)[:, 0]
@@ -282,5 +291,6 @@ def build(config: Any, data: Any) -> HiddenItems:
         num_items=num_items,
         num_places=num_places,
         exclude_seen=config.eval.exclude_seen,
+        item_gate=getattr(processor, "gate", None),
         flops_per_example=3 * (transformer_flops(size, length) + head),
     )

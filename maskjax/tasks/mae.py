@@ -275,16 +275,20 @@ def build(config: Any, data: Any) -> MaskedPatches:
         mask_options=config.mask.to_dict(),
     )
     has_labels = getattr(data, "num_classes", None) is not None
-    jax.eval_shape(lambda: _try_out(task, has_labels))  # what does not fit together shows here
+    jax.eval_shape(
+        lambda: _try_out(task, has_labels, has_gate)
+    )  # what does not fit together shows here
     return task
 
 
-def _try_out(task: MaskedPatches, has_labels: bool) -> Array:
+def _try_out(task: MaskedPatches, has_labels: bool, has_gate: bool) -> Array:
     """One example through the whole task."""
     params = task.init(jax.random.key(0))
     batch = {"inputs": jnp.zeros((1, *task.shape))}
     if has_labels:
         batch["label"] = jnp.zeros(1, jnp.int32)
+    if has_gate:
+        batch["gate"] = jnp.ones((1, *task.shape[:-1]))
     context = Context(jax.random.split(jax.random.key(0), 1), jnp.int32(0), memory=task.start())
     task.outputs()["features"](params, batch, context)
     return task.loss(params, batch, context).loss

@@ -29,7 +29,7 @@ CHECKPOINTS, FIGURES, LOCK = "checkpoints", "figures", ".lock"
 # What a description of data says of the data itself.
 _DATA_KEYS = (
     "num_train", "num_validation", "num_test", "shape", "num_classes", "class_names",
-    "fingerprints",
+    "gate", "fingerprints",
 )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ LENGTHS = (3, 1, 0, 5, 2)
 BIAS = jnp.array([0.5, -1.0, 2.0, 0.25, 1.0, -0.5])
 
 
-def make_task(ratio=0.2, last_share=0.0, exclude_seen=True, mask=None, **model):
+def make_task(ratio=0.2, last_share=0.0, exclude_seen=True, mask=None, gate=None, **model):
     options = {"width": 8, "depth": 1, "heads": 2, "dropout": 0.5, "dtype": "float32"}
     config = ConfigDict(
         {
@@ -33,7 +33,7 @@ def make_task(ratio=0.2, last_share=0.0, exclude_seen=True, mask=None, **model):
         }
     )
     config.mask.last_share = last_share
-    processor = types.SimpleNamespace(length=L, num_items=V)
+    processor = types.SimpleNamespace(length=L, num_items=V, gate=gate)
     return bert4rec.build(config, types.SimpleNamespace(processor=processor))
 
 
@@ -174,3 +174,26 @@ def test_masks_that_follow_losses_remember_those_of_hidden_items(biased):
     assert changed.tolist() == [2, 3, 4, 5, 6]  # item 1 was not there
     order = np.argsort([error_of(item) for item in changed])
     assert np.argsort(np.asarray(losses)[changed - 1]).tolist() == order.tolist()
+
+
+def test_a_gate_decides_how_much_of_an_item_is_seen(params):
+    gate = np.array([0.5, 0, 1, 1, 0, 1], np.float32)  # nothing of items 2 and 5
+    items = jnp.array([[0, 1, 2, 3, 2], [0, 1, 5, 3, 5], [0, 1, 2, 3, 4]])
+    chances = {}
+    for name, m in (("gate", gate), ("ones", np.ones(V, np.float32)), ("none", None)):
+        task = make_task(exclude_seen=False, gate=m)
+        output = jax.jit(task.outputs()["next_item_chances"])
+        chances[name] = np.asarray(output(params, {"items": items}, None))
+    np.testing.assert_array_equal(chances["gate"][0], chances["gate"][1])
+    assert abs(chances["gate"][0] - chances["gate"][2]).max() > 1e-6
+    np.testing.assert_allclose(chances["ones"], chances["none"], rtol=1e-6)
+    assert abs(chances["none"][0] - chances["none"][1]).max() > 1e-6
+    halved = {**params, "encoder": {**params["encoder"]}}
+    table = halved["encoder"]["table"]
+    halved["encoder"]["table"] = table.at[:V].multiply(gate[:, None])  # the mask is as it was
+    ids, is_valid = items[:1] - 1, items[:1] > 0
+    encode = lambda params, m: task.model.apply(  # noqa: E731
+        {"params": params}, ids, is_valid, m, method="encode"
+    )
+    by_table, by_gate = encode(halved, None), encode(params, jnp.asarray(gate)[ids])
+    np.testing.assert_allclose(by_table[is_valid], by_gate[is_valid], rtol=1e-5, atol=1e-6)

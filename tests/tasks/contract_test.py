@@ -50,7 +50,7 @@ class Case(NamedTuple):
     is_random: bool = True
 
 
-def arrays(*shape, has_labels=False, has_missing=False):
+def arrays(*shape, has_labels=False, has_missing=False, has_gate=False):
     """Data of normal numbers: what `build` is given, and rows; one of them may lack all numbers."""
 
     def draw(rng, size):
@@ -61,10 +61,13 @@ def arrays(*shape, has_labels=False, has_missing=False):
             rows["is_known"] = rng.random((size, *shape)) < 0.9
             rows["is_known"][1] = False
             rows["inputs"][~rows["is_known"]] = 0
+        if has_gate:
+            rows["gate"] = rng.random((size, *shape[:-1])).astype(np.float32)
         return rows
 
-    classes = {"num_classes": 2, "num_train": 20} if has_labels else {}
-    return types.SimpleNamespace(shape=shape, **classes), draw
+    known = {"has_gate": has_gate}
+    known |= {"num_classes": 2, "num_train": 20} if has_labels else {}
+    return types.SimpleNamespace(shape=shape, **known), draw
 
 
 def histories(num_items, length):
@@ -93,8 +96,11 @@ CASES = {
         is_random=False,
     ),
     "vectors, watched": Case("vectors", WATCHED, *arrays(10, 1)),
-    "vectors, nothing hidden": Case(
-        "vectors", {"mask.rule": "none", "loss.on": "all"}, *arrays(10, 1), is_random=False
+    "vectors, a soft gate from outside and nothing hidden": Case(
+        "vectors",
+        {"mask.rule": "none", "mask.fill": "gate", "loss.on": "all"},
+        *arrays(10, 1, has_gate=True),
+        is_random=False,
     ),
     "vectors, masks that follow labels": Case("vectors", WEIGHTED | BY_LABELS, *LABELLED),
     "vectors, hard_patches": Case("vectors", {"mask.rule": "hard_patches"} | HALF, *arrays(10, 1)),

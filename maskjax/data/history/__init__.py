@@ -1,6 +1,7 @@
 """Histories of items: who had what, in order of time."""
 
 from maskjax.data.history import sources
+from maskjax.data.history.gates import item_gate
 from maskjax.data.history.processor import HistoryProcessor
 from maskjax.data.history.settings import HistorySettings
 from maskjax.data.history.sources import HistorySource
@@ -16,7 +17,9 @@ def prepare(splits: Splits, settings: HistorySettings, sample: Sample) -> Histor
     assert isinstance(splits.validation, HistorySource)  # which no limit has cut
     histories = splits.validation.histories
     names = tuple(map(str, histories.names))
-    return HistoryProcessor(settings.length, int(histories.lengths.max()), settings.window, names)
+    gate = item_gate(settings.gate, splits.train, names) if settings.gate else None
+    longest = int(histories.lengths.max())
+    return HistoryProcessor(settings.length, longest, settings.window, names, gate)
 
 
 MODALITIES["history"] = Modality(HistorySettings, prepare, HistoryProcessor.restore)

@@ -24,12 +24,14 @@ class HistoryProcessor:
         longest: items of the longest history.
         window: "newest" or "random", see `HistorySettings`.
         names: of the items: id i is names[i - 1].
+        gate: m of each item, how much of it is seen; None where all are seen.
     """
 
     length: int
     longest: int
     window: str
     names: tuple[str, ...]
+    gate: np.ndarray | None = None
 
     @classmethod
     def restore(
@@ -37,7 +39,8 @@ class HistoryProcessor:
     ) -> "HistoryProcessor":
         """Make it from what `describe` said, without the data."""
         names = tuple(description["item_names"])
-        return cls(description["length"], description["longest"], settings.window, names)
+        gate = np.array(description["gate"], np.float32) if "gate" in description else None
+        return cls(description["length"], description["longest"], settings.window, names, gate)
 
     @property
     def is_random(self) -> bool:
@@ -114,8 +117,14 @@ class HistoryProcessor:
                 yield f"line {number}", self._example(line, f"line {number} of {text}")
 
     def describe(self) -> dict[str, Any]:
-        """Say how long examples are, and the items' names in the order of their ids."""
-        return {"length": self.length, "longest": self.longest, "item_names": list(self.names)}
+        """Say how long examples are, and the items' names and gates in the order of their ids."""
+        gate = {} if self.gate is None else {"gate": self.gate.tolist()}
+        return {
+            "length": self.length,
+            "longest": self.longest,
+            "item_names": list(self.names),
+            **gate,
+        }
 
     @functools.cached_property
     def _ids(self) -> dict[str, int]:

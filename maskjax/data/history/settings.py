@@ -19,6 +19,9 @@ class HistorySettings(Settings):
         user_column: of `interactions:FILE`, the name of the column of users.
         item_column: the name of the column of items.
         time_column: the name of the column of times; "" takes each user's lines as sorted.
+        gate: m of a soft gate, how much of each item is seen: "frequencies" or
+            "frequencies:EXPONENT" lets through less of what is frequent in training, a .csv file
+            has item,m lines; "" is none.
 
     Raises:
         ValueError: where a value is outside what is stated here.
@@ -29,6 +32,7 @@ class HistorySettings(Settings):
     user_column: str = "user"
     item_column: str = "item"
     time_column: str = "time"
+    gate: str = default_of("gate")
 
     def __post_init__(self):
         super().__post_init__()

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from maskjax.data.image import arrays, folder, generated, tfds, vectors
+from maskjax.data.image.gates import has_gates, read_gate
 from maskjax.data.image.processor import ImageProcessor
 from maskjax.data.image.ranges import check_scales
 from maskjax.data.image.settings import ImageSettings
@@ -33,7 +34,11 @@ def prepare(splits: Splits, settings: ImageSettings, sample: Sample) -> ImagePro
         value_range=train.value_range,
         missing=settings.missing_number,
     )
-    unscaled = ImageProcessor(shape, np.zeros(1), np.ones(1), transform)
+    has_gate = has_gates(splits, settings.gate) or bool(settings.gate)
+    unscaled = ImageProcessor(
+        shape, np.zeros(1), np.ones(1), transform, has_gate=has_gate,
+        gate=read_gate(settings.gate, shape) if settings.gate else None,
+    )  # fmt: skip
     mean, std = statistics(unscaled, train, settings, sample)
     return dataclasses.replace(unscaled, mean=mean, std=std)
 

@@ -9,6 +9,7 @@ from absl import logging
 
 from maskjax.data.image import idx
 from maskjax.data.image.files import MAX_CHANNELS
+from maskjax.data.image.gates import as_gate
 from maskjax.data.image.ranges import (
     Number,
     ValueRange,
@@ -22,7 +23,7 @@ from maskjax.data.labels import check_labels
 from maskjax.data.processor import Record
 from maskjax.data.sources import SPLITS, Source, Splits, digest, refuse_argument, register
 from maskjax.paths import local_path
-from maskjax.typing import Int, Shaped
+from maskjax.typing import Float, Int, Shaped
 
 
 class ArraySource(Source):
@@ -55,6 +56,7 @@ class ArraySource(Source):
     ):
         self._inputs = inputs
         self._labels = labels
+        self._gates: np.ndarray | None = None
         self.shape = inputs.shape[1:]
         if labels is not None:
             self.num_classes = num_classes or len(class_names or ()) or int(labels.max()) + 1
@@ -72,18 +74,24 @@ class ArraySource(Source):
                     f" {np.max(self.value_range[1])}; remove or replace such numbers"
                 )
 
+    def add_gates(self, gates: Float[np.ndarray, "N *spatial"]) -> None:
+        """Give each example the m of a soft gate, one for each place, from 0 to 1 = seen."""
+        self._gates, self.has_gate = gates, True
+
     def __len__(self) -> int:
         return len(self._inputs)
 
     def __getitem__(self, index: int) -> Record:
         label = {} if self._labels is None else {"label": int(self._labels[index])}
-        return {"image": self._inputs[index], **label}
+        gate = {} if self._gates is None else {"gate": self._gates[index]}
+        return {"image": self._inputs[index], **label, **gate}
 
     def labels(self) -> Int[np.ndarray, "N"] | None:
         return self._labels
 
     def fingerprint(self) -> str:
-        return digest(super().fingerprint(), self._inputs, self._labels)
+        gates = () if self._gates is None else (self._gates,)
+        return digest(super().fingerprint(), self._inputs, self._labels, *gates)
 
 
 def with_channels(
@@ -201,7 +209,8 @@ def digits(argument: str, settings: ImageSettings) -> Splits:
 def array(argument: str, settings: ImageSettings) -> Splits:
     """Load an .npz file of x and y, or of x_train, y_train and as many of _validation and _test.
 
-    Each y is optional.
+    Each y is optional, and so is `gate` (`gate_train` ...), the m of a soft gate for each place of
+    each example (`gates.as_gate`).
 
     x is [N, *spatial] or [N, *spatial, C] (see `with_channels`) of any real dtype, y integers from
     0 or words [N].
@@ -232,15 +241,21 @@ def array(argument: str, settings: ImageSettings) -> Splits:
         for split, part in parts.items()
         if f"x{part}" in arrays
     }
-    known = {f"{letter}{parts[split]}" for split in found for letter in "xy"}
+    known = {f"{key}{parts[split]}" for split in found for key in ("x", "y", "gate")}
     if "train" not in found or not set(arrays) <= known:
         raise ValueError(
-            f"{name} has keys {sorted(arrays)}; it must have x (and y), or x_train (and y_train,"
-            " x_validation, y_validation, x_test, y_test)"
+            f"{name} has keys {sorted(arrays)}; it must have x (and y, gate), or x_train (and"
+            " y_train, x_validation, y_validation, x_test, y_test, gate_train ...)"
         )
     if not settings.size:
         _refuse_unclear(found["train"][0], f"{name}: x{parts['train']}")
-    return make_splits(found, name, len(settings.size), settings.missing_number)
+    splits = make_splits(found, name, len(settings.size), settings.missing_number)
+    for split in found:
+        source, key = getattr(splits, split), f"gate{parts[split]}"
+        if key in arrays:
+            shape = (len(source), *source.shape[:-1])
+            source.add_gates(as_gate(arrays[key], shape, f"{name}: {key}"))
+    return splits
 
 
 @register("idx")

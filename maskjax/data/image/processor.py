@@ -10,10 +10,12 @@ from absl import logging
 
 from maskjax.data.image.files import MAX_CHANNELS, EncodedImage
 from maskjax.data.image.folder import SUFFIXES, image_files
+from maskjax.data.image.gates import like_image, read_gate
 from maskjax.data.image.ranges import ValueRange, can_hold
 from maskjax.data.image.settings import ImageSettings
 from maskjax.data.image.transforms import Transform
 from maskjax.data.processor import Example, Record, UndecodableError
+from maskjax.data.sources import digest
 from maskjax.typing import Batch, Float, Num
 
 
@@ -21,12 +23,16 @@ from maskjax.typing import Batch, Float, Num
 class ImageProcessor:
     """Reads {"image": array [*spatial, C] or `EncodedImage`} into {"inputs": [*spatial, C]}.
 
+    Where there is a soft gate examples have a "gate" too, m [*spatial].
+
     Attributes:
         shape: (*spatial, C) of one example.
         mean: of values in [0, 1] per channel, float32 [1, ..., C]: broadcasts with one example.
         std: like `mean`.
         transform: what is done to an image before it is normalised.
         is_compact: whether batches hold 8 bits a number, for `on_device` to normalise.
+        has_gate: whether there is a gate, of records or the one below.
+        gate: m of all examples [*spatial], as the model sees them; None where records have theirs.
     """
 
     shape: tuple[int, ...]
@@ -34,6 +40,8 @@ class ImageProcessor:
     std: np.ndarray
     transform: Transform
     is_compact: bool = False
+    has_gate: bool = False
+    gate: np.ndarray | None = None
 
     @classmethod
     def restore(cls, description: Mapping[str, Any], settings: ImageSettings) -> "ImageProcessor":
@@ -51,7 +59,8 @@ class ImageProcessor:
         mean, std = (frame(description[key], shape) for key in ("mean", "std"))
         value_range = _from_json(description.get("value_range"))
         transform = Transform(shape[:-1], shape[-1], value_range=value_range, missing=missing)
-        return cls(shape, mean, std, transform)
+        gate = read_gate(settings.gate, shape) if settings.gate else None
+        return cls(shape, mean, std, transform, has_gate="gate" in description, gate=gate)
 
     @property
     def is_random(self) -> bool:
@@ -73,27 +82,35 @@ class ImageProcessor:
         """Transform an image; the batch normalises.
 
         Args:
-            record: has "image".
-            rng: for crops and flips.
+            record: has "image", and where it has a gate of its own "gate" [*spatial].
+            rng: for crops and flips, which a gate of its own shares.
 
         Returns:
-            {"inputs": [*spatial, C], see `Transform`}.
+            {"inputs": [*spatial, C], see `Transform`}, and where there is a gate "gate".
 
         Raises:
             UndecodableError: an image file that cannot be decoded.
             ValueError: an image that comes out in another shape.
         """
+        own = like_image(record["gate"], self.transform, rng) if "gate" in record else None
         inputs = self.transform(record["image"], rng)
         if inputs.shape != self.shape:
             raise ValueError(
                 f"an example has shape {inputs.shape} where {self.shape} is expected;"
                 " set data.size (and data.channels)"
             )
-        return {"inputs": inputs}
+        return self._gated(inputs, own)
+
+    def _gated(self, inputs: np.ndarray, own: np.ndarray | None = None) -> Example:
+        """Make an example; one that lacks the gate that others have is seen as it is."""
+        if not self.has_gate:
+            return {"inputs": inputs}
+        seen = np.ones(self.shape[:-1], np.float32) if own is None else own
+        return {"inputs": inputs, "gate": seen if self.gate is None else self.gate}
 
     def empty(self) -> Example:
         """Make an image of zeros."""
-        return {"inputs": np.zeros(self.shape, np.uint8)}
+        return self._gated(np.zeros(self.shape, np.uint8))
 
     def collate(self, examples: Sequence[Example]) -> dict[str, np.ndarray]:
         """Stack images and normalise them: (x - mean) / std for x in [0, 1].
@@ -102,28 +119,30 @@ class ImageProcessor:
 
         Returns:
             {"inputs": float32 [B, *shape]}, and where a number stands for no data "is_known": bool
-            [B, *shape], False where an image has no number (NaN) and "inputs" is 0, the mean.
+            [B, *shape], False where an image has no number (NaN) and "inputs" is 0, the mean; and
+            "gate" [B, *spatial] where there is one.
 
         Raises:
             ValueError: an image of more than 8 bits among compact ones.
         """
         arrays = [example["inputs"] for example in examples]
+        gate = {"gate": np.stack([each["gate"] for each in examples])} if self.has_gate else {}
         if self.is_compact:
             if any(array.dtype != np.uint8 for array in arrays):
                 raise ValueError(
                     "an image holds more than 8 bits a number, where those that were looked at "
                     "first hold 8: set data.compact=False"
                 )
-            return {"inputs": np.stack(arrays)}
+            return {"inputs": np.stack(arrays), **gate}
         kinds = {array.dtype for array in arrays}
         if len(kinds) > 1:  # 8 and 16 bits in one folder
             arrays = [a.astype(np.float32) / 255 if a.dtype == np.uint8 else a for a in arrays]
         inputs = self.normalise(np.stack(arrays))
         if self.missing is None:
-            return {"inputs": inputs}
+            return {"inputs": inputs, **gate}
         is_known = ~np.isnan(inputs)
         inputs[~is_known] = 0
-        return {"inputs": inputs, "is_known": is_known}
+        return {"inputs": inputs, "is_known": is_known, **gate}
 
     def normalise(self, x: Num[np.ndarray, "B *shape"]) -> Float[np.ndarray, "B *shape"]:
         """Return (x / 255 if uint8 else x) in normalised units, float32."""
@@ -186,7 +205,7 @@ class ImageProcessor:
         if missing is not None and not can_hold(np.dtype(np.uint16), missing):
             missing = None  # the run's arrays hold it, and no image file can
         transform = Transform(self.shape[:2], self.shape[-1], missing=missing)
-        return {"inputs": transform(EncodedImage(str(path), str(path)))}
+        return self._gated(transform(EncodedImage(str(path), str(path))))
 
     def read_array(self, path: str | os.PathLike[str]) -> Iterator[Example]:
         """Read an array file of one's own, in the units that the run's arrays were stored in.
@@ -235,13 +254,16 @@ class ImageProcessor:
 
         Returns:
             "shape"; "value_range", the stored numbers that stand for 0 and 1, or None where the
-            dtype tells; "mean" and "std" of each channel, in [0, 1].
+            dtype tells; "mean" and "std" of each channel, in [0, 1]; and where there is a gate
+            "gate", a hash of it, or None where each example has its own.
         """
+        gate = {"gate": None if self.gate is None else digest(self.gate)} if self.has_gate else {}
         return {
             "shape": list(self.shape),
             "value_range": _as_json(self.transform.value_range),
             "mean": self.mean.reshape(-1).tolist(),
             "std": self.std.reshape(-1).tolist(),
+            **gate,
         }
 
 

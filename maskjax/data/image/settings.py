@@ -44,6 +44,8 @@ class ImageSettings(Settings):
             ranges, statistics and the loss, and the model sees the channel's mean in its place. ""
             is none. "hide" (which means NaN) or "hide:-9999" is for a task to hide every position
             that holds such a number.
+        gate: file with the m of a soft gate, one for each place of an example as the model sees
+            it, from 0 (hidden) to 1 (seen): .npy, or a picture; "" is none.
 
     Raises:
         ValueError: where a value is outside what is stated here.
@@ -57,6 +59,7 @@ class ImageSettings(Settings):
     std: tuple[float, ...] = default_of("std")
     channels: int = default_of("channels")
     missing: str = default_of("missing")
+    gate: str = default_of("gate")
 
     @classmethod
     def convert(cls, values: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from maskjax.masking.text.diffusion import (
     diffusion_weights,
     token_probabilities,
 )
+from maskjax.masking.text.gates import word_gate
 from maskjax.masking.text.span_corruption import (
     RestoredSpans,
     SpanCorruption,
@@ -28,5 +29,5 @@ __all__ = [
     "DiffusionWeights", "RestoredSpans", "SpanCorruption", "corrupt_tokens", "diffusion_ratio",
     "diffusion_weights", "dynamic_keys", "restore_spans", "run_ids", "span_corruption",
     "span_corruption_lengths", "spanbert_num_masked", "spans", "static_keys", "t5_num_masked",
-    "t5_spans", "token_probabilities", "whole_word",
+    "t5_spans", "token_probabilities", "whole_word", "word_gate",
 ]  # fmt: skip

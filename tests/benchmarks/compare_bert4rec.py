@@ -9,14 +9,11 @@ of full length, masks drawn in the step. Each round times one model in one proce
 so both see the same machine; what counts is the median over rounds of the median step.
 """
 
-import argparse
-import json
-import statistics
-import subprocess
-import sys
 import time
 import types
 from pathlib import Path
+
+import rounds
 
 ROOT = Path(__file__).parents[2]
 BATCH, LENGTH, ITEMS, WIDTH, DEPTH, HEADS, HIDDEN, DROPOUT = 256, 50, 1682, 64, 2, 2, 10, 0.2
@@ -107,27 +104,12 @@ def time_torch(steps: int) -> list[float]:
 
 def main() -> None:
     """Alternate the two, then print the line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--worker", choices=["maskjax", "torch"])
-    options = parser.parse_args()
+    options = rounds.arguments(__doc__, steps=20).parse_args()
     if options.worker:
-        worker = {"maskjax": time_maskjax, "torch": time_torch}[options.worker]
-        print(json.dumps(statistics.median(worker(options.steps))))
+        rounds.work({"maskjax": time_maskjax, "torch": time_torch}[options.worker], options.steps)
         return
-    medians: dict[str, list[float]] = {"torch": [], "maskjax": []}
-    for _ in range(options.rounds):
-        for worker, values in medians.items():
-            command = [sys.executable, __file__, f"--worker={worker}", f"--steps={options.steps}"]
-            printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-            values.append(json.loads(printed.splitlines()[-1]))
-    ours, theirs = (statistics.median(medians[key]) for key in ("maskjax", "torch"))
-    rounds = {key: [round(value, 3) for value in values] for key, values in medians.items()}
-    print(
-        f"BERT4Rec, {BATCH} histories of {LENGTH}, {ITEMS} items: maskjax {ours:.3f} s, PyTorch "
-        f"eager {theirs:.3f} s, speed {theirs / ours:.2f} of PyTorch's; rounds {rounds}"
-    )
+    found = rounds.compare(__file__, options.rounds, f"--steps={options.steps}")
+    print(f"BERT4Rec, {BATCH} histories of {LENGTH}, {ITEMS} items: {found}")
 
 
 if __name__ == "__main__":

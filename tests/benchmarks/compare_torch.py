@@ -8,13 +8,10 @@ round times one model in one process after the other, so both see the same machi
 the median over rounds of the median step.
 """
 
-import argparse
-import json
-import statistics
-import subprocess
-import sys
 import time
 from pathlib import Path
+
+import rounds
 
 ROOT = Path(__file__).parents[2]
 # name: (batch, image side, patch side, encoder width, depth, heads, decoder width, depth, heads)
@@ -77,32 +74,17 @@ def time_torch(name: str, steps: int) -> list[float]:
 
 
 def main() -> None:
-    """Alternate the two, then print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=5)
-    parser.add_argument("--worker", choices=["maskjax", "torch"])
+    """Alternate the two, then print a line for each size."""
+    parser = rounds.arguments(__doc__, steps=5)
     parser.add_argument("--model", choices=list(MODELS))
     options = parser.parse_args()
     if options.worker:
         worker = {"maskjax": time_maskjax, "torch": time_torch}[options.worker]
-        print(json.dumps(statistics.median(worker(options.model, options.steps))))
+        rounds.work(worker, options.model, options.steps)
         return
     for name in MODELS if options.model is None else [options.model]:
-        medians: dict[str, list[float]] = {"torch": [], "maskjax": []}
-        for _ in range(options.rounds):
-            for worker, values in medians.items():
-                command = [sys.executable, __file__, f"--worker={worker}", f"--model={name}"]
-                command.append(f"--steps={options.steps}")
-                printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-                values.append(json.loads(printed.splitlines()[-1]))
-        ours, theirs = (statistics.median(medians[key]) for key in ("maskjax", "torch"))
-        rounds = {key: [round(value, 3) for value in values] for key, values in medians.items()}
-        print(
-            f"{name}: maskjax {ours:.3f} s, PyTorch eager {theirs:.3f} s, "
-            f"speed {theirs / ours:.2f} of PyTorch's; rounds {rounds}",
-            flush=True,
-        )
+        flags = (f"--model={name}", f"--steps={options.steps}")
+        print(f"{name}: {rounds.compare(__file__, options.rounds, *flags)}", flush=True)
 
 
 if __name__ == "__main__":

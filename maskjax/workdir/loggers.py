@@ -17,6 +17,7 @@ from maskjax import evaluation
 from maskjax.evaluation.metrics import Table
 from maskjax.terminal import say
 from maskjax.workdir import trackers
+from maskjax.workdir.best import Best
 from maskjax.workdir.folder import write_atomically
 from maskjax.workdir.lines import METRICS, read_metrics
 from maskjax.workdir.tables import json_number, write_tables
@@ -86,6 +87,7 @@ class RunLog(contextlib.AbstractContextManager):
         *,
         names: Sequence[str] = ("tensorboard",),
         config: Mapping[str, Any] | None = None,
+        best: Best | None = None,
     ):
         """Go on after step `start`: later lines, of a run that was killed, are dropped.
 
@@ -95,6 +97,7 @@ class RunLog(contextlib.AbstractContextManager):
             total: steps of the whole run.
             names: of trackers, checked; metrics.jsonl is written whether it is among them or not.
             config: what trackers are told of the run, {dotted name: value}.
+            best: tells which evaluation's tables are kept beside the last one's; by default none.
         """
         self._writes = jax.process_index() == 0
         kept = [line for line in read_metrics(workdir) if line["step"] <= start]
@@ -103,7 +106,7 @@ class RunLog(contextlib.AbstractContextManager):
         self._before = max((line.get("seconds", 0.0) for line in kept), default=0.0)
         self._began = time.perf_counter()
         self.progress = Progress(start, total, name=workdir.name, is_shown=self._writes)
-        self._folder = workdir
+        self._folder, self._best = workdir, best
         if self._writes:
             write_atomically(workdir / METRICS, "".join(json.dumps(x) + "\n" for x in kept))
             self._file = (workdir / METRICS).open("a", encoding="utf-8")
@@ -152,7 +155,8 @@ class RunLog(contextlib.AbstractContextManager):
         if not self._writes:
             return
         if tables:  # first, for the line says that the evaluation is done
-            write_tables(self._folder, split, step, tables)
+            kept = self._best.order(self.evaluated)[:1] if self._best else ()
+            write_tables(self._folder, split, step, tables, kept)
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()
         shown = {name: x for name, x in numbers.items() if x is not None and not isinstance(x, str)}

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ from maskjax.evaluation.metrics import Table
 from maskjax.workdir.folder import write_atomically
 
 TABLES = "tables.json"
-_STEP = "step"
 
 
 def json_number(value: Any) -> Any:
@@ -23,7 +22,13 @@ def json_number(value: Any) -> Any:
     return value if math.isfinite(value) else None
 
 
-def write_tables(workdir: str | Path, split: str, step: int, tables: Mapping[str, Table]) -> None:
+def write_tables(
+    workdir: str | Path,
+    split: str,
+    step: int,
+    tables: Mapping[str, Table],
+    kept: Collection[int] = (),
+) -> None:
     """Put the tables of a split in the place of those from before.
 
     Args:
@@ -31,19 +36,21 @@ def write_tables(workdir: str | Path, split: str, step: int, tables: Mapping[str
         split: "validation" or "test".
         step: at which they were made.
         tables: by name; a number that is not finite is written as null.
+        kept: steps whose tables stay all the same.
     """
     path = Path(workdir) / TABLES
     content = json.loads(path.read_text()) if path.exists() else {}
-    content[split] = {_STEP: step, "tables": {name: _plain(x) for name, x in tables.items()}}
+    before = {at: x for at, x in content.get(split, {}).items() if at in map(str, kept)}
+    content[split] = before | {str(step): {name: _plain(x) for name, x in tables.items()}}
     write_atomically(path, json.dumps(content) + "\n")
 
 
 def read_tables(workdir: str | Path, lines: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Read the tables that stand beside the last numbers of each split.
+    """Read the tables that stand beside numbers of each split.
 
     Args:
         workdir: the run's folder.
-        lines: the last line of metrics.jsonl of each split; tables of another step are left out.
+        lines: a line of metrics.jsonl of each split; tables of another step are left out.
 
     Returns:
         {split: {name: Table}}, null as NaN.
@@ -51,9 +58,9 @@ def read_tables(workdir: str | Path, lines: Mapping[str, Mapping[str, Any]]) -> 
     path = Path(workdir) / TABLES
     content = json.loads(path.read_text()) if path.exists() else {}
     return {
-        split: {name: _restored(x) for name, x in content[split]["tables"].items()}
+        split: {name: _restored(x) for name, x in content[split][str(line["step"])].items()}
         for split, line in lines.items()
-        if split in content and content[split][_STEP] == line[_STEP]
+        if str(line["step"]) in content.get(split, {})
     }
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from maskjax import workdir
+from maskjax.evaluation.metrics import Table
 from maskjax.tools.report import report
 from maskjax.tools.study_run import measured
 from maskjax.training import evaluate, hooks, preemption, run
@@ -30,7 +31,9 @@ def scripted(monkeypatch):
             step = int(state.step)
             if split == "test":
                 tested.append(step)
+                self.tables = {}
                 return {"loss": 0.01 * step}
+            self.tables = {"per_class": Table(("a",), ("f1",), np.array([[10.0 * step]]))}
             return {"loss": losses[step // 2 - 1]}
 
         monkeypatch.setattr(evaluate.Evaluator, "__call__", call)
@@ -61,6 +64,7 @@ def test_the_state_of_the_best_evaluation_is_judged(toy, tmp_path, scripted, los
     assert summary["best_value"] == (None if math.isnan(value) else value)
     assert summary["validation_loss"] == summary["best_value"]
     assert summary["test_loss"] == 0.01 * best
+    assert summary["per_class"] == {"a": {"f1": 10.0 * best}}
     assert measured(tmp_path)["validation"]["loss"] == summary["best_value"]
     test = read_metrics(tmp_path)[-1]
     assert (test["split"], test["step"]) == ("test", summary["steps"])

@@ -276,7 +276,7 @@ def build(config: Any, data: Any) -> MaskedPatches:
     )
     has_labels = getattr(data, "num_classes", None) is not None
     jax.eval_shape(
-        lambda: _try_out(task, has_labels, has_gate)
+        lambda: _try_out(task, has_labels, getattr(data, "has_gate", False))
     )  # what does not fit together shows here
     return task
 

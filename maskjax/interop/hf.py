@@ -108,16 +108,12 @@ def facts(config: Mapping[str, Any] | None, place: str) -> Facts:
     )
 
 
-def config_of(
-    architecture: Architecture, kind: str, *, mask_ratio: float = 0.75, norm_pix: bool = True
-) -> dict[str, Any]:
+def config_of(architecture: Architecture, kind: str) -> dict[str, Any]:
     """Make the config.json of an export.
 
     Args:
         architecture: of the model.
         kind: "ViTMAEForPreTraining", "ViTForImageClassification" or "ViTModel".
-        mask_ratio: of the pretraining.
-        norm_pix: whether the pretraining's targets are normalised patches.
     """
 
     def sides(values: tuple[int, ...]) -> int | list[int]:
@@ -147,7 +143,5 @@ def config_of(
             "decoder_num_hidden_layers": small.depth,
             "decoder_num_attention_heads": small.num_heads,
             "decoder_intermediate_size": architecture.decoder_hidden,
-            "mask_ratio": mask_ratio,
-            "norm_pix_loss": norm_pix,
         }
     return config

@@ -153,6 +153,9 @@ KEYS: dict[str, Key] = {
     "data.test_fraction": Key(0.1, "share held out where nothing is set apart", before=0.0),
     "data.bad_files": Key("error", 'or "skip"'),
     "data.limit": Key(0, "0 = every training example"),
+    "data.train_fraction": Key(1.0, "of each class, kept to learn from", before=1.0),
+    "data.imbalance": Key(1.0, "first class to last, to learn from; 1 = as stored", before=1.0),
+    "data.label_noise": Key(0.0, "share of training labels that are made wrong", before=0.0),
     "data.missing": Key(
         "", 'what stands for no data, as "nan"; "hide", "hide:-9999" also hide it', before=""
     ),

@@ -9,6 +9,7 @@ here knows what a record holds.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from maskjax.data import training_set
 from maskjax.data.dataset import Data, Described, check_batch_size
 from maskjax.data.labels import match_classes
 from maskjax.data.pipeline import Loader
@@ -39,8 +40,8 @@ def build(
     Args:
         config: `config.data`; its keys are the attributes of `Settings` and those of the
             modality's own settings.
-        seed: decides the order and the augmentation of training examples, not which ones are held
-            out.
+        seed: decides the order and the augmentation of training examples, which ones are left out
+            or labelled wrong where that is asked for, and not which ones are held out.
         batch_size: of the training batches, over all processes.
         process_index: which contiguous part of each batch this process gets.
         process_count: number of processes; it changes no global batch.
@@ -64,7 +65,7 @@ def build(
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed={seed} must be at least 0 and below 2**32")
     check_batch_size(batch_size, process_count)
-    splits = _open(settings, batch_size)
+    splits = _open(settings, batch_size, seed)
     skipped = set(splits.skipped)
 
     sources = {"train": splits.train, **splits.set_apart()}
@@ -144,19 +145,21 @@ def settings_of(config: Config) -> Settings:
     return modality_of(str(config.get("source", Settings.source))).settings.from_config(config)
 
 
-def _open(settings: Settings, batch_size: int) -> Splits:
-    """Open the sources, keep as many training examples as wanted, and see that these fill a batch.
+def _open(settings: Settings, batch_size: int, seed: int) -> Splits:
+    """Open the sources, keep what is wanted to train on, and see that it fills a batch.
 
     The first epoch of fewer would have examples twice in a batch.
     """
     splits = _open_all(settings)
     found = len(splits.train)
-    if settings.limit:
-        splits = splits._replace(train=take(splits.train, settings.limit))
+    splits = splits._replace(train=training_set.chosen(splits.train, settings, seed))
     if len(splits.train) < batch_size:
-        is_limit = len(splits.train) < found
-        kept = f" and data.limit={settings.limit} keeps fewer" if is_limit else ", fewer"
-        advice = " or raise data.limit" if is_limit else ""
+        defaults = ("limit", 0), ("train_fraction", 1), ("imbalance", 1)
+        narrowing = [name for name, off in defaults if getattr(settings, name) != off]
+        is_narrowed = len(splits.train) < found
+        named = " and ".join(f"data.{name}={getattr(settings, name)}" for name in narrowing)
+        kept = f" and {named} keeps fewer" if is_narrowed else ", fewer"
+        advice = " or keep more" if is_narrowed else ""
         raise ValueError(
             f"data source {settings.source!r} has {found} training examples{kept} than"
             f" batch_size={batch_size}; lower batch_size{advice}"

@@ -1,6 +1,7 @@
 """The keys of `config.data` that sources of every modality have, read and checked."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -10,6 +11,8 @@ from maskjax.keys import KEYS, RENAMED
 from maskjax.spelling import unknown_name
 
 MAX_WORKERS = 512  # each is a process of some 100 MB
+
+_FLOATS = ("validation_fraction", "test_fraction", "train_fraction", "imbalance", "label_noise")
 
 Config = ConfigDict | Mapping[str, Any]
 T = TypeVar("T", bound="Settings")
@@ -39,6 +42,11 @@ class Settings:
             apart; both fractions together are below 1.
         bad_files: "error" refuses undecodable files, "skip" leaves them out and logs them.
         limit: number of training examples to keep, a fixed subset for all seeds; 0 keeps all.
+        train_fraction: share of the training examples to keep, in (0, 1], of each class where
+            labels are known; which ones depends on the seed.
+        imbalance: of the first class to the last, at least 1: training examples are kept so that
+            class counts fall geometrically.
+        label_noise: share of the training examples, in [0, 1), that get the label of another class.
 
     Raises:
         ValueError: where a value is outside what is stated here.
@@ -52,6 +60,9 @@ class Settings:
     test_fraction: float = default_of("test_fraction")
     bad_files: str = default_of("bad_files")
     limit: int = default_of("limit")
+    train_fraction: float = default_of("train_fraction")
+    imbalance: float = default_of("imbalance")
+    label_noise: float = default_of("label_noise")
 
     @classmethod
     def from_config(cls: type[T], config: Config) -> T:
@@ -85,15 +96,22 @@ class Settings:
     @classmethod
     def convert(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Give the values that a config holds the types of the fields."""
-        for name in ("validation_fraction", "test_fraction"):
+        for name in _FLOATS:
             if name in values:
                 values[name] = float(values[name])
         return values
 
     def __post_init__(self):
-        for name in ("validation_fraction", "test_fraction"):
+        for name in ("validation_fraction", "test_fraction", "label_noise"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"data.{name}={getattr(self, name)} must be in [0, 1)")
+        if not 0 < self.train_fraction <= 1:
+            raise ValueError(f"data.train_fraction={self.train_fraction} must be in (0, 1]")
+        if not 1 <= self.imbalance < math.inf:
+            raise ValueError(
+                f"data.imbalance={self.imbalance} must be at least 1, which is off, and finite: it "
+                "is how many examples of the first class there are to one of the last"
+            )
         if self.validation_fraction + self.test_fraction >= 1:
             raise ValueError(
                 f"data.validation_fraction={self.validation_fraction} and data.test_fraction="

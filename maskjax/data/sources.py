@@ -10,7 +10,7 @@ import numpy as np
 from maskjax.data.processor import Example, Processor, Record
 from maskjax.data.settings import Settings
 from maskjax.spelling import unknown_name
-from maskjax.typing import Int
+from maskjax.typing import Bool, Int
 
 # Subsets are the same for every training seed, so that runs of different seeds are comparable.
 _SUBSET_SEED = 20_220_101
@@ -269,11 +269,10 @@ def hold_out(source: Source, validation: float, test: float = 0.0) -> Splits:
     if not total:
         return Splits(source)
     labels = source.labels()
-    if labels is None:
-        labels = np.zeros(len(source), np.int32)
-    is_held = _share(labels, total)
+    labels = np.zeros(len(source), np.int32) if labels is None else labels
+    is_held = shares(labels, total, np.random.default_rng(_SUBSET_SEED))
     held = np.flatnonzero(is_held)
-    is_test = _share(labels[held], test / total)
+    is_test = shares(labels[held], test / total, np.random.default_rng(_SUBSET_SEED))
     parts = {"validation": (validation, held[~is_test]), "test": (test, held[is_test])}
     if is_held.all() or any(share and not len(part) for share, part in parts.values()):
         names = " and ".join(f"data.{name}_fraction={x}" for name, (x, _) in parts.items() if x)
@@ -286,9 +285,10 @@ def hold_out(source: Source, validation: float, test: float = 0.0) -> Splits:
     return Splits(train, found.get("validation"), found.get("test"))
 
 
-def _share(labels: Int[np.ndarray, "N"], fraction: float) -> np.ndarray:
-    """Choose a share of the examples of each class, the same ones at every call: bool [N]."""
-    rng = np.random.default_rng(_SUBSET_SEED)
+def shares(
+    labels: Int[np.ndarray, "N"], fraction: float, rng: np.random.Generator
+) -> Bool[np.ndarray, "N"]:
+    """Choose a share of the examples of each class; equal generators choose more for a larger."""
     is_chosen = np.zeros(len(labels), bool)
     seen = 0
     for label in np.unique(labels):

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from maskjax.data.image import arrays, folder, generated, tfds, vectors
+from maskjax.data.image.augment import Augment
 from maskjax.data.image.gates import has_gates, read_gate
 from maskjax.data.image.processor import ImageProcessor
 from maskjax.data.image.ranges import check_scales
@@ -40,7 +41,26 @@ def prepare(splits: Splits, settings: ImageSettings, sample: Sample) -> ImagePro
         gate=read_gate(settings.gate, shape) if settings.gate else None,
     )  # fmt: skip
     mean, std = statistics(unscaled, train, settings, sample)
-    return dataclasses.replace(unscaled, mean=mean, std=std)
+    transform = dataclasses.replace(transform, augment=_augment(settings, shape, mean))
+    return dataclasses.replace(unscaled, mean=mean, std=std, transform=transform)
+
+
+def _augment(settings: ImageSettings, shape: tuple[int, ...], mean: np.ndarray) -> Augment:
+    """What is done to training images beside crop and flip; the mean comes in from outside."""
+    made = Augment(
+        settings.randaugment,
+        settings.randaugment_magnitude,
+        settings.randaugment_deviation,
+        settings.erase,
+        tuple(np.rint(255 * mean.reshape(-1)).astype(int).tolist()),
+    )
+    if made.is_on and (len(shape) != 3 or (made.count and shape[-1] not in (1, 3))):
+        name = "randaugment" if made.count else "erase"
+        raise ValueError(
+            f"data.{name} is for images of 1 or 3 channels, and examples are of shape {shape}:"
+            f" set data.{name}=0"
+        )
+    return made
 
 
 def compact(

@@ -35,6 +35,10 @@ class ImageSettings(Settings):
         crop_scale: share of an image's area that a random resized crop takes, (low, high) within
             (0, 1]; (1, 1) is no random crop. Training only.
         flip: whether each training image is mirrored left to right with probability 1/2.
+        randaugment: operations of RandAugment on each training image; 0 is none.
+        randaugment_magnitude: mean of their strength, from 0 to 10.
+        randaugment_deviation: its standard deviation.
+        erase: chance that a box of a training image becomes noise.
         compact: whether images of 8 bits are normalised on the device, where a trainer offers that.
         mean: per channel, of values scaled to [0, 1]; () computes it from a fixed sample of the
             training split. One number serves all channels.
@@ -54,6 +58,10 @@ class ImageSettings(Settings):
     size: tuple[int, ...] = default_of("size")
     crop_scale: tuple[float, ...] = default_of("crop_scale")
     flip: bool = default_of("flip")
+    randaugment: int = default_of("randaugment")
+    randaugment_magnitude: float = default_of("randaugment_magnitude")
+    randaugment_deviation: float = default_of("randaugment_deviation")
+    erase: float = default_of("erase")
     compact: bool = default_of("compact")
     mean: tuple[float, ...] = default_of("mean")
     std: tuple[float, ...] = default_of("std")
@@ -95,6 +103,17 @@ class ImageSettings(Settings):
             raise ValueError(
                 f"data.size={self.size} makes {math.prod(self.size)} positions; it must make fewer"
                 f" than {MAX_POSITIONS}"
+            )
+        limits = {"randaugment_magnitude": 10, "erase": 1, "randaugment_deviation": math.inf}
+        for name, most in limits.items():
+            if not 0 <= getattr(self, name) <= most:
+                raise ValueError(f"data.{name}={getattr(self, name)} must be from 0 to {most}")
+        if self.randaugment < 0:
+            raise ValueError(f"data.randaugment={self.randaugment} must be at least 0")
+        if self.missing and (self.randaugment or self.erase):
+            raise ValueError(
+                f"data.missing={self.missing!r} does not go with data.randaugment and data.erase,"
+                " which know no missing numbers: set these to 0"
             )
         if self.missing and self.missing_number is None:
             raise ValueError(

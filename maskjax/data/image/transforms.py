@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from maskjax.data.image.augment import NOTHING, Augment
 from maskjax.data.image.crops import Box, centre_box, crop_resize, random_box
 from maskjax.data.image.files import EncodedImage, decode
 from maskjax.data.image.ranges import Number, ValueRange, is_missing, to_unit, within_unit
@@ -92,7 +93,7 @@ def stored_numbers(image: EncodedImage) -> Num[np.ndarray, "H W C"]:
 
 @dataclasses.dataclass(frozen=True)
 class Transform:
-    """Resize, crop, flip and convert one example; crop and flip only when given a generator.
+    """Resize, crop, flip, augment and convert one example; at random only when given a generator.
 
     Where a number stands for no data, NaN takes its place before anything else is done; an entry of
     a resized example that such a number enters is NaN too.
@@ -104,6 +105,7 @@ class Transform:
         flip: whether to mirror images left to right with probability 1/2.
         value_range: of stored arrays, see `to_unit`.
         missing: the stored number that stands for no data; None where there is none.
+        augment: what is done to an image after that.
     """
 
     size: tuple[int, ...] = ()
@@ -112,11 +114,12 @@ class Transform:
     flip: bool = False
     value_range: ValueRange | None = None
     missing: Number | None = None
+    augment: Augment = NOTHING
 
     @property
     def is_random(self) -> bool:
         """Whether the result depends on the generator."""
-        return self.flip or self.crop_scale != (1, 1)
+        return self.flip or self.crop_scale != (1, 1) or self.augment.is_on
 
     def __call__(
         self, inputs: np.ndarray | EncodedImage, rng: np.random.Generator | None = None
@@ -125,7 +128,7 @@ class Transform:
 
         Args:
             inputs: as stored.
-            rng: for crop and flip; None is the evaluation transform: for images the largest
+            rng: for what is random; None is the evaluation transform: for images the largest
                 centred crop of the size's aspect ratio.
 
         Returns:
@@ -149,7 +152,7 @@ class Transform:
             x = self._from_array(inputs, self.value_range, rng)
         if self.flip and rng is not None and rng.random() < 0.5:
             x = x[:, ::-1]
-        return x
+        return x if rng is None or not self.augment.is_on else self.augment(x, rng)
 
     def _box(self, height: int, width: int, rng: np.random.Generator | None) -> Box | None:
         if rng is not None and self.crop_scale != (1, 1):

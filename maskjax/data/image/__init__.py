@@ -40,6 +40,11 @@ def prepare(splits: Splits, settings: ImageSettings, sample: Sample) -> ImagePro
         shape, np.zeros(1), np.ones(1), transform, has_gate=has_gate,
         gate=read_gate(settings.gate, shape) if settings.gate else None,
     )  # fmt: skip
+    if has_gate and settings.randaugment:
+        raise ValueError(
+            "data.randaugment moves pixels, and a gate would stay where it is: set"
+            " data.randaugment=0"
+        )
     mean, std = statistics(unscaled, train, settings, sample)
     transform = dataclasses.replace(transform, augment=_augment(settings, shape, mean))
     return dataclasses.replace(unscaled, mean=mean, std=std, transform=transform)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from maskjax.data.image.augment import NOTHING
 from maskjax.data.image.files import EncodedImage, decode
 from maskjax.data.image.ranges import to_unit
 from maskjax.data.image.transforms import Transform
@@ -97,7 +98,9 @@ def like_image(
         transform: of the image.
         rng: as the image's, before it is used.
     """
-    alike = dataclasses.replace(transform, channels=0, value_range=None, missing=None)
+    alike = dataclasses.replace(
+        transform, channels=0, value_range=None, missing=None, augment=NOTHING
+    )
     return alike(gate[..., None], copy.deepcopy(rng))[..., 0]
 
 

@@ -169,6 +169,12 @@ KEYS: dict[str, Key] = {
         is_place=True,
         before="",
     ),
+    "optimizer.name": Key(
+        "adamw",
+        'or "lars", for large batches and linear probes; b1 is its momentum',
+        choices=("adamw", "lars"),
+        before="adamw",
+    ),
     "optimizer.base_lr": Key(1.5e-3, "lr = base_lr * batch_size / 256", low=0),
     "optimizer.min_lr": Key(0.0, "lr at the end", low=0),
     "optimizer.b1": Key(0.9, "decay of the first moment", low=0, high=1),
@@ -201,6 +207,7 @@ KEYS: dict[str, Key] = {
     ),
     # Regular expressions on paths such as encoder/transformer/block00/attn/key/kernel.
     "optimizer.frozen": Key((), "what keeps its values", before=()),
+    "optimizer.rates": Key((), "pairs: what to find, and a factor of its rate", before=()),
     "optimizer.no_decay": Key((), "spared by decay, beside biases and norms' scales", before=()),
     "eval.batch_size": Key(256, "each batch is padded to it", low=1, high=2**20, is_free=True),
     "eval.probes": Key(

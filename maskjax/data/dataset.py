@@ -10,8 +10,9 @@ import numpy as np
 from maskjax.data import pipeline
 from maskjax.data.pipeline import Loader
 from maskjax.data.processor import Processor
+from maskjax.data.rows import RowProcessor, Rows
 from maskjax.data.sources import SPLITS, Source, some_indices
-from maskjax.typing import Batch
+from maskjax.typing import Batch, Bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,6 +158,25 @@ class Data(Described):
         """Complete a batch within a compiled program; without `is_compact` it is complete."""
         complete = getattr(self.processor, "on_device", None)
         return batch if complete is None else complete(batch)
+
+    def with_rows(
+        self, arrays: Mapping[str, np.ndarray], is_valid: Bool[np.ndarray, "N"]
+    ) -> "Data":
+        """Put arrays that were computed of the training examples in the place of these.
+
+        Args:
+            arrays: [num_train, ...] by name, in the order of the split; "label" is the class.
+            is_valid: False for examples that could not be decoded.
+
+        Returns:
+            Data whose training batches have the same examples in the same order as these.
+        """
+        loader = self._loaders["train"]
+        shapes = {name: array.shape[1:] for name, array in arrays.items() if name != "label"}
+        processor, source = RowProcessor(shapes), Rows(loader.source, arrays, is_valid)
+        train = dataclasses.replace(loader, source=source, processor=processor)
+        loaders = {"train": train}
+        return dataclasses.replace(self, processor=processor, _loaders=loaders, _num_workers=0)
 
     def source(self, split: str) -> Source | None:
         """Return the records of a split, for what is computed once of them.

@@ -36,8 +36,8 @@ class Frozen(Task):
     patch_size: tuple[int, ...]
     pool: str
     feature_blocks: int
-    loss_label: str = "nothing is learned: 0"
-    leaves_out: tuple[str, ...] = ("^(?!encoder/)", "^encoder/mask_token$")
+    loss_label = "nothing is learned: 0"
+    leaves_out = ("^(?!encoder/)", "^encoder/mask_token$")
 
     @property
     def positions_per_example(self) -> int:

@@ -10,6 +10,7 @@ import abc
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 from flax import struct
 
 from maskjax.evaluation.metrics import Metric
@@ -81,6 +82,9 @@ class Task(abc.ABC):
         leaves_out: the same on the other's paths: what has no place here, such as its decoder.
         architecture: of the vision transformer that it trains, None for other models: published
             weights are compared with it, and exports say it.
+        once: an output that frozen parameters alone decide, "" for none. It is computed once a run
+            of every training example, for `begin`; and where these are not changed at random it
+            stands in training batches, under its name, in place of the arrays that it is made of.
     """
 
     needs: tuple[str, ...] = ("inputs",)
@@ -91,6 +95,7 @@ class Task(abc.ABC):
     begins_anew: tuple[str, ...] = ()
     leaves_out: tuple[str, ...] = ()
     architecture: Architecture | None = None
+    once: str = ""
 
     @abc.abstractmethod
     def init(self, key: Key[Array, ""]) -> Params:
@@ -106,6 +111,16 @@ class Task(abc.ABC):
                 fill a batch and weigh nothing. Without "is_valid" all rows are examples.
             context: see there.
         """
+
+    def begin(self, params: Params, rows: Float[np.ndarray, "N ..."]) -> Params:
+        """Make the parameters that a run of `once` begins with.
+
+        Args:
+            params: drawn, or another run's.
+            rows: what `once` names, of the training examples.
+        """
+        del rows
+        return params
 
     def start(self) -> PyTree:
         """Make the memory of step 0; () for none."""

@@ -114,6 +114,23 @@ class Evaluator:
         program = self._outputs[output]
         return lambda batch: self._spread.join(program(judged, self._spread.split(batch)))
 
+    def collect(self, state: TrainState, split: str, output: str) -> dict[str, np.ndarray]:
+        """Compute an output of every example of a split.
+
+        Returns:
+            The rows under the output's name, "label" or "target" where there are, and "is_valid",
+            False for what could not be decoded: all in the order of the split, on every host.
+        """
+        rows_of, parts = self._rows_of(output, (state.eval_params, state.memory)), []
+        for batch in self._data.eval_batches(split, self._batch_size):
+            names = [name for name in ("id", "is_valid", "label", "target") if name in batch]
+            index = np.arange(len(batch["id"]), dtype=np.int32)  # for keys, which decide nothing
+            rows = rows_of(dict(batch, index=index))
+            parts.append({**parallel.gather_rows({x: batch[x] for x in names}), output: rows})
+        whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        is_example = whole.pop("id") >= 0
+        return {name: array[is_example] for name, array in whole.items()}
+
     def _learn(
         self, rows_of: Callable[[Batch], np.ndarray], *, is_raw: bool = False
     ) -> dict[str, probes.Judge]:

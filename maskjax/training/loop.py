@@ -91,7 +91,7 @@ def fit(task: Any, data: Any, config: Any, folder: Path, config_file: str = "") 
         with (
             hooks.advising(run),
             Prefetcher(
-                data.train_batches(step),
+                run.feed.train_batches(step),
                 run.spread.split,
                 is_interrupted=lambda: run.stop.received,
             ) as batches,

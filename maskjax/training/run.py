@@ -49,6 +49,7 @@ class Run:
     Attributes:
         task: what is learned (maskjax/tasks).
         data: what it is learned from (maskjax/data).
+        feed: what training batches are taken from: the data, or what was computed of it once.
         config: the whole config.
         folder: the workdir.
         spread: the devices.
@@ -64,6 +65,7 @@ class Run:
 
     task: Task
     data: Any
+    feed: Any
     config: Any
     folder: Path
     spread: parallel.Spread
@@ -165,6 +167,27 @@ def _first_state(
     return state, line
 
 
+def _computed_once(
+    task: Task, data: Any, state: TrainState, evaluator: Evaluator, spread: parallel.Spread
+) -> tuple[Any, TrainState]:
+    """What training batches are taken from, and the state that the run begins or goes on with.
+
+    Features are recomputed on resuming, from the same parameters by the same program.
+    """
+    if not task.once:
+        return data, state
+    is_fresh, is_kept = int(state.step) == 0, not data.processor.is_random
+    if not (is_fresh or is_kept):
+        return data, state
+    found = evaluator.collect(state, "train", task.once)
+    is_valid = found.pop("is_valid")
+    if is_fresh:
+        params = task.begin(jax.device_get(state.params), found[task.once][is_valid])
+        averages = None if state.ema_params is None else spread.replicate(params)
+        state = dataclasses.replace(state, params=spread.replicate(params), ema_params=averages)
+    return data.with_rows(found, is_valid) if is_kept else data, state
+
+
 @contextlib.contextmanager
 def open_run(
     task: Task, data: Any, config: Any, folder: Path, config_file: str = ""
@@ -187,7 +210,7 @@ def open_run(
             run is at work in the folder.
     """
     spread, update = spread_of(task, config, data), update_of(task, config)
-    step = make_step(task, config, spread.axis_name, data.on_device, update)
+    evaluator = Evaluator(task, data, config, spread)
     with (
         workdir.claim(config, folder, data.describe(), config_file),
         StopSignal() as stop,
@@ -207,9 +230,12 @@ def open_run(
             lines = first_lines(task, data, config, folder, *sizes)
             for line in [*lines, beginning] if beginning else lines:
                 log.progress.say(f"{folder.name}: {line}")
+            feed, state = _computed_once(task, data, state, evaluator, spread)
+            step = make_step(task, config, spread.axis_name, feed.on_device, update)
             run = Run(
                 task=task,
                 data=data,
+                feed=feed,
                 config=config,
                 folder=folder,
                 spread=spread,
@@ -223,7 +249,7 @@ def open_run(
                     num_devices=spread.num_devices,
                     device_kind=jax.devices()[0].device_kind,
                 ),
-                evaluator=Evaluator(task, data, config, spread),
+                evaluator=evaluator,
                 end=End(config.total_steps),
             )
             yield run, state

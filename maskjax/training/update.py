@@ -1,8 +1,9 @@
 """From gradients to parameters: the optimizer, its rate, and which parameters move how far."""
 
 import dataclasses
+import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ from maskjax.masking.parameters import leaf_paths, matching
 from maskjax.training.schedule import make_schedule
 from maskjax.typing import Array, Float, Params, PyTree
 
+_TRUST = 1e-3  # of LARS
 _BLOCK = re.compile(r"encoder/(?:.*/)?block(\d+)(?:/|$)")
 
 
@@ -39,12 +41,42 @@ def adamw(
     Returns:
         A transformation from gradients to the direction d of `params - learning_rate * d`.
     """
-    clip = optax.clip_by_global_norm(clip_norm) if clip_norm > 0 else optax.identity()
     return optax.chain(
-        clip,
+        _clip(clip_norm),
         optax.scale_by_adam(b1=b1, b2=b2, eps=eps),
         optax.add_decayed_weights(weight_decay, mask=decay_mask),
     )
+
+
+def lars(
+    *, b1: float, weight_decay: float, clip_norm: float, decay_mask: Callable[[Params], PyTree]
+) -> optax.GradientTransformation:
+    """LARS (You, Gitman & Ginsburg 2017) up to the learning rate, as `adamw`.
+
+    Each leaf's direction gets the length 0.001 of the leaf's own, but for biases and norms' scales,
+    which move as by plain momentum; the rate comes after the momentum. Both are so in the reference
+    of He et al. 2022 (MAE, appendix A.1).
+
+    Args:
+        b1: decay of the momentum.
+        weight_decay: added to the gradient, per unit of the leaf.
+        clip_norm: largest global norm of the gradient; 0 turns clipping off.
+        decay_mask: `params -> pytree of bool`, True where weight decay applies.
+
+    Returns:
+        A transformation from gradients to the direction d of `params - learning_rate * d`.
+    """
+    trust = optax.scale_by_trust_ratio(trust_coefficient=_TRUST)
+    return optax.chain(
+        _clip(clip_norm),
+        optax.add_decayed_weights(weight_decay, mask=decay_mask),
+        optax.masked(trust, lambda tree: jax.tree.map(lambda leaf: leaf.ndim > 1, tree)),
+        optax.trace(decay=b1),
+    )
+
+
+def _clip(clip_norm: float) -> optax.GradientTransformation:
+    return optax.clip_by_global_norm(clip_norm) if clip_norm > 0 else optax.identity()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -133,8 +165,8 @@ def make_update(config: Any, params: Params) -> Update:
         The update.
 
     Raises:
-        ValueError: a path rule that finds nothing, or freezes everything; or a layer-wise rate
-            for a model without blocks.
+        ValueError: a path rule that finds nothing, or freezes everything though there are steps; or
+            a layer-wise rate for a model without blocks.
     """
     options, paths = config.optimizer, leaf_paths(params)
     frozen = matching("optimizer.frozen", tuple(options.frozen), paths)
@@ -148,16 +180,33 @@ def make_update(config: Any, params: Params) -> Update:
     def decays(path: str, _: Any) -> bool:
         return path not in spared and path.rpartition("/")[2] not in ("bias", "scale")
 
-    names = ("b1", "b2", "eps", "weight_decay", "clip_norm")
-    chosen = {name: options[name] for name in names}
+    make, others = (lars, ()) if options.name == "lars" else (adamw, ("b2", "eps"))
+    chosen = {name: options[name] for name in ("b1", "weight_decay", "clip_norm", *others)}
+    factors = layer_factors(options.layer_decay, paths)
+    for path, factor in _rates(options.rates, paths):
+        factors[path] = factors.get(path, 1.0) * factor
     return Update(
-        optimizer=adamw(**chosen, decay_mask=lambda tree: _by_path(decays, tree)),
+        optimizer=make(**chosen, decay_mask=lambda tree: _by_path(decays, tree)),
         schedule=make_schedule(config),
         frozen=frozen,
-        rate_factors=layer_factors(options.layer_decay, paths),
+        rate_factors=factors,
         accumulate_steps=options.accumulate_steps,
         ema_decay=options.ema_decay,
     )
+
+
+def _rates(pairs: Any, paths: Sequence[str]) -> Iterator[tuple[str, float]]:
+    """Read `optimizer.rates`: the paths that each pair finds, with its factor."""
+    for pair in pairs:
+        is_pair = isinstance(pair, list | tuple) and len(pair) == 2 and isinstance(pair[0], str)
+        is_factor = is_pair and isinstance(pair[1], int | float) and 0 <= pair[1] < math.inf
+        if not is_factor:
+            raise ValueError(
+                f"optimizer.rates holds {pair!r}: give pairs of a regular expression and a factor "
+                "of at least 0, as in (('^head/', 10.0),)"
+            )
+        for path in sorted(matching("optimizer.rates", pair[0], paths)):
+            yield path, float(pair[1])
 
 
 def layer_factors(decay: float, paths: Sequence[str]) -> dict[str, float]:

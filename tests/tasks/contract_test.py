@@ -36,7 +36,7 @@ class Case(NamedTuple):
     """A task and what it is fed.
 
     Attributes:
-        config: name of the config file; its smoke variant is taken.
+        config: name of the config file, and of a variant; its smoke variant is taken.
         changes: to the config, by dotted name.
         data: what `build` is given as the data.
         rows: (generator, number of rows) -> the entries of a batch that are the task's own.
@@ -106,6 +106,15 @@ CASES = {
     "vectors, hard_patches": Case("vectors", {"mask.rule": "hard_patches"} | HALF, *arrays(10, 1)),
     "vectors, error_window": Case("vectors", {"mask.rule": "error_window"} | HALF, *arrays(10, 1)),
     "vectors, best_of": Case("vectors", {"mask.best_of.candidates": 3} | HALF, *arrays(10, 1)),
+    "linear probe, two heads": Case(
+        "linear_probe",
+        PATCHES | {"model.probe_heads": ("x1", "x9"), "optimizer.rates": (("^head/x9/", 9.0),)},
+        *arrays(8, 8, 1, has_labels=True),
+        is_random=False,
+    ),
+    "attentive probe": Case(
+        "linear_probe:attentive", PATCHES, *arrays(8, 8, 1, has_labels=True), is_random=False
+    ),
     "bert4rec": Case("bert4rec", {"mask.rule": "weighted"}, *histories(9, 6)),
     "classify, mixed, averaged, patches dropped by their losses": Case(
         "finetune",
@@ -152,7 +161,9 @@ def case(request):
 def made(case, load_config):
     """The task of a case."""
     changes = {"batch_size": SIZE, "total_steps": STEPS, "optimizer.warmup_steps": 0}
-    config = load_config(case.config, "smoke", **(changes | case.changes))
+    name, _, variant = case.config.partition(":")
+    variant = f"{variant}_smoke" if variant else "smoke"
+    config = load_config(name, variant, **(changes | case.changes))
     task = tasks.build(config, case.data)
     state = run.initial_state(task, config)
     batch = _batch(case, 0)

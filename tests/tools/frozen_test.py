@@ -1,4 +1,6 @@
-"""What a finished run's encoder is worth: judged by runs of no steps."""
+"""What a finished run's encoder is worth: judged as it is, or by heads that learn on it."""
+
+import shutil
 
 import jax
 import numpy as np
@@ -51,3 +53,71 @@ def test_without_a_run_an_untrained_encoder_is_judged_and_steps_or_no_labels_are
         train(load_config("knn", "smoke", total_steps=3), tmp_path / "steps")
     with pytest.raises(ValueError, match=r"needs labels of two classes or more, .* has none"):
         train(load_config("knn", "photos_smoke"), tmp_path / "photos")
+
+
+def _probe_config(load_config, smoke_run, **changes):
+    few = {"eval.probes": (), "figures.num_examples": 0, "optimizer.warmup_steps": 0}
+    return load_config(
+        "linear_probe", "smoke", **few, **{"init_from.path": str(smoke_run)} | changes
+    )
+
+
+def _params(config, folder):
+    data = data_layer.build(config.data, seed=0, batch_size=16)
+    return jax.device_get(load_state(tasks.build(config, data), config, folder).params)
+
+
+@pytest.fixture(scope="module")
+def probed(load_config, smoke_run, tmp_path_factory):
+    """A linear probe of the shared run: its config, folder, summary and parameters."""
+    config = _probe_config(load_config, smoke_run)
+    folder = tmp_path_factory.mktemp("probed") / "run"
+    return config, folder, train(config, folder), _params(config, folder)
+
+
+def test_a_probe_normalises_by_the_training_features_and_trains_its_heads_alone(
+    probed, smoke_run, smoke_config
+):
+    _, _, summary, params = probed
+    features, _ = _features(smoke_config, smoke_run, "train")
+    np.testing.assert_allclose(params["norm"]["mean"], features.mean(0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(params["norm"]["variance"], features.var(0), rtol=1e-3)
+    whence = _params(smoke_config, smoke_run)["encoder"]
+    jax.tree.map(np.testing.assert_array_equal, params["encoder"], whence)
+    # The accuracy of the saved head, computed here.
+    rows, labels = _features(smoke_config, smoke_run, "validation")
+    rows = (rows - params["norm"]["mean"]) / np.sqrt(params["norm"]["variance"] + 1e-6)
+    for name in ("x1", "x100"):
+        answers = (rows @ params["head"][name]["kernel"] + params["head"][name]["bias"]).argmax(1)
+        assert summary[f"accuracy_{name}"] == pytest.approx((answers == labels).mean(), abs=0.006)
+    assert summary["accuracy"] == summary["accuracy_x1"]
+    assert len(summary["test_per_class"]) == 10
+
+
+def test_a_probe_that_was_cut_short_ends_as_one_that_was_not(probed, tmp_path):
+    config, folder, summary, _ = probed
+    shutil.copytree(folder, tmp_path / "run")
+    (tmp_path / "run" / "summary.json").unlink()
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / str(config.total_steps))
+    assert train(config, tmp_path / "run")["params_sha256"] == summary["params_sha256"]
+
+
+def test_features_that_are_computed_in_each_step_teach_a_head_of_its_own_the_same(
+    probed, load_config, smoke_run, tmp_path, monkeypatch
+):
+    """Also: a head at ten times the rate is a run at ten times the rate."""
+    monkeypatch.setattr(data_layer.Data, "with_rows", lambda self, *_: self)
+    alone = {"model.probe_heads": (), "optimizer.rates": (), "optimizer.base_lr": 1.0}
+    config = _probe_config(load_config, smoke_run, **alone)
+    train(config, tmp_path)
+    own, beside = _params(config, tmp_path)["head"], probed[3]["head"]["x10"]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6), own, beside)
+
+
+def test_a_probe_that_would_train_its_encoder_is_refused(load_config, smoke_run, tmp_path):
+    config = _probe_config(load_config, smoke_run, **{"optimizer.frozen": ("^norm/",)})
+    with pytest.raises(ValueError, match=r"lets a probe train what it reads: set it to \('\^\(enc"):
+        train(config, tmp_path)
+    config = _probe_config(load_config, smoke_run, **{"model.probe_heads": ("a/b",)})
+    with pytest.raises(ValueError, match=r"probe_heads .* must be different names of letters"):
+        train(config, tmp_path)

@@ -128,9 +128,53 @@ def test_rates_fall_from_layer_to_layer(load_config):
         np.testing.assert_allclose(1 - new, 0.5 * factor, rtol=1e-5, err_msg=path)
 
 
+def test_rates_of_paths_multiply_those_of_layers(load_config):
+    rates = (("^head/", 3.0), ("kernel$", 0.5))
+    made = make(load_config, layer_decay=0.5, weight_decay=0.0, rates=rates)
+    new = {path: float((1 - x).mean()) for path, (x, _) in moved(made).items()}
+    assert new["head/bias"] == pytest.approx(0.5 * 3)
+    assert new["head/kernel"] == pytest.approx(0.5 * 3 * 0.5)
+    (kernel,) = (x for path, x in new.items() if "block00" in path and path.endswith("kernel"))
+    assert kernel == pytest.approx(0.5 * 0.25 * 0.5)
+
+
+def test_lars_is_that_of_the_reference():
+    """You et al. 2017, as MAE's linear probe has it: the ratio, then momentum, then the rate."""
+    rng = np.random.default_rng(0)
+    w, b = rng.normal(size=(3, 2)), rng.normal(size=2)
+    is_decayed = {"w": True, "b": False}
+    made = update.lars(b1=0.9, weight_decay=0.1, clip_norm=0.0, decay_mask=lambda tree: is_decayed)
+    params = {"w": jnp.asarray(w, jnp.float32), "b": jnp.asarray(b, jnp.float32)}
+    state, of_w, of_b = made.init(params), 0.0, 0.0
+    for rate in (0.5, 0.1, 0.0, 2.0):
+        g, h = rng.normal(size=(3, 2)), rng.normal(size=2)
+        decayed = g + 0.1 * w
+        of_w = 0.9 * of_w + 1e-3 * np.linalg.norm(w) / np.linalg.norm(decayed) * decayed
+        of_b = 0.9 * of_b + h
+        w, b = w - rate * of_w, b - rate * of_b
+        gradient = {"w": jnp.asarray(g, jnp.float32), "b": jnp.asarray(h, jnp.float32)}
+        direction, state = made.update(gradient, state, params)
+        params = jax.tree.map(lambda x, d, r=rate: x - r * d, params, direction)
+    np.testing.assert_allclose(params["w"], w, rtol=1e-5)
+    np.testing.assert_allclose(params["b"], b, rtol=1e-5)
+
+
+def test_the_optimizer_is_chosen_by_name_and_freezes_alike(load_config):
+    made = make(load_config, name="lars", frozen=("^encoder/",), weight_decay=0.0, b1=0.5)
+    held = [x.shape for x in jax.tree.leaves(made.init(PARAMS)) if x.ndim]
+    assert sorted(held) == [(2,), (4, 2)]  # one momentum of the head alone
+    new = {path: x for path, (x, _) in moved(made).items()}
+    # The kernel of ones has the length of its gradient: the ratio is 0.001.
+    np.testing.assert_allclose(1 - new["head/kernel"], 0.5 * 1e-3, rtol=1e-3)
+    np.testing.assert_allclose(1 - new["head/bias"], 0.5, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
+        ({"rates": (("^head/", -1.0),)}, r"optimizer.rates holds .* a factor of at least 0, as in"),
+        ({"rates": ("^head/",)}, r"optimizer.rates holds .* give pairs"),
+        ({"rates": (("^haed/", 2.0),)}, "optimizer.rates '.haed/' is found in none"),
         ({"frozen": ("^encodr/",)}, "optimizer.frozen '.encodr/' is found in none of the 11 .*enc"),
         ({"no_decay": ("tokens",)}, "optimizer.no_decay 'tokens' is found in none"),
         ({"frozen": ("(",)}, "optimizer.frozen .* give regular expressions"),

@@ -68,7 +68,7 @@ def test_ends_of_a_range_that_make_sense_are_allowed(name, value):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("total_steps", 0, "total_steps is 0: it must be at least 1 and below 2147483648"),
+        ("total_steps", -1, "total_steps is -1: it must be at least 0 and below 2147483648"),
         ("optimizer.b2", 1.0, "optimizer.b2 is 1.0: it must be at least 0 and below 1"),
         ("optimizer.eps", 0.0, "optimizer.eps is 0.0: it must be above 0 and finite"),
         (

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from absl import logging
 
+from maskjax.models.architecture import Architecture, architecture_of
 from maskjax.models.head import pooled
 from maskjax.models.patches import grid_shape, patchify
 from maskjax.tasks.options import check_choice, patch_grid
@@ -43,6 +44,11 @@ class Frozen(Task):
     def positions_per_example(self) -> int:
         """The patches."""
         return math.prod(grid_shape(self.shape, self.patch_size))
+
+    @property
+    def architecture(self) -> Architecture:
+        """Of the encoder."""
+        return architecture_of(self, self.shape, self.patch_size, self.pool)
 
     @property
     def width(self) -> int:

@@ -83,7 +83,7 @@ def write(
         spoken, config, load = _hf(folder, kept, architecture, about, has_head, has_decoder)
     else:
         spoken, config, load = _timm(folder, kept, architecture, about, has_head)
-    laid_out = layout.to_torch(kept, architecture.patch_size, is_fused=format == "timm")
+    laid_out = layout.to_torch(kept, architecture.patch_size, is_fused="attn/qkv" in spoken.block)
     tensors = dialect.to_names(spoken, laid_out)
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")

@@ -156,7 +156,7 @@ def _fit_positions(
                     "computes: set model.positions=learned"
                 )
             notes.append(f"{name} is the sin-cos table, which the model computes by itself")
-    elif old != model.grid:
+    elif old != model.grid and name in wanted:
         how = "bicubic, antialiased, as timm" if published.antialias else "bicubic, as MAE"
         params[name] = resample_positions(
             params[name], old, model.grid, antialias=published.antialias

@@ -11,7 +11,6 @@ from maskjax.interop.dialect import Dialect
 from maskjax.interop.facts import Facts, numbers, pair
 from maskjax.models.architecture import Architecture
 
-IS_FUSED = False
 ANTIALIAS = False  # interpolate_pos_encoding
 MARK = "embeddings.patch_embeddings.projection.weight"  # how the end of a name shows the format
 

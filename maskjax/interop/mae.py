@@ -11,7 +11,6 @@ from maskjax.interop import timm
 from maskjax.interop.dialect import Dialect
 from maskjax.interop.facts import Facts
 
-IS_FUSED = True
 ANTIALIAS = False  # util/pos_embed.py
 MARK = timm.MARK
 

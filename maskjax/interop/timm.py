@@ -8,7 +8,6 @@ from maskjax.interop.dialect import Dialect
 from maskjax.interop.facts import Facts, numbers, pair
 from maskjax.models.architecture import Architecture
 
-IS_FUSED = True
 ANTIALIAS = True  # resample_abs_pos_embed
 MARK = "patch_embed.proj.weight"
 

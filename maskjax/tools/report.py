@@ -34,11 +34,11 @@ def report(summary: Mapping[str, Any], folder: str | Path) -> str:
     if summary.get("nonfinite_total"):
         lines.append(f"  {summary['nonfinite_total']} steps were skipped as not finite")
     if "best_step" in summary:
-        value = _number(summary["best_value"])
-        lines.append(
-            f"  validation and test are of step {summary['best_step']}, the best by validation: "
-            f"{summary['best_metric']} {value}"
-        )
+        metric, value = summary["best_metric"], summary["best_value"]
+        why = f"the best by validation: {metric} {_number(value)}"
+        if value is None:
+            why = f"the last: no evaluation gave a finite {metric}"
+        lines.append(f"  validation and test are of step {summary['best_step']}, {why}")
     splits = judged_lines(folder, summary)
     lines += _table(splits)
     for split, tables in [*read_tables(folder, splits).items()][-1:]:

@@ -28,7 +28,7 @@ from maskjax.workdir.merge import filled, listed, renamed
 
 def check(options: Any) -> None:
     """Refuse rules of `config.init_from` that no path would make use of, in a ValueError."""
-    for name in ("skip", "rename", "channels"):
+    for name in ("skip", "rename", "channels", "state"):
         if not options.path and any(options[name]):
             raise ValueError(
                 f"init_from.{name}={options[name]!r} changes nothing: set init_from.path, or leave "
@@ -116,6 +116,11 @@ def _of_run(state: TrainState, folder: Path, options: Any) -> _Source:
 def _published(state: TrainState, config: Any, task: Task | type[Task], path: Path) -> _Source:
     """Read weights of another project and make them fit the task's model."""
     options = config.init_from
+    if options.state:
+        raise ValueError(
+            f"init_from.path {str(path)!r} is no run, which has several states: leave "
+            f"init_from.state={options.state!r} out"
+        )
     if options.what != "params":
         raise ValueError(
             f"init_from.path {str(path)!r} holds parameters alone: set init_from.what=params"

@@ -96,6 +96,7 @@ def test_weights_of_another_size_and_channels_are_made_to_fit(start):
         ("mae_encoder.pth", {"model.norm_eps": 1e-6}, "lacks decoder/.*init_from.skip"),
         ("hf4_mae", {"model.norm_eps": 1e-6}, r"1e-12 there, 1e-06 here \(model.norm_eps\)"),
         ("hf4_mae", {"init_from.what": "all"}, "holds parameters alone: set init_from.what=params"),
+        ("hf4_mae", {"init_from.state": "best"}, "is no run, .*leave init_from.state=.best. out"),
         ("hf4_mae", {"init_from.format": "mae"}, "has the names of 'hf'"),
         ("hf4_mae", {"init_from.format": "maskjax"}, "has no checkpoints"),
         ("hf4_mae", {"model.positions": "sincos"}, "not the sin-cos table .*positions=learned"),

@@ -66,6 +66,8 @@ def test_the_state_of_the_best_evaluation_is_judged(toy, tmp_path, scripted, los
     assert summary["test_loss"] == 0.01 * best
     assert summary["per_class"] == {"a": {"f1": 10.0 * best}}
     assert measured(tmp_path)["validation"]["loss"] == summary["best_value"]
+    why = "the last: no evaluation gave a finite loss" if math.isnan(value) else "the best by vali"
+    assert f"validation and test are of step {best}, {why}" in report(summary, tmp_path)
     test = read_metrics(tmp_path)[-1]
     assert (test["split"], test["step"]) == ("test", summary["steps"])
     assert test.get("best_step", test["step"]) == best

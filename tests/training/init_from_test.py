@@ -196,7 +196,9 @@ def test_rules_that_do_not_fit_are_refused(toy, begun, what, options, message):
         _started(toy, _config(toy, begun, what, total_steps=12, **options))
 
 
-@pytest.mark.parametrize(("name", "value"), [("skip", ("bias",)), ("rename", (("a", "b"),))])
+@pytest.mark.parametrize(
+    ("name", "value"), [("skip", ("bias",)), ("rename", (("a", "b"),)), ("state", "best")]
+)
 def test_rules_without_a_run_to_start_from_are_refused(toy, name, value):
     with pytest.raises(ValueError, match=rf"init_from.{name}=.*changes nothing: set init"):
         init_from.check(toy.config(**{f"init_from__{name}": value}).init_from)

@@ -223,8 +223,7 @@ def open_run(
         if "stop" in state.watches and state.step > 0:
             seen = spread.replicate(watch.seen_before(config, folder, int(state.step)))
             state = dataclasses.replace(state, watches={**state.watches, "stop": seen})
-        told: dict[str, Any] = {"names": config.loggers, "config": flatten(config)}
-        told["best"] = Best.of(config) if config.stop.metric else None
+        told = {"names": config.loggers, "config": flatten(config), "best": Best.of(config)}
         with RunLog(folder, int(state.step), config.total_steps, **told) as log:
             sizes = (spread.num_devices, state.params, update.trainable(state.params))
             lines = first_lines(task, data, config, folder, *sizes)

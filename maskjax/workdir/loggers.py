@@ -97,7 +97,7 @@ class RunLog(contextlib.AbstractContextManager):
             total: steps of the whole run.
             names: of trackers, checked; metrics.jsonl is written whether it is among them or not.
             config: what trackers are told of the run, {dotted name: value}.
-            best: tells which evaluation's tables are kept beside the last one's; by default none.
+            best: tells which evaluation's tables are kept beside the last one's, if that is watched.
         """
         self._writes = jax.process_index() == 0
         kept = [line for line in read_metrics(workdir) if line["step"] <= start]
@@ -106,7 +106,7 @@ class RunLog(contextlib.AbstractContextManager):
         self._before = max((line.get("seconds", 0.0) for line in kept), default=0.0)
         self._began = time.perf_counter()
         self.progress = Progress(start, total, name=workdir.name, is_shown=self._writes)
-        self._folder, self._best = workdir, best
+        self._folder, self._best = workdir, best or Best()
         if self._writes:
             write_atomically(workdir / METRICS, "".join(json.dumps(x) + "\n" for x in kept))
             self._file = (workdir / METRICS).open("a", encoding="utf-8")
@@ -155,7 +155,7 @@ class RunLog(contextlib.AbstractContextManager):
         if not self._writes:
             return
         if tables:  # first, for the line says that the evaluation is done
-            kept = self._best.order(self.evaluated)[:1] if self._best else ()
+            kept = self._best.order(self.evaluated)[:1] if self._best.is_watched else ()
             write_tables(self._folder, split, step, tables, kept)
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()

@@ -74,7 +74,7 @@ def build(
         if split not in sources:
             return
         some = take(sources[split], count)
-        loader = Loader(some, processor, settings.bad_files, skipped)
+        loader = Loader(some, processor, settings.bad_files, skipped=skipped)
         for index in shown(range(len(some)), "reading a sample", "example", len(some)):
             row = loader.evaluate(index)
             if row.is_valid:
@@ -92,7 +92,7 @@ def build(
         num_validation=len(sources.get("validation", ())),
         num_test=len(sources.get("test", ())),
         _loaders={
-            name: Loader(source, processor, settings.bad_files, skipped)
+            name: Loader(source, processor, settings.bad_files, skipped=skipped)
             for name, source in sources.items()
         },
         _seed=seed,

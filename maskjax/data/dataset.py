@@ -2,16 +2,18 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from maskjax.data import pipeline
+from maskjax.data.corruption import Corrupting, Corruption
 from maskjax.data.pipeline import Loader
 from maskjax.data.processor import Processor
 from maskjax.data.rows import RowProcessor, Rows
 from maskjax.data.sources import SPLITS, Source, some_indices
+from maskjax.spelling import unknown_name
 from maskjax.typing import Batch, Bool
 
 
@@ -122,7 +124,11 @@ class Data(Described):
         )
 
     def eval_batches(
-        self, split: str, batch_size: int, limit: int | None = None
+        self,
+        split: str,
+        batch_size: int,
+        limit: int | None = None,
+        corruption: tuple[str, int] | None = None,
     ) -> Iterator[Batch]:
         """Iterate once over a split in a fixed order without augmentation.
 
@@ -130,6 +136,7 @@ class Data(Described):
             split: "train", "validation" or "test".
             batch_size: of all processes together; the last batch is padded to it.
             limit: use only a fixed random subset of so many examples.
+            corruption: of them, by name and severity; see `check_corruptions`.
 
         Returns:
             A finite iterator like that of `train_batches`, of epoch 0; "is_valid" is False where
@@ -145,6 +152,9 @@ class Data(Described):
         loader = self._loaders.get(split)
         if loader is None:
             return iter(())
+        if corruption:
+            whole = Corruption(*corruption, seed=self._seed)
+            loader = dataclasses.replace(loader, corruption=whole)
         total = len(loader.source)
         return pipeline.eval_batches(
             loader,
@@ -153,6 +163,19 @@ class Data(Described):
             process_index=self._process_index,
             process_count=self._process_count,
         )
+
+    def check_corruptions(self, names: Sequence[str]) -> None:
+        """Refuse, in a ValueError, names of corruptions that examples of this kind lack."""
+        processor = self.processor
+        known = processor.corruptions if isinstance(processor, Corrupting) else ()
+        for name in names:
+            if not known:
+                raise ValueError(
+                    f"eval.corruptions {name!r}: there are none of {processor.in_words}, nor "
+                    "where data.missing is set; leave it at ()"
+                )
+            if name not in known:
+                raise ValueError(unknown_name("corruption in eval.corruptions", name, known))
 
     def on_device(self, batch: Batch) -> Batch:
         """Complete a batch within a compiled program; without `is_compact` it is complete."""

@@ -15,6 +15,7 @@ import grain
 import numpy as np
 from absl import flags, logging
 
+from maskjax.data.corruption import Corrupting, Corruption
 from maskjax.data.processor import Example, Processor, UndecodableError
 from maskjax.data.sources import Source
 from maskjax.typing import Batch, Int
@@ -51,6 +52,7 @@ class Loader:
         source: what to read.
         processor: what to do with it.
         bad_files: "error" or "skip".
+        corruption: what is done to examples that are evaluated; None is nothing.
         skipped: what was wrong with each file that this process skipped, to warn of it once;
             copies that `dataclasses.replace` makes share it.
     """
@@ -58,6 +60,7 @@ class Loader:
     source: Source
     processor: Processor
     bad_files: str = "error"
+    corruption: Corruption | None = None
     skipped: set[str] = dataclasses.field(default_factory=set, compare=False)
 
     def train(self, index: int, rng: np.random.Generator | None = None) -> Row:
@@ -72,6 +75,9 @@ class Loader:
         """Load without chance; not valid are padding (index -1) and skipped bad files."""
         if index >= 0:
             row = self._load(index, None)
+            if row is not None and self.corruption and isinstance(self.processor, Corrupting):
+                example = self.processor.corrupt(row.example, self.corruption, index)
+                row = row._replace(example=example)
             if row is not None:
                 return row
         return Row(self.processor.empty(), index, 0, is_valid=False)

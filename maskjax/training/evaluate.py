@@ -2,12 +2,13 @@
 
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
+from maskjax.data.corruption import SEVERITIES
 from maskjax.evaluation import probes
 from maskjax.evaluation.metrics import Mean, Table, numbers, tables
 from maskjax.tasks.task import Sums, Task
@@ -88,7 +89,8 @@ class Evaluator:
             are the same at every evaluation. Where there are labels of two classes, also
             "NAME_accuracy" of each of `config.eval.probes` on the features, and with "raw"
             "NAME_accuracy_pixels" on the normalised inputs, unless that takes too much time or
-            memory; of logits the rankings among them, by their names; and the task's baselines.
+            memory; of logits the rankings among them, by their names; "accuracy" under each of
+            `config.eval.corruptions` at each severity (see `_corrupted`); and the task's baselines.
             Nothing where the data has no such split.
         """
         self._before_batch = before_batch
@@ -106,7 +108,7 @@ class Evaluator:
             if probes.RAW in self._probes and "inputs" in last:
                 report |= self._of_inputs(split, math.prod(last["inputs"].shape[1:]))
         if report:
-            report |= self._beside(split)
+            report |= self._corrupted(judged, split, report) | self._beside(split)
         return report
 
     def _rows_of(self, output: str, judged: PyTree) -> Callable[[Batch], np.ndarray]:
@@ -137,9 +139,11 @@ class Evaluator:
         names = [name for name in self._probes if not (is_raw and name in probes.OF_LABELS)]
         return probes.learn(names, self._examples("train", rows_of), self._config.eval)
 
-    def _batches(self, split: str) -> Iterator[Batch]:
-        limit = self._config.eval.max_train_examples or None if split == "train" else None
-        for number, batch in enumerate(self._data.eval_batches(split, self._batch_size, limit)):
+    def _batches(
+        self, split: str, limit: int = 0, corruption: tuple[str, int] | None = None
+    ) -> Iterator[Batch]:
+        how = (self._batch_size, limit or None, *([corruption] if corruption else []))
+        for number, batch in enumerate(self._data.eval_batches(split, *how)):
             self._before_batch()
             size = len(batch["is_valid"])
             first = number * self._batch_size + jax.process_index() * size
@@ -147,21 +151,48 @@ class Evaluator:
 
     def _judge(self, judged: PyTree, split: str) -> tuple[dict[str, float], Batch]:
         """Loss and metrics over a split, and its last batch; nothing of no split."""
+        total, batch = self._total(judged, self._batches(split))
+        self.tables = {} if total is None else tables(total.metrics, self._data.class_names or ())
+        return _numbers(total), batch
+
+    def _total(self, judged: PyTree, batches: Iterator[Batch]) -> tuple[Any, Batch]:
+        """The sums over batches and the last of these; None and {} where there are none."""
         total: Any = None
         batch: Batch = {}
-        for batch in self._batches(split):
+        for batch in batches:
             part = jax.device_get(self._sums(judged, self._spread.split(batch)))
             part = jax.tree.map(np.float64, part)
             total = part if total is None else jax.tree.map(np.add, total, part)
-        self.tables = {} if total is None else tables(total.metrics, self._data.class_names or ())
-        if total is None:
-            return {}, {}
-        return numbers({"loss": Mean(total.loss, total.weight), **total.metrics}), batch
+        return total, batch
+
+    def _corrupted(
+        self, judged: PyTree, split: str, clean: Mapping[str, float]
+    ) -> dict[str, float]:
+        """The accuracy, or the loss where there is none, of corrupted examples.
+
+        Returns:
+            "accuracy_NAME_SEVERITY", their means over severities "accuracy_NAME", and the mean of
+            all "accuracy_corrupted".
+        """
+        of = "accuracy" if "accuracy" in clean else "loss"
+        found, means = {}, {}
+        for name in filter(None, self._config.eval.corruptions):
+            at = {}
+            for severity in SEVERITIES:
+                batches = self._batches(
+                    split, self._config.eval.max_corrupted_examples, (name, severity)
+                )
+                at[f"{of}_{name}_{severity}"] = _numbers(self._total(judged, batches)[0])[of]
+            found |= at
+            means[f"{of}_{name}"] = float(np.mean([*at.values()]))
+        mean = {f"{of}_corrupted": float(np.mean([*means.values()]))} if means else {}
+        return found | means | mean
 
     def _examples(self, split: str, rows_of: Callable[[Batch], np.ndarray]) -> probes.Examples:
         """Rows and labels of a split, padding removed."""
         rows, labels = [], []
-        for batch in self._batches(split):
+        limit = self._config.eval.max_train_examples if split == "train" else 0
+        for batch in self._batches(split, limit):
             truth = "label" if "label" in batch else "target"
             whole = parallel.gather_rows({key: batch[key] for key in (truth, "is_valid")})
             is_valid = np.asarray(whole["is_valid"])
@@ -191,3 +222,10 @@ class Evaluator:
             found = probes.accuracies(judges, self._examples(split, inputs)) if judges else {}
             self._raw[split] = {f"{name}_pixels": value for name, value in found.items()}
         return self._raw[split]
+
+
+def _numbers(total: Sums | None) -> dict[str, float]:
+    """What sums say; nothing of none."""
+    if total is None:
+        return {}
+    return numbers({"loss": Mean(total.loss, total.weight), **total.metrics})

@@ -136,8 +136,11 @@ def spread_of(task: Task, config: Any, data: Any) -> parallel.Spread:
     """Take the devices of a run.
 
     Raises:
-        ValueError: they do not fit the batch, or nothing is held out that the run watches.
+        ValueError: they do not fit the batch, nothing is held out that the run watches, or it
+            cannot be corrupted so.
     """
+    if corruptions := tuple(filter(None, config.eval.corruptions)):
+        data.check_corruptions(corruptions)
     spread = parallel.Spread(config.num_devices)
     steps = config.optimizer.accumulate_steps
     spread.check_batch(config.batch_size, steps, task.group_size)

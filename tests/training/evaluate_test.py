@@ -145,3 +145,31 @@ def test_logits_are_ranked_over_the_whole_unpadded_split(toy, num_devices):
     right = [a > b for a in scores[is_true] for b in scores[~is_true]]
     assert report["auroc"] == pytest.approx(np.mean(right))
     assert "knn_accuracy" not in report
+
+
+def test_corrupted_examples_are_judged_as_clean_ones_and_averaged(toy, monkeypatch):
+    evaluator, state, data, *_ = _evaluator(
+        toy, eval__corruptions=("shift", "fade"), eval__max_corrupted_examples=12
+    )
+    real, asked = data.eval_batches, []
+
+    def eval_batches(split, size, limit=None, corruption=None):
+        batches = real(split, size, limit)
+        if corruption is None:
+            return batches
+        asked.append((split, limit, corruption))
+        factor = {"shift": 1.0, "fade": 0.0}[corruption[0]] * corruption[1]
+        return (dict(batch, inputs=factor * batch["inputs"]) for batch in batches)
+
+    monkeypatch.setattr(data, "eval_batches", eval_batches)
+    report = evaluator(state)
+    whole = [(name, severity) for name in ("shift", "fade") for severity in range(1, 6)]
+    assert asked == [("validation", 12, corruption) for corruption in whole]
+    monkeypatch.setattr(data, "eval_batches", lambda split, size, *_: real(split, size, 12))
+    clean = evaluator(state)["loss"]
+    # The toy's error is linear in its input, so its square grows as the factor's.
+    found = [report[f"loss_shift_{severity}"] for severity in range(1, 6)]
+    assert found == pytest.approx([severity**2 * clean for severity in range(1, 6)], rel=1e-5)
+    assert report["loss_shift"] == pytest.approx(11 * clean, rel=1e-5)
+    assert report["loss_fade"] == report["loss_fade_5"] == 0
+    assert report["loss_corrupted"] == pytest.approx(5.5 * clean, rel=1e-5)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from absl import logging
 
+from maskjax.data.corruption import Corruption
+from maskjax.data.image.corruptions import CORRUPTIONS, corrupt
 from maskjax.data.image.files import MAX_CHANNELS, EncodedImage
 from maskjax.data.image.folder import SUFFIXES, image_files
 from maskjax.data.image.gates import like_image, read_gate
@@ -107,6 +109,15 @@ class ImageProcessor:
             return {"inputs": inputs}
         seen = np.ones(self.shape[:-1], np.float32) if own is None else own
         return {"inputs": inputs, "gate": seen if self.gate is None else self.gate}
+
+    @property
+    def corruptions(self) -> tuple[str, ...]:
+        """Names of those that there are; none where a number stands for no data."""
+        return () if self.missing is not None else tuple(CORRUPTIONS)
+
+    def corrupt(self, example: Example, corruption: Corruption, id: int) -> Example:
+        """Corrupt an image, not its gate; see `Corrupting`."""
+        return {**example, "inputs": corrupt(example["inputs"], corruption, id)}
 
     def empty(self) -> Example:
         """Make an image of zeros."""

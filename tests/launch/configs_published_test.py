@@ -111,3 +111,38 @@ def test_simmim_is_the_published_one(load_config):
     assert params["predict"]["kernel"].shape == (768, 768)
     assert _count(params["predict"]) + _count(params["encoder"]) == _count(params)
     assert params["encoder"]["mask_token"].shape == (768,)
+
+
+@pytest.mark.parametrize(
+    ("variant", "epochs", "rate", "decay", "drop"),
+    [
+        ("imagenet_vit_b16", 100, 5e-4, 0.65, 0.1),
+        ("imagenet_vit_l16", 50, 1e-3, 0.75, 0.2),
+        ("imagenet_vit_h14", 50, 1e-3, 0.75, 0.3),
+    ],
+)
+def test_fine_tuning_is_the_published_one(load_config, variant, epochs, rate, decay, drop):
+    """He et al. 2022, appendix A.1, table 9, and the reference's commands."""
+    config = load_config("finetune", variant)
+    chosen, epoch = config.optimizer, 1_281_167 / 1024
+    assert config.batch_size == 1024
+    assert config.total_steps == pytest.approx(epochs * epoch, abs=1)
+    assert (chosen.base_lr, chosen.min_lr, chosen.layer_decay) == (rate, 1e-6, decay)
+    assert (chosen.b1, chosen.b2, chosen.weight_decay) == (0.9, 0.999, 0.05)
+    assert chosen.warmup_steps == pytest.approx(5 * epoch, abs=1)
+    assert (config.mix.mixup, config.mix.cutmix, config.mix.switch) == (0.8, 1.0, 0.5)
+    assert (config.loss.smoothing, config.model.drop_path, config.model.pool) == (0.1, drop, "mean")
+    augmented = config.data.randaugment, config.data.randaugment_magnitude, config.data.erase
+    assert augmented == (2, 9.0, 0.25)
+    assert config.data.randaugment_deviation == 0.5
+    assert (config.data.crop_scale, config.data.flip) == ((0.08, 1.0), True)
+
+
+def test_a_fine_tuned_model_is_the_published_encoder_with_a_head(load_config):
+    config = load_config("finetune", "imagenet_vit_b16")
+    task = tasks.build(config, types.SimpleNamespace(shape=(224, 224, 3), num_classes=1000))
+    params = jax.eval_shape(task.init, jax.random.key(0))
+    assert params["encoder"]["positions"]["table"].shape == (1, 196, 768)
+    # timm's vit_base_patch16_224 with global_pool="avg" has 86,567,656 parameters, among them the
+    # position of a class token, which is zero here and fixed.
+    assert _count(params) == 86_567_656 - 768

@@ -1,6 +1,8 @@
 """Classification: targets, weights, what is loaded, frozen and mixed, and what is refused."""
 
+import ast
 import types
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -8,13 +10,16 @@ import numpy as np
 import pytest
 
 from maskjax import tasks
+from maskjax.masking.parameters import leaf_paths
 from maskjax.models.patches import sincos_positions
 from maskjax.tasks.task import Context
 from maskjax.training import init_from, parallel, run
+from maskjax.training.update import make_update
 from maskjax.workdir.checkpoint import Checkpoints
 
 ENCODER = {"model.encoder": {"width": 8, "depth": 1, "heads": 2}}
 PLAIN = {"mix.probability": 0.0, "loss.smoothing": 0.0, "model.drop_path": 0.0}
+HEAD = {"head/bias", "head/kernel", "head/norm/bias", "head/norm/scale"}
 SHAPE, CLASSES, SIZE = (8, 8, 1), 3, 8
 
 
@@ -209,3 +214,45 @@ def test_options_that_do_not_fit_are_refused(make, overrides, message):
 def test_data_without_classes_are_refused(make, count, what):
     with pytest.raises(ValueError, match=f"data with {what} .*: give labels of two classes"):
         make(types.SimpleNamespace(shape=SHAPE, num_classes=count))
+
+
+@pytest.mark.parametrize(
+    ("what", "is_trained"),
+    [
+        ("the head alone", lambda path: False),
+        ("last two of 4 blocks", lambda path: path.startswith("encoder/transformer/block")),
+        ("biases, head (BitFit)", lambda path: path.endswith("bias")),
+    ],
+)
+def test_what_is_trained_is_chosen_by_the_rules_that_the_config_says(make, what, is_trained):
+    page = (Path(__file__).parents[2] / "configs" / "finetune.py").read_text()
+    told = page[page.index(what) :].split('"', 2)[1]
+    frozen = {"optimizer.frozen": ast.literal_eval(told), "optimizer.layer_decay": 1.0}
+    depth = 4 if "two" in what else 2
+    encoder = {"model.encoder": {"width": 8, "depth": depth, "heads": 2}}
+    task, config = make(**frozen, **encoder)
+    params = jax.eval_shape(task.init, jax.random.key(0))
+    update = make_update(config, params)
+    moved = {path for path in leaf_paths(params) if path not in update.frozen}
+    assert moved >= HEAD
+    first = {p for p in leaf_paths(params) if "block00" in p or "block01" in p}
+    expected = {path for path in leaf_paths(params) if is_trained(path)} - HEAD
+    assert moved - HEAD == (expected - first if depth == 4 else expected)
+
+
+def test_frozen_leaves_stay_bitwise_and_have_no_moments_and_no_decay(make):
+    options = {"optimizer.weight_decay": 0.5, "optimizer.ema_decay": 0.9}
+    frozen = {"optimizer.frozen": ("^encoder/.*(kernel|scale|token|table)$",)}
+    task, config = make(**options, **frozen, **{"optimizer.warmup_steps": 0})
+    state = run.initial_state(task, config)
+    state = state.replace(params=with_head(state.params))
+    before = jax.device_get(state.params)
+    step = jax.jit(run.make_step(task, config, None))
+    after, _ = step(state, batch_of())
+    still = make_update(config, before).frozen
+    for path, old, new in zip(
+        leaf_paths(before), jax.tree.leaves(before), jax.tree.leaves(after.params), strict=True
+    ):
+        assert (old == np.asarray(new)).all() == (path in still), path
+    num_moments = len(jax.tree.leaves(after.opt_state)) - 1  # beside the count
+    assert num_moments == 2 * (len(leaf_paths(before)) - len(still))

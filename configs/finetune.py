@@ -8,7 +8,9 @@ The first command pretrains, the second goes on from its encoder with a new head
 the same network is trained from scratch with the same budget; layer-wise decay, which is for
 pretrained layers, is then better off: --config.optimizer.layer_decay=1.0. Published weights are
 started from alike: --config=configs/finetune.py:imagenet_vit_b16
---config.init_from.path=mae_pretrain_vit_base.pth. Variants, with the data they need, and test accuracy to expect:
+--config.init_from.path=mae_pretrain_vit_base.pth
+
+Variants, with the data they need, and test accuracy to expect:
 
     default             digits, 8x8, inside scikit-learn; a minute or two on two CPU cores; from
                         scratch, as there may be no run to start from: 97 %

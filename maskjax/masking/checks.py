@@ -258,7 +258,7 @@ def check_keys(keys: Any, num_examples: int | None = None) -> None:
             f"keys are {_kind(keys)}: give typed ones, {split} with key = jax.random.key(seed), or "
             "jax.random.wrap_key_data of legacy ones"
         )
-    if keys.ndim != 1 or num_examples not in (None, len(keys)):
+    if keys.ndim != 1 or num_examples not in (None, keys.shape[0]):
         given = "one key" if keys.ndim == 0 else f"{keys.size} keys"
         shape = f" of shape {keys.shape}" if keys.ndim > 1 else ""
         examples = "the" if num_examples is None else num_examples

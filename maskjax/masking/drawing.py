@@ -64,7 +64,7 @@ def score(
     """
     name, options, grid = name_of(rule), options_of(rule), as_grid(grid)
     check_keys(keys)
-    num_masked = _as_counts(num_masked, len(keys), grid)
+    num_masked = _as_counts(num_masked, keys.shape[0], grid)
     if runtime.get("is_candidate", ...) is None:
         del runtime["is_candidate"]
     for option in missing_options(rule, runtime):
@@ -74,7 +74,7 @@ def score(
         if option not in {*options, "is_candidate"}:
             raise ValueError(f"rule {name} takes no {option!r}; it takes {sorted(options)}")
         if option == "is_candidate" or isinstance(value, list) or _has_rows(value):
-            rows[option] = _as_rows(option, value, len(keys), grid)
+            rows[option] = _as_rows(option, value, keys.shape[0], grid)
         else:
             same[option] = value
     takes_candidates = "is_candidate" in options
@@ -122,9 +122,9 @@ def _as_rows(option: str, value: Any, num_examples: int, grid: tuple[int, ...]) 
             )
         return value
     value = as_integers(option, value, none=-1) if option == "word_ids" else as_array(option, value)
-    if len(value) != num_examples:
+    if (found := value.shape[0]) != num_examples:
         raise ValueError(
-            f"{option} has {len(value)} rows for {num_examples} examples; give one row per example"
+            f"{option} has {found} rows for {num_examples} examples; give one row per example"
         )
     return value
 

@@ -90,7 +90,7 @@ def restore(
 
 def _check_rows(of: str, x: Array, name: str, ids: Array) -> None:
     """Refuses values and positions that are not of the same examples."""
-    if x.ndim < 2 or ids.ndim != 2 or len(x) != len(ids):
+    if x.ndim < 2 or ids.ndim != 2 or x.shape[0] != ids.shape[0]:
         raise ValueError(
             f"{name} of shape {ids.shape} for {of} of shape {x.shape}: give both for a batch, "
             "[B, ...]; of one example, with [None]"
@@ -198,7 +198,7 @@ def fill_noise(
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise ValueError(f"x holds {x.dtype}: noise needs floats, x.astype(jax.numpy.float32)")
     is_hidden = _like(is_masked, x)
-    check_keys(keys, len(x))
+    check_keys(keys, x.shape[0])
     keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, _FOLD)
     # Drawn in float32 at least: in bfloat16 there is no number beyond 2.9 deviations.
     dtype = wide_dtype(x.dtype)

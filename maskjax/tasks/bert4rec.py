@@ -195,7 +195,7 @@ class HiddenItems(MaskedTask):
         ids, is_valid = self._ids(jnp.asarray(batch["items"]))
         asked = masking.sequences.append_mask_item(ids, is_valid, mask_token_id=self.num_items)
         places = jnp.argmax(asked.is_masked, axis=1).astype(jnp.int32)[:, None]
-        target = jnp.asarray(batch.get("target", jnp.ones(len(ids), jnp.int32)))
+        target = jnp.asarray(batch.get("target", jnp.ones(ids.shape[0], jnp.int32)))
         answers = jnp.maximum(target - 1, 0)[:, None]
         return Question(
             asked.inputs, asked.is_valid, places, answers, answers >= 0, asked.is_masked
@@ -232,8 +232,8 @@ class HiddenItems(MaskedTask):
         if not self.exclude_seen:
             return None
         seen = jnp.asarray(batch["seen"] if "seen" in batch else batch["items"])
-        flags = jnp.zeros((len(seen), self.num_items + 1), bool)
-        return flags.at[jnp.arange(len(seen))[:, None], seen].set(True)[:, 1:]
+        flags = jnp.zeros((seen.shape[0], self.num_items + 1), bool)
+        return flags.at[jnp.arange(seen.shape[0])[:, None], seen].set(True)[:, 1:]
 
 
 def build(config: Any, data: Any) -> HiddenItems:

@@ -39,7 +39,7 @@ def batch_gate(
     gate = batch.get("gate")
     if gate is None or gate.shape[1:] != tuple(shape[:-1]):
         return gate
-    return patchify(jnp.broadcast_to(gate[..., None], (len(gate), *shape)), patch_size)
+    return patchify(jnp.broadcast_to(gate[..., None], (gate.shape[0], *shape)), patch_size)
 
 
 def corrupt(
@@ -69,7 +69,7 @@ def corrupt(
         x as it is seen.
     """
     if gate is None and fill == "gate":
-        gate = masker.gate(context, len(x))
+        gate = masker.gate(context, x.shape[0])
     if gate is not None:
         if masker.hides_missing and is_missing is not None:
             ones = (1,) * (gate.ndim - is_missing.ndim)

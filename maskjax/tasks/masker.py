@@ -190,7 +190,7 @@ class Masker:
     def _weights(self, context: Context, ids: Array | None) -> Float[Array, "B L"]:
         assert self.follower is not None
         logs = self.follower.log_weights(self._memory(context), ids)
-        return self._rows(logs, len(context.keys))
+        return self._rows(logs, context.keys.shape[0])
 
     def _runtime(self, context: Context, ids: Array | None) -> dict[str, Any]:
         """What the rule takes beside key, grid and count."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from maskjax import masking
 from maskjax.evaluation.panels import ArrayPanel, Panel, RulePanel
-from maskjax.typing import Array, Batch
+from maskjax.typing import Batch
 
 _NORM_PIX_NOTE = (
     "The model predicts patches normalised by their own mean and standard deviation (norm_pix); "
@@ -17,7 +17,7 @@ _NORM_PIX_NOTE = (
 
 
 def reconstructions(
-    batch: Batch, parts: Mapping[str, Array], *, on: str, target: str
+    batch: Batch, parts: Mapping[str, Any], *, on: str, target: str
 ) -> dict[str, Panel]:
     """Make the panel of what was reconstructed.
 

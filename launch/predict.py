@@ -20,8 +20,10 @@ from absl import flags
 from maskjax.paths import local_path
 from maskjax.terminal import say
 from maskjax.tools import predict, startup
+from maskjax.tools.answers import open_answers
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.")
+_MODEL = flags.DEFINE_string("model", None, "Folder of an export (stablehlo), in place of a run's.")
 _INPUT = flags.DEFINE_multi_string(
     "input", None, "What to predict from, a file, a folder or a text; the flag may be repeated.",
     required=True,
@@ -36,12 +38,16 @@ _OUTPUT = flags.DEFINE_string(
 )  # fmt: skip
 _DATA = flags.DEFINE_string("data", "", "Where the run's data are now, such as folder:DIR.")
 _STATE = flags.DEFINE_enum(
-    "state",
-    None,
-    ["best", "newest"],
-    "Which checkpoint answers: of the best evaluation, or the newest.",
+    "state", None, ["best", "newest"], "Which checkpoint answers, of the best evaluation or newest."
 )
-_LIMIT = flags.DEFINE_integer("limit", 256, "Take at most so many inputs.", lower_bound=1)
+_LIMIT = flags.DEFINE_integer(
+    "limit", None, "Take at most so many inputs; 256 are shown by default, and all computed.",
+    lower_bound=1,
+)  # fmt: skip
+_BAD_FILES = flags.DEFINE_enum(
+    "bad_files", "", ["", "skip", "error"], "Leave out what cannot be decoded, or refuse it; by "
+    "default it is left out of folders and refused where it was named.",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -49,16 +55,21 @@ def main() -> None:
     # Beside a training run on the same GPU, take only the memory that is needed.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     startup.prepare()
-    answers = predict.predict(
-        local_path(_WORKDIR.value, "--workdir"),
+    answers = open_answers(
+        local_path(_WORKDIR.value, "--workdir") if _WORKDIR.value else None,
+        local_path(_MODEL.value, "--model") if _MODEL.value else None,
+        source=_DATA.value,
+        state=_STATE.value or "",
+    )
+    lines = predict.predict(
+        answers,
         _INPUT.value,
         what=_WHAT.value,
         output=local_path(_OUTPUT.value, "--output") if _OUTPUT.value else None,
-        source=_DATA.value,
         limit=_LIMIT.value,
-        state=_STATE.value or "",
+        bad_files=_BAD_FILES.value,
     )
-    for line in answers:
+    for line in lines:
         say(line)
 
 

@@ -75,6 +75,32 @@ def atomic_file(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO]:
             raise
 
 
+@contextlib.contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Fill a folder so that a reader finds the old or the new one, never a part.
+
+    Args:
+        path: where; a folder that is there already is replaced.
+
+    Yields:
+        An empty folder beside it, which takes its place once all is written.
+    """
+    path = Path(path).absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name[:100]}-") as scratch:
+        new, old = Path(scratch) / "new", Path(scratch) / "old"
+        new.mkdir(0o755)
+        yield new
+        if path.exists():
+            os.replace(path, old)
+        try:
+            os.replace(new, path)
+        except BaseException:
+            if old.exists():
+                os.replace(old, path)
+            raise
+
+
 def can_sync(folder: str | os.PathLike[str]) -> bool:
     """Whether a folder's file system offers a way to make a file last (fsync)."""
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".sync-") as file:

@@ -54,18 +54,20 @@ class Processor(Protocol):
         """Make a batch, one row an example; `stack` where all arrays are of one shape."""
         ...
 
-    def read(self, text: str) -> Iterator[tuple[str, Example]]:
+    def read(self, text: str, *, is_strict: bool = False) -> Iterator[tuple[str, Example]]:
         """Make examples of a user's own input, one at a time.
 
         Args:
             text: the path of a file or folder, or what else stands for an input.
+            is_strict: whether what a folder holds that cannot be decoded is refused.
 
         Yields:
             A name and an example for each input; what a folder holds that cannot be decoded is left
-            out with a warning.
+            out with a warning, where that is not strict.
 
         Raises:
             FileNotFoundError: there is no such file.
+            UndecodableError: a file cannot be decoded.
             ValueError: it cannot be read; the message says what can.
         """
         ...

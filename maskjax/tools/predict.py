@@ -9,99 +9,129 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-import numpy as np
+from absl import logging
 
-from maskjax import data as data_layer
 from maskjax import evaluation
 from maskjax import workdir as layout
+from maskjax.data import Example, UndecodableError
+from maskjax.data.progress import shown
 from maskjax.evaluation.panels import Guess, TokenPanel, in_words, said
 from maskjax.paths import atomic_file
 from maskjax.spelling import did_you_mean
 from maskjax.terminal import say
-from maskjax.tools.saved import Saved, open_saved, writable
-from maskjax.training import draw
-from maskjax.training.step import eval_context
-from maskjax.typing import Batch
+from maskjax.tools.answers import Answers
+from maskjax.tools.rows import SUFFIXES, write_rows
+from maskjax.tools.saved import writable
 
-PAGE = 16  # examples that are read and computed at a time, and rows of one picture
-_PICTURES, _WORDS, _ROWS = (".png", ".pdf", ".svg"), (".txt", ".csv"), (".npz", ".csv")
+PAGE = 16  # examples that are computed at a time, and rows of one picture
+BATCH = 64  # the same, where numbers are written
+MOST_SHOWN = 256
+_PICTURES, _WORDS = (".png", ".pdf", ".svg"), (".txt", ".csv")
 _COLUMNS = ("input", "position", "true", "rank", "guess", "probability")
+_DRAWN = {"reconstructions": "reconstructions", "classes": "classified"}  # output -> its panel
 
 
 class _Page(NamedTuple):
+    first: int  # place of its first input among all
     number: int  # from 0
     is_alone: bool
     labels: list[str]
-    batch: Batch
+    examples: list[Example]
+    size: int  # of every page
 
 
 def predict(
-    workdir: Path,
+    answers: Answers,
     inputs: Sequence[str],
     *,
     what: str = "",
     output: Path | None = None,
-    source: str = "",
-    limit: int = 256,
-    state: str = "",
+    limit: int | None = None,
+    bad_files: str = "",
 ) -> Iterator[str]:
-    """Say what a run makes of inputs.
+    """Say what a model makes of inputs.
 
     Args:
-        workdir: the run's folder; its data are needed only where its config.json does not describe
-            them.
-        inputs: paths, or what else the run's processor reads.
+        answers: the model: `open_run` or `open_export`.
+        inputs: paths, or what else the model's processor reads.
         what: a panel that the task shows, as "reconstructions", or one of its outputs, as
-            "features"; "" is its first panel.
+            "features"; "" is its first panel. Where both have the name, the file's decides.
         output: a picture (.png, .pdf, .svg), words (.txt, .csv) or numbers (.npz, .csv), as fits;
             for pictures also a folder. None is the run's folder for pictures and numbers, and no
             file for words.
-        source: where the run's data are, as `config.data.source`; "" where they were.
-        limit: read the first so many inputs, at least 1.
-        state: which of the run's answers, see `open_saved`.
+        limit: read the first so many inputs, at least 1; None is 256 for pictures and words, and
+            all for numbers.
+        bad_files: "skip" leaves out files that cannot be decoded and names them, "error" refuses
+            them; "" leaves them out of folders and refuses them elsewhere.
 
     Yields:
         A line for the user: words, or the path of a file once it is written.
 
     Raises:
-        FileNotFoundError: no run, no checkpoint yet, no data, or no such input.
+        FileNotFoundError: no such input.
         ValueError: an input that cannot be read or does not fit the run, an unknown `what`, or a
             file that cannot be written or is of another kind.
     """
-    if limit < 1:
+    if limit is not None and limit < 1:
         raise ValueError(f"the limit of inputs is {limit}: it must be at least 1")
     if output is not None:
         is_folder = not output.suffix or output.is_dir()
         writable(output if is_folder else output.parent, "--output")
-    run = open_saved(workdir, source=source, needs_examples=False, which=state)
-    pages = _pages(run, inputs, limit)
-    if what in run.task.outputs():
-        yield _write_rows(run, what, pages, output)
+    if what in answers.outputs and _are_numbers(what, output):
+        path = output or answers.folder / f"{what}.npz"
+        _check_suffix(path, what, SUFFIXES)
+        pages = _pages(answers.processor, inputs, limit, BATCH, bad_files)
+        rows = (
+            (page.labels, answers.rows(what, page.examples, page.size, page.first))
+            for page in pages
+        )
+        yield write_rows(path, what, rows, answers.class_names)
     else:
-        yield from _show(run, what, pages, output, limit)
+        limit = limit or MOST_SHOWN
+        pages = _pages(answers.processor, inputs, limit, PAGE, bad_files)
+        yield from _show(answers, _DRAWN.get(what, what), pages, output, limit)
 
 
-def _pages(run: Saved, inputs: Sequence[str], limit: int) -> Iterator[_Page]:
-    """Read inputs, a page at a time, all of them padded to one size."""
-    processor = run.data.processor
-    examples = itertools.chain.from_iterable(processor.read(_located(text)) for text in inputs)
+def _are_numbers(what: str, output: Path | None) -> bool:
+    """Whether an output is written as numbers, where it could also be drawn."""
+    suffix = "" if output is None else output.suffix
+    if what not in _DRAWN or suffix in SUFFIXES:
+        return True
+    return suffix not in _PICTURES and what != "reconstructions"
+
+
+def _pages(
+    processor: Any, inputs: Sequence[str], limit: int | None, most: int, bad_files: str
+) -> Iterator[_Page]:
+    """Read inputs, a page at a time, all of them to be padded to one size."""
+    examples = shown(_examples(processor, inputs, bad_files), "predicting", "input")
     chosen = itertools.islice(examples, limit)
-    read = list(itertools.islice(chosen, PAGE))
+    read = list(itertools.islice(chosen, most))
     if not read:
         raise ValueError("none of these inputs can be read; give others as --input")
     size = len(read)
     for number in itertools.count():
-        rest = list(itertools.islice(chosen, PAGE))
-        labels = [label for label, _ in read]
-        batch = data_layer.batch_of(processor, [example for _, example in read], size)
-        place = number * PAGE + np.arange(size, dtype=np.int32)
-        yield _Page(number, number == 0 and not rest, labels, {**batch, "index": place})
+        rest = list(itertools.islice(chosen, most))
+        labels, found = (list(column) for column in zip(*read))
+        yield _Page(number * most, number, number == 0 and not rest, labels, found, size)
         read = rest
         if not read:
             break
     if next(examples, None) is not None:
         say(f"these are the first {limit} inputs: a higher --limit takes more", sys.stderr)
+
+
+def _examples(
+    processor: Any, inputs: Sequence[str], bad_files: str
+) -> Iterator[tuple[str, Example]]:
+    strict = {"is_strict": True} if bad_files == "error" else {}
+    for text in inputs:
+        try:
+            yield from processor.read(_located(text), **strict)
+        except UndecodableError as error:
+            if bad_files != "skip":
+                raise
+            logging.warning("left out: %s", error)
 
 
 def _located(text: str) -> str:
@@ -111,58 +141,30 @@ def _located(text: str) -> str:
     return next((it for it in (text, path, expanded) if os.path.exists(it)), text)
 
 
-def _write_rows(run: Saved, what: str, pages: Iterator[_Page], output: Path | None) -> str:
-    """Write an output, one row an input, and return the path."""
-    path = output or run.folder / f"{what}.npz"
-    _check_suffix(path, what, _ROWS)
-    program = jax.jit(
-        lambda batch: run.task.outputs()[what](
-            run.state.eval_params, batch, eval_context(run.config, batch, run.state.memory)
-        )
-    )
-    labels, rows = [], []
-    for page in pages:
-        found = program(page.batch)
-        rows.append(np.asarray(found)[: len(page.labels)])
-        labels += page.labels
-    table = np.concatenate(rows)
-    if path.suffix == ".npz":
-        with atomic_file(path, "wb") as file:
-            arrays: Any = {what: table, "inputs": np.array(labels)}
-            np.savez(file, **arrays)
-        return str(path)
-    flat = table.reshape(len(table), -1)
-    with atomic_file(path) as file:
-        writer = csv.writer(file)
-        writer.writerow(["input", *range(flat.shape[1])])
-        writer.writerows([label, *row] for label, row in zip(labels, flat.tolist(), strict=True))
-    return str(path)
-
-
 def _show(
-    run: Saved, what: str, pages: Iterator[_Page], output: Path | None, limit: int
+    answers: Answers, what: str, pages: Iterator[_Page], output: Path | None, limit: int
 ) -> Iterator[str]:
     """Draw a panel of each page, or say it in words."""
     written: list[Path] = []
     table: list[tuple] = []
     digits, is_named = len(str(-(-limit // PAGE))), False
     for page in pages:
-        panels = draw.show(run.task, run.state, page.batch, run.config, first=page.number * PAGE)
-        what = _known(what or next(iter(panels), ""), run, panels)
+        panels = answers.panels(page.examples, page.size, page.first)
+        what = _known(what or next(iter(panels), ""), answers, panels)
         panel = panels[what]
         if isinstance(panel, TokenPanel) and (output is None or output.suffix in _WORDS):
-            lines = list(in_words(panel, run.data.processor))
+            lines = list(in_words(panel, answers.processor))
             table += zip(page.labels, lines, strict=True)
             if output is None:
                 yield from (f"{name}: {said(line)}" for name, line in table[-len(lines) :])
             continue
-        path = output or run.folder / layout.FIGURES
+        path = output or answers.folder / layout.FIGURES
         is_named = bool(path.suffix) and not path.is_dir()
         path = path if is_named else path / f"own_{what}.png"
         _check_suffix(path, what, (*_PICTURES, *(_WORDS if isinstance(panel, TokenPanel) else ())))
         if not page.is_alone:
             path = path.with_stem(f"{path.stem}-{page.number + 1:0{digits}}")
-        figure = evaluation.draw_panel(panel, run.data.processor, labels=page.labels)
+        figure = evaluation.draw_panel(panel, answers.processor, labels=page.labels)
         evaluation.save_figure(figure, path)
         written.append(path)
         yield str(path)
@@ -189,12 +191,12 @@ def _write_words(path: Path, table: Sequence[tuple[str, list[str | Guess]]]) -> 
                         writer.writerow([name, word.position, word.true, rank, guess, chance])
 
 
-def _known(what: str, run: Saved, panels: dict[str, Any]) -> str:
+def _known(what: str, answers: Answers, panels: dict[str, Any]) -> str:
     """Return the name of a panel that there is."""
     if what not in panels:
-        known = [*panels, *run.task.outputs()]
+        known = [*panels, *answers.outputs]
         if not known:
-            raise ValueError(f"the task {run.config.task!r} has nothing to predict")
+            raise ValueError(f"the task {answers.task!r} has nothing to predict")
         raise ValueError(f"unknown --what={what}{did_you_mean(what, known)}: use one of {known}")
     return what
 

@@ -52,7 +52,10 @@ def open_saved(workdir: Path, *, source: str = "", needs_examples: bool, which: 
         FileNotFoundError: no run, no checkpoint yet, or no data.
         ValueError: the data do not fit the run.
     """
-    config, described, config_file = _read_config(workdir)
+    path = workdir / layout.CONFIG
+    if not path.is_file():
+        raise FileNotFoundError(f"{workdir} holds no run: give the --workdir of a training run")
+    config, described, config_file = _read_config(path)
     problem = _know_what_is_of(config_file)
     try:
         if described and not source and not needs_examples:
@@ -87,11 +90,26 @@ def writable(folder: Path, flag: str) -> Path:
         ) from None
 
 
-def _read_config(workdir: Path) -> tuple[Any, dict[str, Any] | None, str]:
+def described_run(path: Path) -> tuple[Any, Any]:
+    """Read the config of a run, and what is known of its data, of which none is opened.
+
+    Args:
+        path: of the run's config.json, or of an export's model.json.
+
+    Raises:
+        ValueError: it cannot be read, or what its config file made known is gone.
+    """
+    config, described, config_file = _read_config(path)
+    problem = _know_what_is_of(config_file)
+    try:
+        return config, data_layer.restore(config.data, described or {})
+    except (ValueError, KeyError) as error:
+        hint = f"; {problem}" if problem else ""
+        raise ValueError(f"{path} does not describe its data ({error}){hint}") from None
+
+
+def _read_config(path: Path) -> tuple[Any, dict[str, Any] | None, str]:
     """A run's config; what its data were, unless it is an old one; its config file or ""."""
-    path = workdir / layout.CONFIG
-    if not path.is_file():
-        raise FileNotFoundError(f"{workdir} holds no run: give the --workdir of a training run")
     try:
         record = json.loads(path.read_text())
         config = of_run(_tuples(record["config"]))

@@ -1,6 +1,7 @@
 """What every launcher does first and last: flags, the compilation cache, errors in one line."""
 
 import errno
+import importlib
 import importlib.util
 import os
 import re
@@ -9,6 +10,7 @@ import tempfile
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import NoReturn
 
 import jax
@@ -165,6 +167,25 @@ def _message_for_the_user(error: Exception) -> str | None:
     ):
         return str(error)
     return None
+
+
+def optional(module: str, extra: str) -> ModuleType:
+    """Import a module of this package that needs more packages than this one does.
+
+    Args:
+        module: its dotted path.
+        extra: of pyproject.toml, which names those packages.
+
+    Raises:
+        ValueError: one is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("maskjax"):
+            raise
+        hint = f"pip install -e '.[{extra}]' installs what is needed"
+        raise ValueError(f"the package {error.name} is not installed: {hint}") from None
 
 
 def whole_numbers(flag: str, words: Sequence[str]) -> list[int]:

@@ -3,10 +3,12 @@
 import json
 import shutil
 
+import jaxtyping
 import pytest
 from matplotlib.figure import Figure
 
 from maskjax.evaluation.figures import panels as drawing
+from maskjax.tools.export import export
 from maskjax.training.loop import train
 
 
@@ -22,6 +24,18 @@ def smoke_run(tmp_path_factory, smoke_config):
     """The folder of a finished run of mae's smoke variant."""
     folder = tmp_path_factory.mktemp("smoke") / "run"
     train(smoke_config, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory, smoke_run):
+    """The folder of an export of that run, as stablehlo."""
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    jaxtyping.config.update("jaxtyping_disable", True)  # a symbolic size is no int
+    try:
+        export(smoke_run, folder, format="stablehlo")
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", False)
     return folder
 
 

@@ -12,7 +12,9 @@ from maskjax.config import flatten
 from maskjax.data.processor import Processor, stack
 from maskjax.evaluation import panels
 from maskjax.tasks.task import Task
-from maskjax.tools import predict, saved
+from maskjax.tools import answers, predict, saved
+from maskjax.tools.answers import open_answers
+from maskjax.tools.rows import write_rows
 from maskjax.training import draw
 from maskjax.training.state import TrainState
 from maskjax.training.step import eval_context
@@ -24,8 +26,8 @@ def _save(path, seed=0, size=(16, 16)):
     return str(path)
 
 
-def _all(*arguments, **options):
-    return list(predict.predict(*arguments, **options))
+def _all(workdir, inputs, *, source="", **options):
+    return list(predict.predict(open_answers(workdir, None, source=source), inputs, **options))
 
 
 def test_own_images_need_no_training_data(moved, drawn, tmp_path):
@@ -102,7 +104,7 @@ def test_a_saved_config_is_the_one_that_was_trained_with(smoke_run, smoke_config
 
 @pytest.mark.parametrize("suffix", [".npz", ".csv"])
 def test_features_are_rows_and_those_of_the_task(smoke_run, tmp_path, monkeypatch, suffix):
-    monkeypatch.setattr(predict, "PAGE", 2)
+    monkeypatch.setattr(predict, "BATCH", 2)
     images = [_save(tmp_path / f"{i}.png", seed=i, size=(8, 8)) for i in range(3)]
     path = tmp_path / f"out{suffix}"
     assert _all(smoke_run, images, what="features", output=path) == [str(path)]
@@ -160,13 +162,13 @@ class _NextColour(Task):
 @pytest.fixture
 def histories(monkeypatch, tmp_path):
     """The folder of a run of that task."""
-    task, config = _NextColour(), types.SimpleNamespace(seed=0, total_steps=1)
+    task, config = _NextColour(), types.SimpleNamespace(seed=0, total_steps=1, task="colours")
     state = TrainState(
         1, params=(), opt_state=(), ema_params=None, nonfinite_total=0, nonfinite_run=0
     )
     data = types.SimpleNamespace(processor=_Colours())
     run = saved.Saved(tmp_path, config, data, task, state)
-    monkeypatch.setattr(predict, "open_saved", lambda *_, **__: run)
+    monkeypatch.setattr(answers, "open_saved", lambda *_, **__: run)
     return tmp_path
 
 
@@ -219,3 +221,59 @@ def test_images_that_cannot_be_read_or_drawn_are_named(smoke_run, tmp_path):
         _all(smoke_run, [str(tmp_path / "broken.png")])
     with pytest.raises(ValueError, match=r"features cannot be .* end in \.npz or \.csv"):
         _all(smoke_run, ["0.png"], what="features", output=tmp_path / "a.png")
+
+
+def test_an_export_answers_as_its_run_does(smoke_run, exported, drawn, tmp_path):
+    path = tmp_path / "waves.npy"
+    np.save(path, np.random.default_rng(0).uniform(0, 16, (3, 8, 8, 1)).astype(np.float32))
+    found = []
+    for number, place in enumerate([(smoke_run, None), (None, exported)]):
+        model, inputs = open_answers(*place), [str(path)]
+        files = [tmp_path / f"{number}-{what}.npz" for what in ("error", "reconstructions")]
+        for file in files:
+            what = file.stem.partition("-")[2]
+            assert list(predict.predict(model, inputs, what=what, output=file)) == [str(file)]
+        found.append({**np.load(files[0]), **np.load(files[1])})
+        list(predict.predict(model, inputs, output=tmp_path))
+    assert found[0].keys() == found[1].keys() > {"error", "pasted", "inputs"}
+    for name in found[0].keys() - {"inputs"}:
+        np.testing.assert_allclose(found[1][name], found[0][name], atol=1e-5, err_msg=name)
+    assert found[0]["inputs"].tolist() == ["waves.npy[0]", "waves.npy[1]", "waves.npy[2]"]
+    of_run, of_export = drawn
+    np.testing.assert_allclose(of_export["seen"], of_run["seen"], atol=1e-5, equal_nan=True)
+    with pytest.raises(ValueError, match="write them as"):
+        list(predict.predict(model, inputs, what="reconstructions", output=tmp_path / "a.csv"))
+    with pytest.raises(ValueError, match="give one of --workdir=RUN and --model=EXPORT"):
+        open_answers(smoke_run, exported)
+
+
+@pytest.mark.parametrize("is_folder", [True, False])
+def test_what_cannot_be_decoded_is_left_out_or_refused_as_asked(
+    exported, tmp_path, caplog, is_folder
+):
+    _save(tmp_path / "in" / "good.png", size=(8, 8))
+    (tmp_path / "in" / "bad.png").write_bytes(b"no image")
+    inputs = [tmp_path / "in"] if is_folder else sorted((tmp_path / "in").iterdir())
+    inputs, output = [str(each) for each in inputs], tmp_path / "error.csv"
+    options = {"what": "error", "output": output}
+    model = open_answers(None, exported)
+    assert list(predict.predict(model, inputs, bad_files="skip", **options)) == [str(output)]
+    assert "bad.png cannot be decoded" in caplog.text
+    header, line = output.read_text().splitlines()
+    assert header == "input,error"
+    assert line.startswith("good.png,")
+    with pytest.raises(ValueError, match=r"bad\.png cannot be decoded"):
+        list(predict.predict(model, inputs, bad_files="error", **options))
+
+
+def test_classes_are_named_with_the_likeliest_first(tmp_path):
+    pages = [(["a", "b"], np.array([[0.25, 0.75], [0.5, 0.5]])), (["c"], np.array([[1.0, 0.0]]))]
+    path = tmp_path / "classes.csv"
+    write_rows(path, "classes", pages, ("cat", "dog"))
+    assert path.read_text().split() == [
+        "input,class,cat,dog", "a,dog,0.25,0.75", "b,cat,0.5,0.5", "c,cat,1.0,0.0",
+    ]  # fmt: skip
+    write_rows(tmp_path / "classes.npz", "classes", pages, ("cat", "dog"))
+    with np.load(tmp_path / "classes.npz") as found:
+        assert found["class_names"].tolist() == ["cat", "dog"]
+        np.testing.assert_array_equal(found["classes"].argmax(1), [1, 0, 0])

@@ -95,12 +95,13 @@ class HistoryProcessor:
         """Name items; padding has no name."""
         return ["" if i == PADDING else self.names[i - 1] for i in ids]
 
-    def read(self, text: str) -> Iterator[tuple[str, Example]]:
+    def read(self, text: str, *, is_strict: bool = False) -> Iterator[tuple[str, Example]]:
         """Read histories of one's own.
 
         Args:
             text: names of items with commas between them, oldest first, or the path of a file with
                 a history a line.
+            is_strict: makes no difference: a history that cannot be read is always refused.
 
         Yields:
             The history as it was written, or its line's number, and its example: "items" and
@@ -109,6 +110,7 @@ class HistoryProcessor:
         Raises:
             ValueError: items that the data does not have, or none at all.
         """
+        del is_strict
         if not os.path.isfile(text):  # False too for a text that is too long to be a path
             yield text, self._example(text, text)
             return

@@ -205,18 +205,22 @@ class ImageProcessor:
             UndecodableError: it is no image.
             ValueError: examples of this data are no images, or of more channels than image files.
         """
-        if len(self.shape) != 3 or self.shape[-1] > MAX_CHANNELS:
-            raise ValueError(
-                f"{path}: images do not fit this data, of shape {self.shape}; give an array of "
-                "that shape, or [N, ...] of several, as a .npy file"
-            )
         if not os.path.isfile(path):
             raise FileNotFoundError(f"{path}: no such file; give the path of an image")
+        return self.from_image(EncodedImage(str(path), str(path)))
+
+    def from_image(self, image: EncodedImage) -> Example:
+        """Make an example of an image file or its bytes; see `read_image`."""
+        if len(self.shape) != 3 or self.shape[-1] > MAX_CHANNELS:
+            raise ValueError(
+                f"{image.name}: images do not fit this data, of shape {self.shape}; give an array "
+                "of that shape, or [N, ...] of several, as a .npy file"
+            )
         missing = self.missing
         if missing is not None and not can_hold(np.dtype(np.uint16), missing):
             missing = None  # the run's arrays hold it, and no image file can
         transform = Transform(self.shape[:2], self.shape[-1], missing=missing)
-        return self._gated(transform(EncodedImage(str(path), str(path))))
+        return self._gated(transform(image))
 
     def read_array(self, path: str | os.PathLike[str]) -> Iterator[Example]:
         """Read an array file of one's own, in the units that the run's arrays were stored in.
@@ -232,17 +236,21 @@ class ImageProcessor:
             array = np.load(path, allow_pickle=False)
         except (ValueError, EOFError) as error:
             raise UndecodableError(f"{path} cannot be decoded ({error})") from error
+        return self.from_array(array, str(path))
+
+    def from_array(self, array: np.ndarray, name: str) -> Iterator[Example]:
+        """Make examples of an array, which messages call by a name; see `read_array`."""
         rows = array[None] if array.ndim == len(self.shape) else array
         if rows.ndim != len(self.shape) + 1 or rows.dtype.kind not in "uif" or not rows.size:
             raise ValueError(
-                f"{path} holds {array.dtype} of shape {array.shape}; give numbers of shape "
+                f"{name} holds {array.dtype} of shape {array.shape}; give numbers of shape "
                 f"{self.shape}, or [N, ...] of several"
             )
         if self.missing is None and not np.isfinite(rows).all():
-            raise ValueError(f"{path} holds numbers that are not finite, which this run never saw")
+            raise ValueError(f"{name} holds numbers that are not finite, which this run never saw")
         yield from (self({"image": row}) for row in rows)
 
-    def read(self, text: str) -> Iterator[tuple[str, Example]]:
+    def read(self, text: str, *, is_strict: bool = False) -> Iterator[tuple[str, Example]]:
         """Read an image file, or those in a folder and below it, or an array; see `Processor`."""
         if text.endswith(".npy") and os.path.isfile(text):
             for number, example in enumerate(self.read_array(text)):
@@ -258,6 +266,8 @@ class ImageProcessor:
             try:
                 yield os.path.relpath(file, text), self.read_image(file)
             except UndecodableError as error:
+                if is_strict:
+                    raise
                 logging.warning("left out: %s", error)
 
     def describe(self) -> dict[str, Any]:

@@ -1,0 +1,49 @@
+"""Export a run: `python launch/export.py --workdir=RUN --output=DIR --format=stablehlo`.
+
+    --format=stablehlo     programs that JAX alone runs, from stored numbers to the task's outputs
+
+What each format holds, and how it is loaded, is said in the README.md that is written beside it.
+"""
+
+from maskjax import signals
+
+signals.leave_when_told()  # the other imports take seconds
+
+import os
+
+from absl import flags
+
+from maskjax.paths import local_path
+from maskjax.terminal import say
+from maskjax.tools import export, startup
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "Folder to make.", required=True)
+_FORMAT = flags.DEFINE_string("format", None, f"One of {', '.join(export.FORMATS)}.", required=True)
+_LICENCE = flags.DEFINE_string("licence", "", "Licence of the weights, for the model card.")
+_STATE = flags.DEFINE_enum(
+    "state",
+    "",
+    ["", "best", "newest"],
+    "Which checkpoint; the best where the run watches a number.",
+)
+
+
+def main() -> None:
+    """Export, and say what was written."""
+    # Beside a training run on the same GPU, take only the memory that is needed.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    startup.prepare()
+    lines = export.export(
+        local_path(_WORKDIR.value, "--workdir"),
+        local_path(_OUTPUT.value, "--output"),
+        format=_FORMAT.value,
+        licence=_LICENCE.value,
+        which=_STATE.value,
+    )
+    for line in lines:
+        say(line)
+
+
+if __name__ == "__main__":
+    startup.run(main)

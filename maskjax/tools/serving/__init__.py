@@ -1,0 +1,1 @@
+"""An exported model behind HTTP: requests in, batches through its programs, JSON out."""

@@ -12,7 +12,7 @@ import numpy as np
 from maskjax.tools.serving.refused import Refused
 
 # One row an array [...], without an axis of the batch.
-Row = Mapping[str, np.ndarray]
+Row = Mapping[str, Any]
 
 
 class _Waiting(NamedTuple):

@@ -97,7 +97,7 @@ class RunLog(contextlib.AbstractContextManager):
             total: steps of the whole run.
             names: of trackers, checked; metrics.jsonl is written whether it is among them or not.
             config: what trackers are told of the run, {dotted name: value}.
-            best: tells which evaluation's tables are kept beside the last one's, if that is watched.
+            best: tells whose tables are kept beside the last, where it is watched.
         """
         self._writes = jax.process_index() == 0
         kept = [line for line in read_metrics(workdir) if line["step"] <= start]

@@ -67,11 +67,11 @@ class Classify(Supervised):
         weights: Float[Array, "B"],
         is_train: bool,
     ) -> dict[str, Metric]:
-        """In training the accuracy, of mixed examples by their larger part; else all there is."""
+        """In training the batch's accuracy, mixed ones by their larger part; else all there is."""
         if not is_train:
             return classification(outputs, jnp.asarray(batch["label"]), weights)
         is_right = outputs.argmax(1) == targets.argmax(1)
-        return {"accuracy": Mean(jnp.where(is_right, weights, 0.0).sum(), weights.sum())}
+        return {"batch_accuracy": Mean(jnp.where(is_right, weights, 0.0).sum(), weights.sum())}
 
     def outputs(self) -> Mapping[str, Output]:
         """Name "features", "logits", and "classes", the probability of each [B, C]."""

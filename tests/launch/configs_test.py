@@ -44,7 +44,7 @@ def test_smoke_of_finetune_trains_and_resumes_with_mixing_and_averages(load_conf
     config, straight = check_smoke(
         load_config, "finetune", "default", tmp_path / "run", **{"optimizer.ema_decay": 0.9}
     )
-    assert {"validation_accuracy", "test_accuracy", "f1_macro"} <= set(straight)
+    assert {"accuracy", "test_accuracy", "f1_macro", "per_class"} <= set(straight)
     cut(tmp_path / "run", config)
     assert train(config, tmp_path / "run")["params_sha256"] == straight["params_sha256"]
 

@@ -98,7 +98,7 @@ def test_loss_is_the_weighted_smoothed_cross_entropy_and_in_evaluation_the_plain
     expected = _slow_loss(logits, batch["label"], 0.2, weights)
     np.testing.assert_allclose((sums.loss, sums.weight), expected, rtol=1e-5)
     is_right = np.argmax(logits, 1) == batch["label"]
-    assert sums.metrics["accuracy"].numbers("x") == {"x": pytest.approx(is_right.mean())}
+    assert sums.metrics["batch_accuracy"].numbers("x") == {"x": pytest.approx(is_right.mean())}
     judged = task.loss(params, batch, context(train=False))
     plain = _slow_loss(logits, batch["label"], 0.0, (1.0, 1.0, 1.0))
     np.testing.assert_allclose((judged.loss, judged.weight), plain, rtol=1e-5)

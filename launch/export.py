@@ -1,5 +1,8 @@
 """Export a run: `python launch/export.py --workdir=RUN --output=DIR --format=stablehlo`.
 
+    --format=hf            weights that transformers loads (maskjax/interop/README.md)
+    --format=timm          weights that timm loads; --weights=PATH in place of --workdir turns
+                           published weights into one of the two
     --format=stablehlo     programs that JAX alone runs, from stored numbers to the task's outputs
 
 What each format holds, and how it is loaded, is said in the README.md that is written beside it.
@@ -15,12 +18,14 @@ from absl import flags
 
 from maskjax.paths import local_path
 from maskjax.terminal import say
-from maskjax.tools import export, startup
+from maskjax.tools import export, export_weights, startup
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.")
+_WEIGHTS = flags.DEFINE_string("weights", None, "Or a file of weights, or a folder with one.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to make.", required=True)
 _FORMAT = flags.DEFINE_string("format", None, f"One of {', '.join(export.FORMATS)}.", required=True)
 _LICENCE = flags.DEFINE_string("licence", "", "Licence of the weights, for the model card.")
+_PART = flags.DEFINE_enum("part", "", ["", "encoder"], "What of a model, for hf and timm.")
 _STATE = flags.DEFINE_enum(
     "state",
     "",
@@ -34,13 +39,15 @@ def main() -> None:
     # Beside a training run on the same GPU, take only the memory that is needed.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     startup.prepare()
-    lines = export.export(
-        local_path(_WORKDIR.value, "--workdir"),
-        local_path(_OUTPUT.value, "--output"),
-        format=_FORMAT.value,
-        licence=_LICENCE.value,
-        which=_STATE.value,
-    )
+    output, options = local_path(_OUTPUT.value, "--output"), {"format": _FORMAT.value}
+    options |= {"licence": _LICENCE.value, "part": _PART.value}
+    if _WEIGHTS.value and not _WORKDIR.value:
+        lines = export_weights.convert(local_path(_WEIGHTS.value, "--weights"), output, **options)
+    elif _WORKDIR.value and not _WEIGHTS.value:
+        workdir = local_path(_WORKDIR.value, "--workdir")
+        lines = export.export(workdir, output, which=_STATE.value, **options)
+    else:
+        raise ValueError("give one of --workdir=RUN and --weights=PATH")
     for line in lines:
         say(line)
 

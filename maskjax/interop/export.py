@@ -86,6 +86,7 @@ def write(
     laid_out = layout.to_torch(kept, architecture.patch_size, is_fused="attn/qkv" in spoken.block)
     tensors = dialect.to_names(spoken, laid_out)
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    (folder / WEIGHTS).chmod(0o644)  # safetensors closes it to other readers
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
     lines = [f"load it by {load}"]
     if left:

@@ -22,13 +22,22 @@ RECORD, MODEL, CARD = "export.json", "model.json", "README.md"
 Write = Callable[[Saved, Path, dict[str, Any]], Iterable[str]]
 # Module and function of each format; imported when it is asked for, as some need more packages.
 FORMATS = {
+    "hf": "maskjax.tools.export_weights:hf",
+    "timm": "maskjax.tools.export_weights:timm",
     "stablehlo": "maskjax.tools.export_stablehlo:write",
 }
+WEIGHTS = ("hf", "timm")  # those that hold weights alone
 _PACKAGES = ("jax", "jaxlib", "flax", "numpy")
 
 
 def export(
-    workdir: Path, output: Path, *, format: str, licence: str = "", which: str = ""
+    workdir: Path,
+    output: Path,
+    *,
+    format: str,
+    licence: str = "",
+    which: str = "",
+    part: str = "",
 ) -> list[str]:
     """Export a run.
 
@@ -38,6 +47,7 @@ def export(
         format: one of `FORMATS`.
         licence: of the weights, for the model card.
         which: of the run's states "best", "newest" or "", see `open_saved`.
+        part: "encoder" to leave other parts out, where the format holds weights alone.
 
     Returns:
         Lines that say what was written.
@@ -53,18 +63,20 @@ def export(
             f"unknown --format={format}{did_you_mean(format, known)}: use one of {known}"
         )
     write = _find(format)
-    _check_free(output, format, workdir)
+    if part and format not in WEIGHTS:
+        raise ValueError(f"--part={part} is for --format={' and '.join(WEIGHTS)}: leave it out")
+    check_free(output, format, workdir)
     writable(output.absolute().parent, "--output")
     run = open_saved(workdir, needs_examples=False, which=which)
     facts: dict[str, Any] = {
         "format": format,
         "made": datetime.date.today().isoformat(),
         "versions": {name: metadata.version(name) for name in ("maskjax", *_PACKAGES)},
+        **({"part": part} if part else {}),
     }
     with atomic_folder(output) as folder:
         lines = list(write(run, folder, facts))
-        record = {"maskjax_export": format, "source": str(workdir.absolute())}
-        (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n")
+        write_record(folder, format, workdir)
         if "programs" in facts:
             _write_model(run, folder, facts)
         (folder / CARD).write_text(card(run, facts, lines, licence))
@@ -76,15 +88,24 @@ def _find(format: str) -> Write:
     return getattr(optional(module, format), name)
 
 
-def _check_free(output: Path, format: str, workdir: Path) -> None:
-    """Refuse a folder that holds anything but an export of the same run in the same format."""
+def _record(format: str, source: Path) -> dict[str, str]:
+    return {"maskjax_export": format, "source": str(source.absolute())}
+
+
+def write_record(folder: Path, format: str, source: Path) -> None:
+    """Write of what a folder is an export, by which `check_free` knows it again."""
+    (folder / RECORD).write_text(json.dumps(_record(format, source), indent=1) + "\n")
+
+
+def check_free(output: Path, format: str, source: Path) -> None:
+    """Refuse a folder that holds anything but an export of the same source in the same format."""
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
     try:
         found = json.loads((output / RECORD).read_text())
     except (OSError, ValueError):
         found = {}
-    if found != {"maskjax_export": format, "source": str(workdir.absolute())}:
+    if found != _record(format, source):
         what = "another export" if found else "something else"
         raise ValueError(f"--output={output} holds {what}: give a new folder, or remove it")
 

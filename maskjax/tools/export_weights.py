@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from maskjax.interop import export, published
-from maskjax.tools.saved import Saved
+from maskjax.paths import atomic_folder
+from maskjax.tools.export import CARD, WEIGHTS, check_free, write_record
+from maskjax.tools.saved import Saved, writable
 from maskjax.workdir.leaves import named_leaves
 
 _PARTS = ("encoder", "decoder", "head")
@@ -21,30 +23,51 @@ def timm(run: Saved, folder: Path, facts: dict[str, Any]) -> Iterable[str]:
     return _write(run, folder, "timm", facts)
 
 
-def of_file(path: Path, folder: Path, format: str, part: str = "") -> list[str]:
+def convert(
+    weights: Path, output: Path, *, format: str, licence: str = "", part: str = ""
+) -> list[str]:
     """Write published weights in another format.
 
     Args:
-        path: the weights, see `published.read`.
-        folder: an empty one.
+        weights: a file, or a folder with one, of a format that `published.read` knows.
+        output: folder to make; one that is there must hold an earlier export of these weights.
         format: "hf" or "timm".
-        part: see `export.write`.
+        licence: of the weights, for the page that is written beside them.
+        part: see `interop.export.write`.
 
     Returns:
-        Lines for the user.
+        Lines that say what was written.
+
+    Raises:
+        FileNotFoundError: there are no weights.
+        ValueError: they cannot be read, the format cannot hold them, or something else is in the
+            folder.
     """
-    weights = published.read(path)
-    whole = export.known_heads(weights.architecture)
-    params = {path: leaf for path, leaf in weights.params.items() if path.split("/")[0] != "pooler"}
+    if format not in WEIGHTS:
+        raise ValueError(
+            f"--weights={weights} can be written with --format={' or '.join(WEIGHTS)}; "
+            f"{format!r} needs a run: --workdir=RUN"
+        )
+    check_free(output, format, weights)
+    writable(output.absolute().parent, "--output")
+    found = published.read(weights)
+    architecture = export.known_heads(found.architecture)
+    params = {path: leaf for path, leaf in found.params.items() if path.split("/")[0] != "pooler"}
     if others := [path for path in params if path.partition("/")[0] not in _PARTS]:
         raise ValueError(
-            f"{weights.path} holds {', '.join(others[:5])}, which has no place in a vision "
+            f"{found.path} holds {', '.join(others[:5])}, which has no place in a vision "
             "transformer: give a file without"
         )
-    lines = export.write(folder, format, params, whole, part=part)
-    if len(params) < len(weights.params):
-        lines.append("left out: pooler")
-    return [f"read as {weights.format} weights, sha256 {weights.sha256}", *lines]
+    with atomic_folder(output) as folder:
+        lines = [f"read as {found.format} weights, SHA-256 {found.sha256}"]
+        lines += export.write(folder, format, params, architecture, part=part)
+        if len(params) < len(found.params):
+            lines.append("left out: pooler")
+        write_record(folder, format, weights)
+        said = licence or "not known: see where the weights come from"
+        page = [f"# {found.path.name}, as {format}", "", *(f"- {line}" for line in lines)]
+        (folder / CARD).write_text("\n".join([*page, f"- licence: {said}"]) + "\n")
+    return [*lines, str(output)]
 
 
 def _write(run: Saved, folder: Path, format: str, facts: Mapping[str, Any]) -> list[str]:

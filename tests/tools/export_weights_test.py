@@ -1,0 +1,73 @@
+"""Runs and published weights are exported for transformers and timm, whole or not at all."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from maskjax.interop.published import read
+from maskjax.tools import export, export_weights, saved
+from maskjax.workdir.leaves import named_leaves
+
+GOLDEN = Path(__file__).parents[1] / "interop" / "golden"
+
+
+def test_a_run_is_written_for_transformers_and_read_back(smoke_run, tmp_path):
+    lines = export.export(smoke_run, tmp_path / "out", format="hf")
+    assert "transformers.ViTMAEForPreTraining.from_pretrained" in lines[0]
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert (config["mask_ratio"], config["norm_pix_loss"]) == (0.75, True)
+    again = read(tmp_path / "out")
+    run = saved.open_saved(smoke_run, needs_examples=False)
+    params = named_leaves(run.state.eval_params)
+    computed = {"encoder/positions/table", "decoder/positions/table"}  # no parameters here
+    assert again.params.keys() - computed == params.keys()
+    for path, leaf in params.items():
+        np.testing.assert_array_equal(again.params[path], leaf, err_msg=path)
+    assert again.architecture.encoder == run.task.architecture.encoder
+    assert again.architecture.decoder == run.task.architecture.decoder
+    export.export(smoke_run, tmp_path / "out", format="hf")  # once more: the same export
+    with pytest.raises(ValueError, match="holds another export: give a new folder"):
+        export.export(smoke_run, tmp_path / "out", format="timm")
+    lines = export.export(smoke_run, tmp_path / "timm", format="timm")
+    assert lines[1].startswith("left out: decoder/embed, decoder/mask_token, ")
+    assert read(tmp_path / "timm").format == "timm"
+
+
+def test_weights_are_turned_into_another_format(tmp_path):
+    output = tmp_path / "out"
+    lines = export_weights.convert(GOLDEN / "timm_token", output, format="hf", licence="MIT")
+    assert lines[0].startswith("read as timm weights, SHA-256 ")
+    ours, theirs = read(output), read(GOLDEN / "timm_token")
+    assert (ours.format, ours.architecture.norm_eps) == ("hf", 1e-6)
+    for path, array in theirs.params.items():
+        np.testing.assert_array_equal(ours.params[path], array, err_msg=path)
+    assert "- licence: MIT\n" in (output / "README.md").read_text()
+    before = load_file(output / "model.safetensors")
+    with pytest.raises(ValueError, match="holds another export"):
+        export_weights.convert(GOLDEN / "hf_vit", output, format="hf")
+    assert load_file(output / "model.safetensors").keys() == before.keys()
+
+
+@pytest.mark.parametrize(
+    ("weights", "format", "options", "message"),
+    [
+        ("timm_mean", "hf", {}, "reads the class token"),
+        ("hf_vit", "timm", {}, "use --format=hf"),
+        ("mae_full.pth", "hf", {}, "does not say its heads, and width 8 is of no published"),
+        ("hf_vit", "stablehlo", {}, "can be written with --format=hf or timm; 'stablehlo' needs a"),
+        ("none.pth", "hf", {}, "there are no weights"),
+    ],
+)
+def test_nothing_is_half_written(tmp_path, weights, format, options, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        export_weights.convert(GOLDEN / weights, tmp_path / "out", format=format, **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_part_is_for_weights_alone(smoke_run, tmp_path):
+    with pytest.raises(ValueError, match="--part=encoder is for --format=hf and timm"):
+        export.export(smoke_run, tmp_path / "out", format="stablehlo", part="encoder")
+    assert not (tmp_path / "out").exists()

@@ -21,6 +21,7 @@ VARIANTS = (
 )  # fmt: skip
 
 FEW = {"eval.max_train_examples": 64, "figures.num_examples": 2}
+UNPROBED = {"eval.probes": (), "figures.num_examples": 0}  # probes are alike for all configs
 DRAWN = ("signal", "volume")  # ranks that draw_test does not draw; to draw takes longest
 RESUMED = "cifar10"  # photographs, cropped and flipped, in bfloat16
 # What other tests of this file train, or what is the same small run as another.
@@ -56,9 +57,8 @@ def cut(folder, config):
 
 
 def check_smoke(load_config, name, variant, folder, **overrides):
-    config = load_config(name, f"{variant}_smoke", **(FEW | overrides))
-    if variant not in DRAWN:
-        config.figures.num_examples = 0
+    few = FEW if variant in DRAWN else FEW | UNPROBED
+    config = load_config(name, f"{variant}_smoke", **(few | overrides))
     summary = train(config, folder)
     check_summary(config, summary, folder)
     drawn = {"figures/loss.png", "figures/reconstructions.png"} if variant in DRAWN else set()
@@ -83,8 +83,7 @@ def test_smoke_runs_of_all_published_sizes_are_the_same_but_for_the_patches(load
 
 
 def test_a_smoke_run_resumes_to_the_same_numbers(load_config, tmp_path):
-    config = load_config("mae", f"{RESUMED}_smoke", **FEW)
-    config.figures.num_examples = 0
+    config = load_config("mae", f"{RESUMED}_smoke", **UNPROBED)
     straight = train(config, tmp_path / "straight")
     check_summary(config, straight, tmp_path / "straight")
     resumed = tmp_path / "resumed"
@@ -97,8 +96,7 @@ def test_one_and_four_devices_train_alike_on_the_real_pipeline(load_config, tmp_
     losses = []
     for num_devices in (1, 4):
         config = load_config(
-            "mae", "smoke", num_devices=num_devices, log_every_steps=1,
-            **{"figures.num_examples": 0, "eval.max_train_examples": 64},
+            "mae", "smoke", num_devices=num_devices, log_every_steps=1, **UNPROBED
         )  # fmt: skip
         folder = tmp_path / str(num_devices)
         check_summary(config, train(config, folder), folder)

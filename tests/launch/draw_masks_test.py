@@ -19,7 +19,7 @@ def _draw(*arguments, **environment):
         text=True,
         timeout=120,
         check=False,
-        env=dict(os.environ, XLA_FLAGS="", **environment),
+        env=dict(os.environ, XLA_FLAGS=os.environ["ONE_DEVICE_XLA_FLAGS"], **environment),
     )
 
 

@@ -173,7 +173,7 @@ def test_launchers_refuse_before_they_compute(command, words):
         text=True,
         timeout=120,
         check=False,
-        env=dict(environment, XLA_FLAGS=""),
+        env=dict(environment, XLA_FLAGS=os.environ["ONE_DEVICE_XLA_FLAGS"]),
     )
     assert done.returncode == startup.USER_ERROR
     assert done.stdout == ""

@@ -137,7 +137,7 @@ def _train(place, name, **environment):
     return subprocess.Popen(
         [*command, f"--workdir={name}"],
         cwd=place,
-        env=dict(os.environ, XLA_FLAGS="", **environment),
+        env=dict(os.environ, XLA_FLAGS=os.environ["ONE_DEVICE_XLA_FLAGS"], **environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -36,7 +36,7 @@ def _launch(place, *arguments):
     return subprocess.Popen(
         [sys.executable, str(ROOT / "launch" / "study.py"), *arguments],
         cwd=place,
-        env=dict(os.environ, XLA_FLAGS=""),
+        env=dict(os.environ, XLA_FLAGS=os.environ["ONE_DEVICE_XLA_FLAGS"]),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -88,7 +88,7 @@ def test_a_command_of_a_study_is_the_run_itself(place):
     again = subprocess.run(
         [sys.executable, str(ROOT / words[1]), *words[2:]],
         cwd=place.parents[1],
-        env=dict(os.environ, XLA_FLAGS=""),
+        env=dict(os.environ, XLA_FLAGS=os.environ["ONE_DEVICE_XLA_FLAGS"]),
         capture_output=True,
         text=True,
         timeout=120,

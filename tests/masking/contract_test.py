@@ -189,15 +189,24 @@ def test_every_traced_count_is_exact(name, grid):
 
 
 @functools.cache
-def _drawing(name, grid):
-    """Both ways to draw with candidates; one compilation serves all tests of a rule on a grid."""
+def _scoring_candidates(name, grid):
+    """One compilation serves all tests of a rule with candidates on a grid."""
 
-    def draw(keys, counts, is_candidate, runtime):
-        rule, runtime = _rule(name), runtime | {"is_candidate": is_candidate}
-        drawn = masking.draw(rule, keys, grid, _count(grid), **runtime).is_masked
-        return drawn, masking.draw_counts(rule, keys, grid, counts, **runtime)
+    def score(keys, counts, is_candidate, runtime):
+        runtime = runtime | {"is_candidate": is_candidate}
+        return masking.score(_rule(name), keys, grid, counts, **runtime)
 
-    return jax.jit(draw)
+    return jax.jit(score)
+
+
+_cut_counts = jax.jit(masking.cut_counts)
+
+
+def _hidden(name, grid, keys, counts, is_candidate, runtime):
+    """What `masking.draw_counts` hides, by programs that many calls share."""
+    counts, is_candidate = jnp.asarray(counts), jnp.asarray(is_candidate)
+    scores = _scoring_candidates(name, grid)(keys, counts, is_candidate, runtime)
+    return np.asarray(_cut_counts(scores, counts))
 
 
 def _plain_grid(name):
@@ -213,11 +222,10 @@ def _plain_grid(name):
 def test_padding_is_never_masked(name, grid):
     is_valid = np.tile(_is_valid(grid), (BATCH, 1))
     count = _count(grid)
-    for is_masked in _drawing(name, grid)(
-        _keys(), jnp.full(BATCH, count), jnp.asarray(is_valid), _runtime(name, grid)
-    ):
-        assert not np.asarray(is_masked)[~is_valid].any()
-        assert (is_masked.sum(axis=1) == min(count, _is_valid(grid).sum())).all()
+    counts = np.full(BATCH, count)
+    is_masked = _hidden(name, grid, _keys(), counts, is_valid, _runtime(name, grid))
+    assert not is_masked[~is_valid].any()
+    assert (is_masked.sum(axis=1) == min(count, _is_valid(grid).sum())).all()
 
 
 # Nothing that `_argument` gives keeps a position visible, as a probability of 0 or a word id of -1
@@ -234,13 +242,11 @@ def test_all_that_is_hidden_is_a_candidate_and_as_many_as_can_be(name, data):
     counts = np.array(data.draw(st.tuples(*[st.integers(0, length + 1)] * BATCH), "counts"))
     seed = data.draw(st.integers(0, 2**31 - 1), "seed")
     is_candidate = np.array([[bits >> i & 1 for i in range(length)] for bits in rows], bool)
-    drawn = _drawing(name, grid)(
-        _keys(seed), jnp.asarray(counts), jnp.asarray(is_candidate), _runtime(name, grid, seed % 99)
-    )
-    for is_masked, wanted in zip(drawn, (_count(grid), counts)):
-        assert not np.asarray(is_masked)[~is_candidate].any()
-        expected = np.minimum(wanted, is_candidate.sum(axis=1))
-        np.testing.assert_array_equal(is_masked.sum(axis=1), expected)
+    runtime = _runtime(name, grid, seed % 99)
+    is_masked = _hidden(name, grid, _keys(seed), counts, is_candidate, runtime)
+    assert not is_masked[~is_candidate].any()
+    expected = np.minimum(counts, is_candidate.sum(axis=1))
+    np.testing.assert_array_equal(is_masked.sum(axis=1), expected)
 
 
 @every_rule

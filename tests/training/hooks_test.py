@@ -147,7 +147,9 @@ def test_processes_of_a_cluster_start_from_a_run_stop_at_one_place_and_resume(to
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
-                env=dict(os.environ, XLA_FLAGS="", JAX_PLATFORMS="cpu"),
+                env=dict(
+                    os.environ, XLA_FLAGS=os.environ["ONE_DEVICE_XLA_FLAGS"], JAX_PLATFORMS="cpu"
+                ),
             )
             for i in range(2)
         ]

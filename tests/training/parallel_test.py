@@ -18,7 +18,8 @@ SCRIPT = Path(__file__).with_name("toy.py")
 
 
 def _environment(devices):
-    flags = f"--xla_force_host_platform_device_count={devices}"
+    count = f"--xla_force_host_platform_device_count={devices}"
+    flags = f"{os.environ['ONE_DEVICE_XLA_FLAGS']} {count}"
     return dict(os.environ, XLA_FLAGS=flags, JAX_PLATFORMS="cpu")
 
 

@@ -119,9 +119,14 @@ def _train(each: StudyRun, folder: Path, base: str) -> None:
         error_file.write_text(traceback.format_exc())
         raise
     finally:
-        jax.clear_caches()
-        gc.collect()
+        forget()
     error_file.unlink(missing_ok=True)
+
+
+def forget() -> None:
+    """Give back the memory that the programs of a run took."""
+    jax.clear_caches()
+    gc.collect()
 
 
 def _one_line(error: Exception) -> str:

@@ -13,6 +13,7 @@ from maskjax import workdir
 from maskjax.tools import study, study_report, study_run
 from maskjax.training import preemption
 
+forget = study_run.forget  # as it is before tests replace it
 # Accuracies on validation, by setting and seed; those on test are 0.1 lower.
 ACCURACY = {"a": (0.5, 0.6, 0.7), "b": (0.6, 0.8, 0.7), "c": (0.9, 0.1, 0.2)}
 
@@ -36,6 +37,10 @@ def trained(monkeypatch):
     class Trained(list):
         broken = ()
         stop_at = None
+        num_forgotten = 0
+
+        def forget(self):
+            self.num_forgotten += 1
 
     done = Trained()
 
@@ -68,6 +73,8 @@ def trained(monkeypatch):
 
     monkeypatch.setattr(study.Study, "_run", run_of)
     monkeypatch.setattr(study_run, "train", train)
+    # Nothing was compiled, and what other tests of this process compiled stays.
+    monkeypatch.setattr(study_run, "forget", done.forget)
     return done
 
 
@@ -143,6 +150,7 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(tmp_path, trained, capsy
     failed = study_run.run(_study(seeds=(0,)), tmp_path)
     assert failed == {"b,seed=0": "it broke"}
     assert trained == ["a,seed=0", "c,seed=0"]
+    assert trained.num_forgotten == 3
     assert "b,seed=0 failed: it broke" in capsys.readouterr().out
     assert "- b,seed=0: failed, it broke" in study_report.write(
         _study(seeds=(0,)), tmp_path, failed
@@ -231,3 +239,11 @@ def test_what_training_alone_measures_is_no_metric_of_a_study(tmp_path):
     other = _study(seeds=(0,))._replace(metrics={"grad_norm": "min"})
     with pytest.raises(ValueError, match=r"'grad_norm' on .*: compare some of accuracy, bound, lo"):
         study_run.run(other, tmp_path)
+
+
+def test_what_a_run_compiled_is_forgotten(monkeypatch):
+    done = []
+    monkeypatch.setattr(study_run.jax, "clear_caches", lambda: done.append("programs"))
+    monkeypatch.setattr(study_run.gc, "collect", lambda: done.append("objects"))
+    forget()
+    assert done == ["programs", "objects"]

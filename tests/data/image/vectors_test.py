@@ -4,12 +4,14 @@ import pytest
 from maskjax.data import build
 from maskjax.data.image.vectors import covariance
 
+COUNT = 2000  # of 10,000, which are read one by one
+ERROR = 5 / np.sqrt(COUNT)  # five standard errors
 AS_DRAWN = {"mean": (0.0,), "std": (1.0,)}
 
 
 def _held_out(source, **settings):
     data = build({"source": source, **AS_DRAWN, **settings}, seed=0, batch_size=1000)
-    (batch,) = data.eval_batches("validation", 10_000)
+    (batch,) = data.eval_batches("validation", COUNT, limit=COUNT)
     return data, batch["inputs"]
 
 
@@ -20,8 +22,8 @@ def test_vectors_have_the_covariance_that_is_asked_for(rho):
     assert (data.num_train, data.num_validation, data.num_test) == (1000, 10_000, 10_000)
     found = np.cov(x[..., 0].T)
     expected = [[rho ** abs(i - j) for j in range(10)] for i in range(10)]
-    np.testing.assert_allclose(found, expected, atol=0.05)  # five standard errors
-    np.testing.assert_allclose(x.mean(0), 0, atol=0.05)
+    np.testing.assert_allclose(found, expected, atol=1.5 * ERROR)  # of variances: sqrt(2) times
+    np.testing.assert_allclose(x.mean(0), 0, atol=ERROR)
     np.testing.assert_allclose(covariance(10, rho), expected)
 
 
@@ -30,7 +32,7 @@ def test_splits_and_correlations_differ_and_length_is_the_size():
     assert data.shape == (4, 1)
     batch = next(data.train_batches())
     assert not np.isin(batch["inputs"][:, 0], x[:, 0]).any()
-    (test,) = data.eval_batches("test", 10_000)
+    (test,) = data.eval_batches("test", COUNT, limit=COUNT)
     assert not (test["inputs"] == x).all(axis=(1, 2)).any()
     other, _ = _held_out("vectors:0.8", size=(4,))
     assert data.describe()["fingerprints"] != other.describe()["fingerprints"]

@@ -5,13 +5,14 @@ import os
 import tempfile
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-flags = [os.environ.get("XLA_FLAGS", ""), "--xla_cpu_parallel_codegen_split_count=1"]
+flags = ["--xla_cpu_parallel_codegen_split_count=1"]
 # Compiling takes most of the time of these tests' small programs, and the newer way to emit loops
 # twice as long as the older one, which jax 0.10 still has.
 if importlib.metadata.version("jax").startswith("0.10."):
     flags.append("--xla_cpu_use_fusion_emitters=false")
 os.environ["ONE_DEVICE_XLA_FLAGS"] = " ".join(flags)  # for processes that tests start
-os.environ["XLA_FLAGS"] = " ".join([*flags, "--xla_force_host_platform_device_count=4"])
+flags += [os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count=4"]
+os.environ["XLA_FLAGS"] = " ".join(flags)
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", os.path.join(tempfile.gettempdir(), "maskjax-test-cache")

@@ -39,15 +39,13 @@ def main() -> None:
     # Beside a training run on the same GPU, take only the memory that is needed.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     startup.prepare()
-    output, options = local_path(_OUTPUT.value, "--output"), {"format": _FORMAT.value}
-    options |= {"licence": _LICENCE.value, "part": _PART.value}
-    if _WEIGHTS.value and not _WORKDIR.value:
-        lines = export_weights.convert(local_path(_WEIGHTS.value, "--weights"), output, **options)
-    elif _WORKDIR.value and not _WEIGHTS.value:
-        workdir = local_path(_WORKDIR.value, "--workdir")
-        lines = export.export(workdir, output, which=_STATE.value, **options)
+    paths = {"--workdir": _WORKDIR.value, "--weights": _WEIGHTS.value, "--output": _OUTPUT.value}
+    workdir, weights, output = (value and local_path(value, name) for name, value in paths.items())
+    options = {"format": _FORMAT.value, "licence": _LICENCE.value, "part": _PART.value}
+    if export_weights.is_of_file(workdir, weights):
+        lines = export_weights.convert(weights, output, **options)
     else:
-        raise ValueError("give one of --workdir=RUN and --weights=PATH")
+        lines = export.export(workdir, output, which=_STATE.value, **options)
     for line in lines:
         say(line)
 

@@ -64,6 +64,7 @@ SLOW = (
     "tests/tools/benchmark_test.py",
     "tests/tools/dry_run_test.py",
     "tests/tools/export_test.py",
+    "tests/tools/export_weights_test.py",
     "tests/tools/frozen_test.py",
     "tests/tools/mask_benchmark_test.py",
     "tests/tools/predict_test.py",

@@ -23,6 +23,13 @@ def timm(run: Saved, folder: Path, facts: dict[str, Any]) -> Iterable[str]:
     return _write(run, folder, "timm", facts)
 
 
+def is_of_file(workdir: Path | None, weights: Path | None) -> bool:
+    """Whether weights are given and no run; a ValueError where it is both or neither."""
+    if bool(workdir) == bool(weights):
+        raise ValueError("give one of --workdir=RUN and --weights=PATH")
+    return weights is not None
+
+
 def convert(
     weights: Path, output: Path, *, format: str, licence: str = "", part: str = ""
 ) -> list[str]:

@@ -67,6 +67,14 @@ def test_nothing_is_half_written(tmp_path, weights, format, options, message):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_run_or_weights_are_given_not_both(tmp_path):
+    assert export_weights.is_of_file(None, tmp_path)
+    assert not export_weights.is_of_file(tmp_path, None)
+    for pair in ((None, None), (tmp_path, tmp_path)):
+        with pytest.raises(ValueError, match="give one of --workdir=RUN and --weights=PATH"):
+            export_weights.is_of_file(*pair)
+
+
 def test_a_part_is_for_weights_alone(smoke_run, tmp_path):
     with pytest.raises(ValueError, match="--part=encoder is for --format=hf and timm"):
         export.export(smoke_run, tmp_path / "out", format="stablehlo", part="encoder")

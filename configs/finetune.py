@@ -37,6 +37,9 @@ What is trained: all of it, or less, by paths of the parameters:
 What is frozen has no gradient, no moments and no decay; it stays bitwise what it was. Rates that
 fall by layer want layers that move: with frozen ones set optimizer.layer_decay=1.0.
 
+Numbers in place of classes: --config.task=regress --config.data.source=array:FILE.npz, with
+targets_train beside x_train, and loss.centre and loss.scale near the targets' mean and deviation.
+
 Parts of the input may be hidden while it is learned from, by any rule of maskjax/masking:
 --config.mask.rule=block --config.mask.ratio=0.25 --config.mask.fill=drop (PatchDropout), zero,
 noise, token or gate; --config.mask.when=always hides them in evaluation too.
@@ -76,6 +79,9 @@ def _add_task(config: ConfigDict) -> None:
     config.loss = ConfigDict()
     config.loss.smoothing = 0.1  # of labels
     config.loss.class_weights = ()  # or a number a class
+    config.loss.kind = "l2"  # or "l1", of task=regress, as the next
+    config.loss.centre = (0.0,)  # targets count as (target - centre) / scale: near their mean,
+    config.loss.scale = (1.0,)  # and near their standard deviation; one for all, or one a target
 
     config.mix = ConfigDict()
     config.mix.mixup = 0.8  # alpha of its Beta; 0 = off

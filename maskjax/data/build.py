@@ -9,6 +9,8 @@ here knows what a record holds.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from maskjax.data import training_set
 from maskjax.data.dataset import Data, Described, check_batch_size
 from maskjax.data.labels import match_classes
@@ -84,15 +86,19 @@ def build(
     processor = modality.prepare(splits, settings, sample)
     if is_compact and modality.compact is not None:
         processor = modality.compact(processor, splits, settings, sample)
+    num_targets = _num_targets(sources)
     return Data(
         processor=processor,
+        num_targets=num_targets,
         num_classes=splits.train.num_classes,
         class_names=splits.train.class_names,
         num_train=len(splits.train),
         num_validation=len(sources.get("validation", ())),
         num_test=len(sources.get("test", ())),
         _loaders={
-            name: Loader(source, processor, settings.bad_files, skipped=skipped)
+            name: Loader(
+                source, processor, settings.bad_files, num_targets=num_targets, skipped=skipped
+            )
             for name, source in sources.items()
         },
         _seed=seed,
@@ -101,6 +107,21 @@ def build(
         _process_index=process_index,
         _process_count=process_count,
     )
+
+
+def _num_targets(sources: Mapping[str, Source]) -> int:
+    """Count the numbers that stand beside each example; the first of each split tells."""
+    firsts = {name: source[0] for name, source in sources.items()}
+    counts = {
+        name: int(np.size(first["targets"])) if "targets" in first else 0
+        for name, first in firsts.items()
+        if isinstance(first, Mapping)
+    }
+    if len(set(counts.values())) > 1:
+        raise ValueError(
+            f"the splits have different numbers of targets an example, {counts}: give all the same"
+        )
+    return counts.get("train", 0)
 
 
 def restore(config: Config, description: Mapping[str, Any]) -> Described:
@@ -117,6 +138,7 @@ def restore(config: Config, description: Mapping[str, Any]) -> Described:
     settings, description = settings_of(config), renewed(description)
     names = description.get("class_names")
     return Described(
+        num_targets=description.get("num_targets", 0),
         processor=modality_of(settings.source).restore(description, settings),
         num_classes=description.get("num_classes"),
         class_names=names and tuple(names),

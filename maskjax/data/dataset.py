@@ -28,6 +28,7 @@ class Described:
         num_train: number of training examples.
         num_validation: number of validation examples, 0 where there are none.
         num_test: number of test examples, 0 where there are none.
+        num_targets: numbers that stand beside each example, 0 where there are none.
     """
 
     processor: Processor
@@ -36,6 +37,7 @@ class Described:
     num_train: int
     num_validation: int
     num_test: int
+    num_targets: int = dataclasses.field(default=0, kw_only=True)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -70,6 +72,8 @@ class Data(Described):
         *others, last = (f"{number} {name}" for name, number in numbers.items() if number)
         splits = f"{', '.join(others)} and {last}" if others else last
         classes = f", {self.num_classes} classes" if self.num_classes else ", no labels"
+        if self.num_targets:
+            classes = f", {self.num_targets} targets each"
         return f"{splits} {self.processor.in_words}{classes}"
 
     @property
@@ -96,6 +100,7 @@ class Data(Described):
             "num_test": self.num_test,
             "num_classes": self.num_classes,
             "class_names": self.class_names and list(self.class_names),
+            **({"num_targets": self.num_targets} if self.num_targets else {}),
             "fingerprints": {name: prints.get(name) for name in SPLITS},
             **self.processor.describe(),
         }

@@ -7,7 +7,7 @@ from absl import logging
 
 from maskjax.data.processor import Record
 from maskjax.data.sources import Source, Subset, digest
-from maskjax.typing import Int
+from maskjax.typing import Float, Int
 
 MAX_CLASSES = 2**20
 _MAX_NAMED = 5
@@ -61,6 +61,33 @@ def check_labels(
         )
     _refuse_many(labels.max(), name)
     return labels.astype(np.int32), None
+
+
+def check_targets(targets: np.ndarray, count: int, name: str) -> Float[np.ndarray, "N T"]:
+    """Check numbers that are to be predicted.
+
+    Args:
+        targets: finite numbers, [N] or [N, T].
+        count: N.
+        name: for messages.
+
+    Returns:
+        float32 [N, T].
+
+    Raises:
+        ValueError: names what is wrong.
+    """
+    if targets.ndim not in (1, 2) or len(targets) != count or not targets.size:
+        raise ValueError(
+            f"{name} has shape {targets.shape} for {count} examples: give [N] or [N, T]"
+        )
+    if targets.dtype.kind not in "biuf":
+        raise ValueError(f"{name} has dtype {targets.dtype}: give real numbers")
+    found = targets.reshape(count, -1).astype(np.float32)
+    if not np.isfinite(found).all():
+        at = int((~np.isfinite(found)).any(1).argmax())
+        raise ValueError(f"{name} holds {targets[at]} at index {at}: leave such examples out")
+    return found
 
 
 def _is_one_hot(labels: np.ndarray) -> bool:

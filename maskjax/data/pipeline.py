@@ -35,6 +35,7 @@ class Row(NamedTuple):
         label: its class, None where the source has none.
         is_valid: False for padding and for files that cannot be decoded.
         epoch: how often the split was gone through before.
+        targets: numbers that stand beside it; None where there are none.
     """
 
     example: Example
@@ -42,6 +43,7 @@ class Row(NamedTuple):
     label: int | None
     is_valid: bool = True
     epoch: int = 0
+    targets: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Loader:
         processor: what to do with it.
         bad_files: "error" or "skip".
         corruption: what is done to examples that are evaluated; None is nothing.
+        num_targets: numbers that records have as "targets"; 0 where they have none.
         skipped: what was wrong with each file that this process skipped, to warn of it once;
             copies that `dataclasses.replace` makes share it.
     """
@@ -61,6 +64,7 @@ class Loader:
     processor: Processor
     bad_files: str = "error"
     corruption: Corruption | None = None
+    num_targets: int = 0
     skipped: set[str] = dataclasses.field(default_factory=set, compare=False)
 
     def train(self, index: int, rng: np.random.Generator | None = None) -> Row:
@@ -90,7 +94,8 @@ class Loader:
                 " a source gives mappings, such as {'image': array, 'label': 3}"
             )
         try:
-            return Row(self.processor(record, rng), index, record.get("label"))
+            example, targets = self.processor(record, rng), record.get("targets")
+            return Row(example, index, record.get("label"), targets=targets)
         except UndecodableError as error:
             if self.bad_files == "error":
                 is_gone = isinstance(error.__cause__, FileNotFoundError)
@@ -106,10 +111,26 @@ class Loader:
         batch = dict(self.processor.collate([row.example for row in rows]))
         if self.source.num_classes is not None:
             batch["label"] = np.array([row.label for row in rows], np.int32)
+            _check_labels(batch["label"], rows, self.source.num_classes)
+        if self.num_targets:
+            none = np.zeros(self.num_targets)
+            targets = [none if row.targets is None else row.targets for row in rows]
+            batch["targets"] = np.array(targets, np.float32).reshape(len(rows), -1)
         batch["id"] = np.array([row.id for row in rows], np.int32)
         batch["epoch"] = np.array([row.epoch for row in rows], np.int32)
         batch["is_valid"] = np.array([row.is_valid for row in rows], bool)
         return batch
+
+
+def _check_labels(labels: Int[np.ndarray, "B"], rows: Sequence[Row], num_classes: int) -> None:
+    """Refuse classes that are none of those that the source says there are."""
+    is_wrong = (labels < 0) | (labels >= num_classes)
+    if is_wrong.any():
+        at = int(is_wrong.argmax())
+        raise ValueError(
+            f"example {rows[at].id} has label {labels[at]}, and its source says that there are"
+            f" {num_classes} classes: number them from 0 to {num_classes - 1}, or mend num_classes"
+        )
 
 
 class BatchIterator(Iterator[Batch]):

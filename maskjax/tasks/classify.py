@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from maskjax.evaluation.classification import classification
+from maskjax.evaluation.classification import classification, multilabel
 from maskjax.evaluation.metrics import Mean, Metric
 from maskjax.evaluation.panels import UNKNOWN, ClassPanel
 from maskjax.tasks.mixing import GROUP
@@ -21,12 +21,13 @@ BALANCED = "balanced"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Classify(Supervised):
-    """Cross-entropy over classes, of which an example has one.
+    """Cross-entropy over classes, of which an example has one, or any number.
 
-    In training targets may be smoothed and mixed, and classes weighted; in evaluation the loss is
-    the plain one, so that runs can be compared.
+    Where it may have several, each class is asked for by itself, and the loss is the mean over
+    them of the binary cross-entropies. In training targets may be smoothed and mixed, and classes
+    weighted; in evaluation the loss is the plain one, so that runs can be compared.
 
-    Batches have "label" [B].
+    Batches have "label" [B], or "targets" [B, C] of 0 and 1.
 
     Attributes:
         num_classes: C.
@@ -34,22 +35,28 @@ class Classify(Supervised):
             7); mixing comes after it, as in timm.
         class_weights: what a class weighs in the loss, C of them; () = all the same.
         class_names: for pictures; () where they have none.
+        has_several: whether an example may have several classes, or none.
     """
 
     num_classes: int
     smoothing: float = 0.0
     class_weights: tuple[float, ...] = ()
     class_names: tuple[str, ...] = ()
+    has_several: bool = False
     loss_label: str = "cross-entropy, nats"
 
     def targets(self, batch: Batch) -> Float[Array, "B C"]:
-        """One-hot classes."""
+        """One-hot classes, or what the batch says of each."""
+        if self.has_several:
+            return jnp.asarray(batch["targets"])
         return jax.nn.one_hot(jnp.asarray(batch["label"]), self.num_classes)
 
     def errors(
         self, outputs: Float[Array, "B C"], targets: Float[Array, "B C"], is_train: bool
     ) -> tuple[Float[Array, "B"], Float[Array, "B"]]:
         """Weighted cross-entropy, divided by what an example weighs."""
+        if self.has_several:
+            return self._binary(outputs, targets, is_train)
         surprise = -jax.nn.log_softmax(outputs)
         if not is_train:
             return (targets * surprise).sum(1), jnp.ones(len(outputs))
@@ -58,6 +65,17 @@ class Classify(Supervised):
             targets = targets * jnp.array(self.class_weights)[None]
         weights = targets.sum(1)
         return (targets * surprise).sum(1) / weights, weights
+
+    def _binary(
+        self, outputs: Float[Array, "B C"], targets: Float[Array, "B C"], is_train: bool
+    ) -> tuple[Float[Array, "B"], Float[Array, "B"]]:
+        """The weighted mean over classes; smoothing draws a target towards one half."""
+        weights = jnp.ones(self.num_classes)
+        if is_train:
+            targets = (1 - self.smoothing) * targets + self.smoothing / 2
+            weights = jnp.array(self.class_weights or (1.0,) * self.num_classes)
+        losses = jnp.logaddexp(0.0, outputs) - targets * outputs
+        return (losses * weights[None]).sum(1) / weights.sum(), jnp.ones(len(outputs))
 
     def metrics(
         self,
@@ -68,8 +86,12 @@ class Classify(Supervised):
         is_train: bool,
     ) -> dict[str, Metric]:
         """In training the batch's accuracy, mixed ones by their larger part; else all there is."""
+        if not is_train and self.has_several:
+            return multilabel(outputs, jnp.asarray(batch["targets"]), weights)
         if not is_train:
             return classification(outputs, jnp.asarray(batch["label"]), weights)
+        if self.has_several:
+            return {}
         is_right = outputs.argmax(1) == targets.argmax(1)
         return {"batch_accuracy": Mean(jnp.where(is_right, weights, 0.0).sum(), weights.sum())}
 
@@ -78,7 +100,8 @@ class Classify(Supervised):
         found = super().outputs()
 
         def classes(params: Params, batch: Batch, context: Context) -> Array:
-            return jax.nn.softmax(found["logits"](params, batch, context))
+            logits = found["logits"](params, batch, context)
+            return jax.nn.sigmoid(logits) if self.has_several else jax.nn.softmax(logits)
 
         return {**found, "classes": classes}
 
@@ -86,7 +109,7 @@ class Classify(Supervised):
         """Examples with their classes and those that the model names."""
         unknown = np.full(len(batch["inputs"]), UNKNOWN)
         chances = self.outputs()["classes"](params, batch, context)
-        labels = batch.get("label", unknown)
+        labels = batch.get("targets" if self.has_several else "label", unknown)
         panel = ClassPanel(batch["inputs"], labels, chances, self.class_names)
         return {"classified": panel}
 
@@ -106,7 +129,11 @@ def build(config: Any, data: Any) -> Classify:
             the message says what to do.
     """
     loss, count = config.loss, getattr(data, "num_classes", None)
-    if count is None or count < 2:
+    num_targets = getattr(data, "num_targets", 0)
+    has_several = count is None and num_targets > 0
+    if has_several:
+        count = num_targets
+    elif count is None or count < 2:
         what = "no labels" if count is None else "one class alone"
         raise ValueError(
             f"task 'classify' on data with {what} (data.source {config.data.source!r}): give "
@@ -120,18 +147,61 @@ def build(config: Any, data: Any) -> Classify:
         smoothing=loss.smoothing,
         class_weights=_class_weights(loss.class_weights, count, data),
         class_names=tuple(getattr(data, "class_names", None) or ()),
+        has_several=has_several,
     )
-    try_out(task, data, {"label": jnp.zeros(GROUP, jnp.int32)})
+    labels = {"label": jnp.zeros(GROUP, jnp.int32), "targets": jnp.zeros((GROUP, count))}
+    try_out(task, data, labels)
     return task
 
 
 def _class_weights(given: Any, num_classes: int, data: Any) -> tuple[float, ...]:
-    """Read `loss.class_weights`: (), "balanced" or a number a class."""
-    del data
+    """Read `loss.class_weights`: a number a class, "balanced" as one word, or () for all alike.
+
+    "balanced" is the number of examples over that of classes and of the class's own examples, as in
+    scikit-learn (King and Zeng 2001).
+    """
+    _check_examples(num_classes, data)
     weights = tuple(given)
+    if weights == (BALANCED,):
+        labels = _train_labels(data)
+        if labels is None and getattr(data, "source", None) is None:
+            return ()  # a run that is only looked at
+        if labels is None:
+            raise ValueError(
+                f"loss.class_weights {BALANCED!r}: this data does not tell how often each class "
+                "occurs, or an example may have several; give a number a class"
+            )
+        counts = np.bincount(labels, minlength=num_classes)
+        return tuple((len(labels) / (num_classes * counts)).tolist())
+    if any(not isinstance(x, int | float) or not 0 < x < float("inf") for x in weights):
+        raise ValueError(
+            f"loss.class_weights {weights} must hold numbers above 0, or the word {BALANCED!r}"
+        )
     if weights and len(weights) != num_classes:
         raise ValueError(
             f"loss.class_weights holds {len(weights)} numbers for {num_classes} classes: give one "
             "a class, or () for all the same"
         )
     return weights
+
+
+def _check_examples(num_classes: int, data: Any) -> None:
+    """Refuse a class without training examples, and splits without labels."""
+    labels = _train_labels(data)
+    if labels is None:
+        return
+    counts = np.bincount(labels, minlength=num_classes)
+    if (counts == 0).any():
+        empty = int(counts.argmin())
+        names = getattr(data, "class_names", None)
+        named = f"class {empty}" + (f" ({names[empty]})" if names else "")
+        raise ValueError(
+            f"{named} has no training example, {int((counts == 0).sum())} of {num_classes} classes "
+            "in all: raise data.limit, number classes from 0 without gaps, or leave the class out"
+        )
+
+
+def _train_labels(data: Any) -> np.ndarray | None:
+    """All labels of the training examples, None where nobody can tell at once."""
+    source = data.source("train") if hasattr(data, "source") else None
+    return None if source is None else source.labels()

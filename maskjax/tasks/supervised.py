@@ -170,7 +170,7 @@ class Supervised(MaskedTask):
         found: Any = self.model.apply(
             {"params": params}, patches, hidden, is_visible=is_visible, drop_keys=keys
         )
-        return Seen(*found, is_masked)
+        return Seen(found[0], found[1], is_masked)
 
     def outputs(self) -> Mapping[str, Output]:
         """Name "features", what the head reads [B, D], and "logits", its outputs [B, N]."""

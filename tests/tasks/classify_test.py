@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sklearn.metrics import r2_score
+from sklearn.utils.class_weight import compute_class_weight
 
 from maskjax import tasks
 from maskjax.masking.parameters import leaf_paths
@@ -208,6 +210,76 @@ def test_a_fine_tuning_starts_from_the_encoder_of_a_pretraining(make, load_confi
 def test_options_that_do_not_fit_are_refused(make, overrides, message):
     with pytest.raises(ValueError, match=message):
         make(**overrides)
+
+
+class Labelled:
+    """Labels of a training split, as data know them."""
+
+    shape, num_classes = SHAPE, CLASSES
+
+    def __init__(self, labels):
+        self._labels = labels
+
+    def source(self, split):
+        return types.SimpleNamespace(labels=lambda: self._labels)
+
+
+def test_balanced_weights_are_scikit_learns(make):
+    labels = np.array([0] * 6 + [1] * 3 + [2])
+    task, _ = make(Labelled(labels), **{"loss.class_weights": ("balanced",)})
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=labels)
+    np.testing.assert_allclose(task.class_weights, expected)
+    with pytest.raises(ValueError, match=r"does not tell how often each class .* give a number"):
+        make(Labelled(None), **{"loss.class_weights": ("balanced",)})
+
+
+def test_a_class_without_examples_is_named(make):
+    with pytest.raises(
+        ValueError, match=r"class 1 has no training example, 1 of 3 .* without gaps"
+    ):
+        make(Labelled(np.array([0, 2, 2])))
+
+
+def test_an_example_may_have_several_classes(make):
+    data = types.SimpleNamespace(shape=SHAPE, num_classes=None, num_targets=CLASSES)
+    task, _ = make(data, **(PLAIN | {"loss.smoothing": 0.2, "loss.class_weights": (1.0, 2.0, 5.0)}))
+    params = with_head(jax.jit(task.init)(jax.random.key(0)))
+    targets = np.random.default_rng(3).integers(0, 2, (SIZE, CLASSES)).astype(np.float32)
+    batch = {**batch_of(), "targets": targets}
+    logits = np.asarray(task.outputs()["logits"](params, batch, context()), np.float64)
+    chances = 1 / (1 + np.exp(-logits))
+    np.testing.assert_allclose(
+        task.outputs()["classes"](params, batch, context()), chances, rtol=1e-4
+    )
+
+    def binary(truth):
+        return -(truth * np.log(chances) + (1 - truth) * np.log(1 - chances))
+
+    sums = task.loss(params, batch, context())
+    expected = (binary(0.8 * targets + 0.1) * [1, 2, 5]).sum() / 8
+    np.testing.assert_allclose((sums.loss, sums.weight), (expected, SIZE), rtol=1e-4)
+    judged = task.loss(params, batch, context(train=False))
+    np.testing.assert_allclose(judged.loss, binary(targets).mean(1).sum(), rtol=1e-4)
+    assert "hamming_loss" in judged.metrics[""].numbers("")
+
+
+def test_numbers_are_predicted_in_their_own_units(make):
+    data = types.SimpleNamespace(shape=SHAPE, num_targets=2)
+    scaled = {"task": "regress", "loss.centre": (10.0, 0.0), "loss.scale": (4.0,)}
+    task, _ = make(data, **(PLAIN | scaled | {"loss.kind": "l1"}))
+    params = with_head(jax.jit(task.init)(jax.random.key(0)))
+    targets = np.random.default_rng(3).normal((10, 0), 4, (SIZE, 2)).astype(np.float32)
+    batch = {**batch_of(), "targets": targets}
+    found = np.asarray(task.outputs()["logits"](params, batch, context())) * 4 + [10, 0]
+    judged = task.loss(params, batch, context(train=False))
+    np.testing.assert_allclose(judged.loss, np.abs(found - targets).mean(1).sum() / 4, rtol=1e-4)
+    numbers = judged.metrics[""].numbers("")
+    assert numbers["mae"] == pytest.approx(np.abs(found - targets).mean(), rel=1e-4)
+    assert numbers["r2"] == pytest.approx(r2_score(targets, found), rel=1e-3)
+    with pytest.raises(ValueError, match=r"loss.scale holds 3 numbers for 2 targets: give one"):
+        make(data, **(scaled | {"loss.scale": (1.0, 1.0, 1.0)}))
+    with pytest.raises(ValueError, match=r"'regress' on data without targets .* targets_train"):
+        make(**scaled)
 
 
 @pytest.mark.parametrize(("count", "what"), [(None, "no labels"), (1, "one class alone")])

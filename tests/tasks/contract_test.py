@@ -50,7 +50,7 @@ class Case(NamedTuple):
     is_random: bool = True
 
 
-def arrays(*shape, has_labels=False, has_missing=False, has_gate=False):
+def arrays(*shape, has_labels=False, has_missing=False, has_gate=False, num_targets=0):
     """Data of normal numbers: what `build` is given, and rows; one of them may lack all numbers."""
 
     def draw(rng, size):
@@ -61,11 +61,13 @@ def arrays(*shape, has_labels=False, has_missing=False, has_gate=False):
             rows["is_known"] = rng.random((size, *shape)) < 0.9
             rows["is_known"][1] = False
             rows["inputs"][~rows["is_known"]] = 0
+        if num_targets:
+            rows["targets"] = rng.normal(size=(size, num_targets)).astype(np.float32)
         if has_gate:
             rows["gate"] = rng.random((size, *shape[:-1])).astype(np.float32)
         return rows
 
-    known = {"has_gate": has_gate}
+    known = {"has_gate": has_gate, "num_targets": num_targets}
     known |= {"num_classes": 2, "num_train": 20} if has_labels else {}
     return types.SimpleNamespace(shape=shape, **known), draw
 
@@ -116,6 +118,9 @@ CASES = {
         "linear_probe:attentive", PATCHES, *arrays(8, 8, 1, has_labels=True), is_random=False
     ),
     "bert4rec": Case("bert4rec", {"mask.rule": "weighted"}, *histories(9, 6)),
+    "regress, mixed": Case(
+        "finetune", PATCH_ENCODER | {"task": "regress"}, *arrays(8, 8, 1, num_targets=2)
+    ),
     "classify, mixed, averaged, patches dropped by their losses": Case(
         "finetune",
         PATCH_ENCODER | WEIGHTED | {"optimizer.ema_decay": 0.9, "mask.fill": "drop"},

@@ -19,7 +19,7 @@ from maskjax.data.image.ranges import (
     to_unit,
 )  # fmt: skip
 from maskjax.data.image.settings import ImageSettings
-from maskjax.data.labels import check_labels
+from maskjax.data.labels import check_labels, check_targets
 from maskjax.data.processor import Record
 from maskjax.data.sources import SPLITS, Source, Splits, digest, refuse_argument, register
 from maskjax.paths import local_path
@@ -57,6 +57,7 @@ class ArraySource(Source):
         self._inputs = inputs
         self._labels = labels
         self._gates: np.ndarray | None = None
+        self._targets: np.ndarray | None = None
         self.shape = inputs.shape[1:]
         if labels is not None:
             self.num_classes = num_classes or len(class_names or ()) or int(labels.max()) + 1
@@ -78,13 +79,18 @@ class ArraySource(Source):
         """Give each example the m of a soft gate, one for each place, from 0 to 1 = seen."""
         self._gates, self.has_gate = gates, True
 
+    def add_targets(self, targets: Float[np.ndarray, "N T"]) -> None:
+        """Give each example numbers that stand beside it."""
+        self._targets = targets
+
     def __len__(self) -> int:
         return len(self._inputs)
 
     def __getitem__(self, index: int) -> Record:
         label = {} if self._labels is None else {"label": int(self._labels[index])}
         gate = {} if self._gates is None else {"gate": self._gates[index]}
-        return {"image": self._inputs[index], **label, **gate}
+        targets = {} if self._targets is None else {"targets": self._targets[index]}
+        return {"image": self._inputs[index], **label, **gate, **targets}
 
     def labels(self) -> Int[np.ndarray, "N"] | None:
         return self._labels
@@ -210,7 +216,8 @@ def array(argument: str, settings: ImageSettings) -> Splits:
     """Load an .npz file of x and y, or of x_train, y_train and as many of _validation and _test.
 
     Each y is optional, and so is `gate` (`gate_train` ...), the m of a soft gate for each place of
-    each example (`gates.as_gate`).
+    each example (`gates.as_gate`), and `targets` (`targets_train` ...), numbers [N] or [N, T] that
+    are to be predicted, or 0 and 1 for classes of which an example may have several.
 
     x is [N, *spatial] or [N, *spatial, C] (see `with_channels`) of any real dtype, y integers from
     0 or words [N].
@@ -241,11 +248,11 @@ def array(argument: str, settings: ImageSettings) -> Splits:
         for split, part in parts.items()
         if f"x{part}" in arrays
     }
-    known = {f"{key}{parts[split]}" for split in found for key in ("x", "y", "gate")}
+    known = {f"{key}{parts[split]}" for split in found for key in ("x", "y", "gate", "targets")}
     if "train" not in found or not set(arrays) <= known:
         raise ValueError(
-            f"{name} has keys {sorted(arrays)}; it must have x (and y, gate), or x_train (and"
-            " y_train, x_validation, y_validation, x_test, y_test, gate_train ...)"
+            f"{name} has keys {sorted(arrays)}; it must have x (and y, gate, targets), or x_train"
+            " (and y_train, x_validation, y_validation, x_test, y_test, gate_train ...)"
         )
     if not settings.size:
         _refuse_unclear(found["train"][0], f"{name}: x{parts['train']}")
@@ -255,6 +262,9 @@ def array(argument: str, settings: ImageSettings) -> Splits:
         if key in arrays:
             shape = (len(source), *source.shape[:-1])
             source.add_gates(as_gate(arrays[key], shape, f"{name}: {key}"))
+        key = f"targets{parts[split]}"
+        if key in arrays:
+            source.add_targets(check_targets(arrays[key], len(source), f"{name}: {key}"))
     return splits
 
 

@@ -68,6 +68,7 @@ SLOW = (
     "tests/tools/frozen_test.py",
     "tests/tools/mask_benchmark_test.py",
     "tests/tools/predict_test.py",
+    "tests/tools/serving_test.py",
     "tests/tools/startup_test.py",
     "tests/tools/study_run_test.py",
     "tests/tools/study_search_test.py",

@@ -25,6 +25,7 @@ FORMATS = {
     "hf": "maskjax.tools.export_weights:hf",
     "timm": "maskjax.tools.export_weights:timm",
     "stablehlo": "maskjax.tools.export_stablehlo:write",
+    "onnx": "maskjax.tools.export_onnx:write",
 }
 WEIGHTS = ("hf", "timm")  # those that hold weights alone
 _PACKAGES = ("jax", "jaxlib", "flax", "numpy")

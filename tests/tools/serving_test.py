@@ -26,7 +26,7 @@ MOST = 30_000  # bytes of a request, in these tests
 def server(exported):
     """Port of a server in this process, which computes one row or four at a time."""
     settings = Settings(
-        str(exported), max_batch=4, max_bytes=MOST, max_pixels=100_000, max_rows=8, timeout=60
+        str(exported), max_batch=4, max_bytes=MOST, max_pixels=100_000, max_rows=8, timeout=60.0
     )
     config = uvicorn.Config(app.make(settings), port=0, log_level="error", access_log=False)
     running = uvicorn.Server(config)
@@ -127,7 +127,7 @@ def huge():
         (b"[]", "application/json", 400, "must be an object"),
         (b"[" * 20_000, "application/json", 400, "no JSON"),
         (b'{"inputs": [[1, 2], [3]]}', "application/json", 422, "different lengths"),
-        (b'{"inputs": [[[[NaN]]]]}', "application/json", 422, "give numbers of shape"),
+        (b'{"inputs": [[[[NaN]]]]}', "application/json", 422, "give numbers of shape|not finite"),
         (b'{"inputs": ["a"]}', "application/json", 422, "nested lists of numbers"),
         (b'{"images": ["?"]}', "application/json", 422, "not in base64"),
         (b'{"images": []}', "application/json", 422, "send at least one"),

@@ -28,6 +28,7 @@ from maskjax.tools.serving.parsing import Question, parse
 from maskjax.tools.serving.refused import Refused
 from maskjax.tools.serving.settings import Settings
 
+_PATIENCE = 10  # times the allowed bytes that are read of a request that is too large
 _PREFERRED = ("classes", "predictions", "features")
 
 
@@ -110,17 +111,28 @@ class Server:
             metrics.WAITING.set(sum(map(len, self.batchers.values())))
 
     async def _body(self, request: Request) -> bytes:
-        """Read a body, no more of it than is allowed."""
-        most = self.settings.max_bytes
-        message = f"the request is larger than {most} bytes: send less at once"
+        """Read a body, and keep no more of it than is allowed.
+
+        The rest of one that is too large is read and dropped, within reason: a client that still
+        sends would not see the answer.
+        """
+        most, seconds = self.settings.max_bytes, self.settings.timeout
         length = request.headers.get("content-length", "0")
-        if length.isdecimal() and int(length) > most:
-            raise Refused(413, message)
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > most:
-                raise Refused(413, message)
+        body, size = bytearray(), int(length) if length.isdecimal() else 0
+        if size <= _PATIENCE * most:
+            size = 0
+            try:
+                async with asyncio.timeout(seconds):
+                    async for chunk in request.stream():
+                        size += len(chunk)
+                        if size <= most:
+                            body += chunk
+                        elif size > _PATIENCE * most:
+                            break
+            except TimeoutError:
+                raise Refused(408, f"the body took more than {seconds:g} seconds") from None
+        if size > most:
+            raise Refused(413, f"the request is larger than {most} bytes: send less at once")
         return bytes(body)
 
     async def _answer(self, body: bytes, request: Request) -> bytes:

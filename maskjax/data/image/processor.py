@@ -13,7 +13,7 @@ from maskjax.data.image.corruptions import CORRUPTIONS, corrupt
 from maskjax.data.image.files import MAX_CHANNELS, EncodedImage
 from maskjax.data.image.folder import SUFFIXES, image_files
 from maskjax.data.image.gates import like_image, read_gate
-from maskjax.data.image.ranges import ValueRange, can_hold
+from maskjax.data.image.ranges import can_hold, range_as_json, range_from_json
 from maskjax.data.image.settings import ImageSettings
 from maskjax.data.image.transforms import Transform
 from maskjax.data.processor import Example, Record, UndecodableError
@@ -59,7 +59,7 @@ class ImageProcessor:
         shape = tuple(description["shape"])
         missing = settings.missing_number
         mean, std = (frame(description[key], shape) for key in ("mean", "std"))
-        value_range = _from_json(description.get("value_range"))
+        value_range = range_from_json(description.get("value_range"))
         transform = Transform(shape[:-1], shape[-1], value_range=value_range, missing=missing)
         gate = read_gate(settings.gate, shape) if settings.gate else None
         return cls(shape, mean, std, transform, has_gate="gate" in description, gate=gate)
@@ -281,7 +281,7 @@ class ImageProcessor:
         gate = {"gate": None if self.gate is None else digest(self.gate)} if self.has_gate else {}
         return {
             "shape": list(self.shape),
-            "value_range": _as_json(self.transform.value_range),
+            "value_range": range_as_json(self.transform.value_range),
             "mean": self.mean.reshape(-1).tolist(),
             "std": self.std.reshape(-1).tolist(),
             **gate,
@@ -292,17 +292,3 @@ def frame(values: Any, shape: tuple[int, ...]) -> Float[np.ndarray, "*ones C"]:
     """Make of one number, or of one a channel, what broadcasts with an example of a shape."""
     ones = (1,) * (len(shape) - 1)
     return np.broadcast_to(np.asarray(values, np.float32), (*ones, shape[-1])).copy()
-
-
-def _from_json(ends: Any) -> ValueRange | None:
-    """Undo `_as_json`."""
-    if ends is None:
-        return None
-    low, high = (np.array(end) if isinstance(end, Sequence) else end for end in ends)
-    return low, high
-
-
-def _as_json(value_range: ValueRange | None) -> list | None:
-    """Turn a range into lists of Python's own numbers, which `longdouble` has none of."""
-    ends = np.asarray(value_range)
-    return (ends.astype(np.float64) if ends.dtype.kind == "f" else ends).tolist()

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -277,3 +277,17 @@ def check_scales(train: ValueRange | None, evaluation: ValueRange | None):
             f"evaluation examples run from {low.min():g} to {high.max():g}, and training examples"
             " are stored as 8 or 16 bits; store both as one dtype"
         )
+
+
+def range_from_json(ends: Any) -> ValueRange | None:
+    """Undo `range_as_json`."""
+    if ends is None:
+        return None
+    low, high = (np.array(end) if isinstance(end, Sequence) else end for end in ends)
+    return low, high
+
+
+def range_as_json(value_range: ValueRange | None) -> list | None:
+    """Turn a range into lists of Python's own numbers, which `longdouble` has none of."""
+    ends = np.asarray(value_range)
+    return (ends.astype(np.float64) if ends.dtype.kind == "f" else ends).tolist()

@@ -71,6 +71,7 @@ def _add_task(config: ConfigDict) -> None:
     config.model.patch_size = (2, 2)
     config.model.positions = "sincos_learned"  # or "sincos", "learned"
     config.model.drop_path = 0.1
+    config.model.dropout = 0.0
     config.model.norm_eps = 1e-6
     config.model.dtype = "float32"  # compute; parameters are always float32
     config.model.attention = "xla"  # or "blockwise", "cudnn"

@@ -270,7 +270,10 @@ RENAMED = {
     "data.eval_fraction": "data.validation_fraction",
 }
 # Keys of tasks that came later, and for each the key of a config whose task reads it.
-LATER = {"model.norm_eps": (1e-6, "model.positions")}
+LATER = {
+    "model.norm_eps": (1e-6, "model.positions"),
+    "model.dropout": (0.0, "model.drop_path"),
+}
 # Keys that a resumed run may change, "model.remat" among those of tasks.
 FREE = {name for name, key in KEYS.items() if key.is_free} | {"model.remat"}
 FREE |= {name for name in KEYS if name.startswith("stop.")}  # the end changes no step before it

@@ -133,15 +133,20 @@ class Mlp(nn.Module):
     Attributes:
         hidden: Width between the two.
         dtype: Compute dtype.
+        dropout_rate: Probability of dropping each number between the two.
     """
 
     hidden: int
     dtype: DType = jnp.float32
+    dropout_rate: float = 0.0
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B L D"]) -> Float[Array, "B L D"]:
-        """Maps each position on its own."""
+    def __call__(
+        self, x: Float[Array, "B L D"], drop_keys: Key[Array, "B"] | None = None
+    ) -> Float[Array, "B L D"]:
+        """Maps each position on its own; one key an example for dropout, None at evaluation."""
         y = gelu(Dense(self.hidden, self.dtype, name="fc1")(x))
+        y = dropout(y, self.dropout_rate, drop_keys)
         return Dense(x.shape[-1], self.dtype, name="fc2")(y)
 
 

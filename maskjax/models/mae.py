@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from maskjax import masking
-from maskjax.models.layers import Dense
+from maskjax.models.layers import Dense, dropout
 from maskjax.models.patches import sincos_positions
 from maskjax.models.transformer import Transformer
 from maskjax.typing import Array, Bool, DType, Float, Int, Key
 
 position_kinds = ("sincos", "learned", "sincos_learned")
+_FOLD_INPUT = 2**31  # keeps dropout's draws of the input apart from those of blocks
 token_init = nn.initializers.normal(0.02)
 
 
@@ -54,6 +56,7 @@ class Encoder(nn.Module):
         transformer: The blocks, as a module.
         positions: Kind of position embedding.
         dtype: Compute dtype.
+        dropout_rate: Probability of dropping each number of what enters the blocks.
     """
 
     grid: Sequence[int]
@@ -61,6 +64,7 @@ class Encoder(nn.Module):
     transformer: Transformer
     positions: str = "sincos"
     dtype: DType = jnp.float32
+    dropout_rate: float = 0.0
 
     @nn.compact
     def __call__(
@@ -81,7 +85,7 @@ class Encoder(nn.Module):
             is_masked: Replace the embedding of these positions by the mask token (before the
                 position is added), as SimMIM does; None = no mask token exists.
             attention_mask: True = may attend, over the class token and the encoded positions.
-            drop_keys: One key an example for drop path; None at evaluation.
+            drop_keys: One key an example for drop path and dropout; None at evaluation.
             num_outputs: How many of the last blocks to return side by side.
 
         Returns:
@@ -100,6 +104,9 @@ class Encoder(nn.Module):
         class_token = self.param("class_token", token_init, (1, 1, self.width))
         class_token = jnp.broadcast_to(class_token.astype(self.dtype), (x.shape[0], 1, self.width))
         x = jnp.concatenate([class_token, x], axis=1)  # [B, 1 + K, D]
+        if drop_keys is not None and self.dropout_rate:
+            keys = jax.vmap(jax.random.fold_in, (0, None))(drop_keys, _FOLD_INPUT)
+            x = dropout(x, self.dropout_rate, keys)
         return self.transformer(x, attention_mask, drop_keys, num_outputs=num_outputs)
 
 

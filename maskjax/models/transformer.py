@@ -13,6 +13,9 @@ from maskjax.typing import Array, Bool, DType, Float, Key
 class Block(nn.Module):
     """One pre-norm transformer block (Dosovitskiy et al. 2021, section 3.1).
 
+    With both rates of dropout the same it drops where appendix B.1 there does: after every dense
+    layer but those of queries, keys and values. BERT drops only what a branch adds.
+
     Attributes:
         num_heads: Attention heads.
         mlp_ratio: Hidden width of the MLP over the width.
@@ -21,6 +24,7 @@ class Block(nn.Module):
         attention: One of `masking.attention.IMPLEMENTATIONS`.
         dropout_rate: Probability of dropping each number that a branch adds.
         norm_eps: Of the LayerNorms, added to the variance.
+        hidden_dropout_rate: Probability of dropping each number within the MLP.
     """
 
     num_heads: int
@@ -30,6 +34,7 @@ class Block(nn.Module):
     attention: str = "xla"
     dropout_rate: float = 0.0
     norm_eps: float = layer_norm_epsilon
+    hidden_dropout_rate: float = 0.0
 
     @nn.compact
     def __call__(
@@ -39,17 +44,18 @@ class Block(nn.Module):
         drop_keys: Key[Array, "B"] | None = None,
     ) -> Float[Array, "B L D"]:
         """Attention and MLP, each normalised before and added to the stream."""
-        drop, thin = [None, None], [None, None]
+        drop, thin = [None, None], [None, None, None]
         if drop_keys is not None:
             drop = [jax.vmap(jax.random.fold_in, (0, None))(drop_keys, i) for i in range(2)]
-            thin = [jax.vmap(jax.random.fold_in, (0, None))(drop_keys, i) for i in (2, 3)]
+            thin = [jax.vmap(jax.random.fold_in, (0, None))(drop_keys, i) for i in (2, 3, 4)]
         y = layer_norm(self.dtype, "norm1", self.norm_eps)(x)
         y = SelfAttention(self.num_heads, self.dtype, self.attention, name="attn")(
             y, attention_mask
         )
         x = x + drop_path(dropout(y, self.dropout_rate, thin[0]), self.drop_path_rate, drop[0])
         y = layer_norm(self.dtype, "norm2", self.norm_eps)(x)
-        y = Mlp(int(x.shape[-1] * self.mlp_ratio), self.dtype, name="mlp")(y)
+        hidden, rate = int(x.shape[-1] * self.mlp_ratio), self.hidden_dropout_rate
+        y = Mlp(hidden, self.dtype, rate, name="mlp")(y, thin[2])
         return x + drop_path(dropout(y, self.dropout_rate, thin[1]), self.drop_path_rate, drop[1])
 
 
@@ -65,6 +71,7 @@ class Transformer(nn.Module):
         attention: One of `masking.attention.IMPLEMENTATIONS`.
         remat: Recompute each block in the backward pass instead of keeping its activations.
         dropout_rate: Probability of dropping each number that a branch adds, in all blocks.
+        hidden_dropout_rate: Probability of dropping each number within the MLPs.
         norm_eps: Of the LayerNorms, added to the variance.
         has_norm: Whether there is a final LayerNorm.
     """
@@ -79,6 +86,7 @@ class Transformer(nn.Module):
     dropout_rate: float = 0.0
     norm_eps: float = layer_norm_epsilon
     has_norm: bool = True
+    hidden_dropout_rate: float = 0.0
 
     @nn.compact
     def __call__(
@@ -106,11 +114,11 @@ class Transformer(nn.Module):
         """
         if not 1 <= num_outputs <= self.depth:
             raise ValueError(f"num_outputs {num_outputs} must be from 1 to the {self.depth} blocks")
-        outputs = []
+        outputs, thin = [], (self.dropout_rate, self.hidden_dropout_rate)
         block = nn.remat(Block) if self.remat else Block
         for i, rate in enumerate(np.linspace(0, self.drop_path_rate, self.depth)):
             keys = None
-            if drop_keys is not None and (rate > 0 or self.dropout_rate > 0):
+            if drop_keys is not None and max(rate, *thin) > 0:
                 keys = jax.vmap(jax.random.fold_in, (0, None))(drop_keys, i)
             x = block(
                 self.num_heads,
@@ -120,6 +128,7 @@ class Transformer(nn.Module):
                 self.attention,
                 self.dropout_rate,
                 self.norm_eps,
+                self.hidden_dropout_rate,
                 name=f"block{i:02d}",
             )(x, attention_mask, keys)
             outputs.append(x)

@@ -59,9 +59,13 @@ def _check_options(model: Any, parts: Sequence[str]) -> None:
         raise ValueError(f"model.norm_eps {model.norm_eps} must be above 0 and below 1, as 1e-6")
     if not 0 <= model.drop_path < 1:
         raise ValueError(f"model.drop_path {model.drop_path} must be at least 0 and below 1")
+    if not 0 <= model.dropout < 1:
+        raise ValueError(f"model.dropout {model.dropout} must be at least 0 and below 1")
 
 
-def _transformer(model: Any, size: Size, drop_path: float, *, has_norm: bool = True) -> Transformer:
+def _transformer(
+    model: Any, size: Size, drop_path: float, dropout: float = 0.0, *, has_norm: bool = True
+) -> Transformer:
     """The blocks of a size."""
     dtype = jnp.dtype(model.dtype)
     if model.attention == "cudnn":
@@ -75,6 +79,8 @@ def _transformer(model: Any, size: Size, drop_path: float, *, has_norm: bool = T
         depth=size.depth,
         num_heads=size.num_heads,
         drop_path_rate=drop_path,
+        dropout_rate=dropout,
+        hidden_dropout_rate=dropout,
         dtype=dtype,
         attention=model.attention,
         remat=model.remat,
@@ -86,8 +92,9 @@ def _transformer(model: Any, size: Size, drop_path: float, *, has_norm: bool = T
 def _encoder(model: Any, grid: tuple[int, ...], *, has_norm: bool = True) -> tuple[Encoder, Size]:
     """The encoder of `config.model`, and its size."""
     size = _size(model, "encoder", encoder_sizes)
-    blocks = _transformer(model, size, model.drop_path, has_norm=has_norm)
-    return Encoder(grid, size.width, blocks, model.positions, jnp.dtype(model.dtype)), size
+    blocks = _transformer(model, size, model.drop_path, model.dropout, has_norm=has_norm)
+    dtype = jnp.dtype(model.dtype)
+    return Encoder(grid, size.width, blocks, model.positions, dtype, model.dropout), size
 
 
 def build_model(

@@ -9,6 +9,7 @@ import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
@@ -20,6 +21,7 @@ from maskjax.tools import study_file
 from maskjax.tools.startup import make_importable
 
 RUNS = "runs"  # folder within the study's, one folder a run in it
+START = "init_from.path"  # the key that names what a run starts from
 
 
 class Setting(NamedTuple):
@@ -45,6 +47,7 @@ class StudyRun(NamedTuple):
         name: of its folder.
         config: the whole config.
         flags: arguments of launch/train.py that make this config.
+        base: its config file, with its variant.
     """
 
     setting: Setting
@@ -52,11 +55,24 @@ class StudyRun(NamedTuple):
     name: str
     config: ConfigDict
     flags: tuple[str, ...]
+    base: str = ""
 
     def command(self, folder: Path) -> str:
         """Write the command that trains this run in a study's folder, as a shell takes it."""
         words = ("python", "launch/train.py", *self.flags, f"--workdir={folder / RUNS / self.name}")
         return shlex.join(words)
+
+
+class Start(NamedTuple):
+    """What runs of a study may start from: one run a seed, trained before them.
+
+    Attributes:
+        base: its config file, with its variant.
+        overrides: dotted keys of the config.
+    """
+
+    base: str
+    overrides: dict[str, Any]
 
 
 class Study(NamedTuple):
@@ -72,6 +88,7 @@ class Study(NamedTuple):
         beside: for metrics, others whose means are told beside them, such as a bound.
         baselines: for each setting with a baseline, the name of that.
         search: how further settings are found (study_search.py); {} for none.
+        starts: by name; "{NAME}" as `init_from.path` stands for the run of the same seed.
     """
 
     name: str
@@ -83,14 +100,44 @@ class Study(NamedTuple):
     beside: dict[str, tuple[str, ...]]
     baselines: dict[str, str]
     search: Mapping[str, Any]
+    starts: Mapping[str, Start] = MappingProxyType({})
 
-    def runs(self) -> list[StudyRun]:
+    def runs(self, folder: Path = Path()) -> list[StudyRun]:
         """List all runs, one seed of every setting before the next seed.
+
+        Args:
+            folder: of the study.
 
         Raises:
             ValueError: an override that does not fit the config, or a number out of range.
         """
-        return [self._run(setting, seed) for seed in self.seeds for setting in self.settings]
+        return [
+            self._run(self._placed(setting, seed, folder), seed)
+            for seed in self.seeds
+            for setting in self.settings
+        ]
+
+    def before(self, run: StudyRun, folder: Path) -> list[StudyRun]:
+        """List what a run starts from, and before it what that starts from."""
+        for name, start in self.starts.items():
+            first = f"{name},seed={run.seed}"
+            if run.setting.overrides.get(START) == _path(first, folder):
+                setting = self._placed(Setting(name, {}, start.overrides), run.seed, folder)
+                theirs = self._replace(base=start.base, overrides={})
+                found = theirs._run(setting, run.seed)
+                return [*self.before(found, folder), found]
+        return []
+
+    def _placed(self, setting: Setting, seed: int, folder: Path) -> Setting:
+        """Put the folder of a start in the place of its name."""
+        name = str(setting.overrides.get(START, ""))
+        if not (name.startswith("{") and name.endswith("}")):
+            return setting
+        if name[1:-1] not in self.starts:
+            wrong = unknown_name("start", name[1:-1], self.starts)
+            raise ValueError(f"study {self.name}, setting {setting.name!r}: {wrong}")
+        path = _path(f"{name[1:-1]},seed={seed}", folder)
+        return setting._replace(overrides={**setting.overrides, START: path})
 
     def _run(self, setting: Setting, seed: int) -> StudyRun:
         changes = {**self.overrides, **setting.overrides, "seed": seed}
@@ -108,7 +155,8 @@ class Study(NamedTuple):
         check_ranges(complete(config))
         flags = [f"--config={self.base}"]
         flags += [f"--config.{key}={value}" for key, value in changes.items()]
-        return StudyRun(setting, seed, f"{setting.name},seed={seed}", config, tuple(flags))
+        name = f"{setting.name},seed={seed}"
+        return StudyRun(setting, seed, name, config, tuple(flags), self.base)
 
 
 def load(path: str) -> Study:
@@ -127,13 +175,13 @@ def load(path: str) -> Study:
     settings = (*_product(said.get("axes", {})), *_listed(said.get("settings", {})))
     if bool(settings) == bool(said.get("search")):
         raise ValueError(f"{file}: a study needs 'axes' or 'settings' to compare, or a 'search'")
-    names = [setting.name for setting in settings]
+    names = [*(setting.name for setting in settings), *said.get("starts", {})]
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"{file}: two settings are named {name!r}: rename one")
     return Study(
         name=f"{Path(file).stem}:{variant}" if variant else Path(file).stem,
-        base=os.path.relpath(Path(file).parent / said["base"]),
+        base=_beside(file, said["base"]),
         overrides=dict(said.get("overrides", {})),
         settings=settings,
         seeds=tuple(dict.fromkeys(said["seeds"])),
@@ -141,7 +189,21 @@ def load(path: str) -> Study:
         beside={metric: tuple(others) for metric, others in said.get("beside", {}).items()},
         baselines=_baselines(file, settings, said.get("baseline", "")),
         search=dict(said.get("search", {})),
+        starts={
+            name: Start(_beside(file, start["base"]), dict(start.get("overrides", {})))
+            for name, start in said.get("starts", {}).items()
+        },
     )
+
+
+def _beside(file: str, path: str) -> str:
+    """Find what a study file names from its own folder."""
+    return os.path.relpath(Path(file).parent / path)
+
+
+def _path(name: str, folder: Path) -> str:
+    """The folder of a run by its name, wherever the study is called from."""
+    return str((folder / RUNS / name).absolute())
 
 
 def named(place: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ _KEYS = (
     "beside",
     "baseline",
     "search",
+    "starts",
 )
 _SEARCH_KEYS = ("rounds", "propose", "space", "sampler", "seed")
 
@@ -64,6 +65,7 @@ def check(file: str, said: Any) -> None:
     check_overrides(file, "overrides", said.get("overrides", {}))
     _check_axes(file, said.get("axes", {}))
     _check_named(file, "settings", said.get("settings", {}))
+    _check_starts(file, said.get("starts", {}))
     _check_metrics(file, said["metrics"], said.get("beside", {}))
     baseline = said.get("baseline", "")
     wanted = "the name of a setting, or a dict of a place on some axes"
@@ -117,6 +119,16 @@ def _check_named(file: str, name: str, settings: Any) -> None:
     _must(is_dict, file, name, settings, wanted)
     for key, overrides in settings.items():
         check_overrides(file, f"{name}[{key!r}]", overrides)
+
+
+def _check_starts(file: str, starts: Any) -> None:
+    wanted = "a dict of names, as {'pretrained': {'base': '../mae.py', 'overrides': {}}}"
+    _must(isinstance(starts, Mapping), file, "starts", starts, wanted)
+    for name, start in starts.items():
+        is_right = isinstance(start, Mapping) and isinstance(start.get("base"), str)
+        is_right = is_right and set(start) <= {"base", "overrides"}
+        _must(is_right, file, f"starts[{name!r}]", start, "a dict with 'base' and 'overrides'")
+        check_overrides(file, f"starts[{name!r}] overrides", start.get("overrides", {}))
 
 
 def _check_metrics(file: str, metrics: Any, beside: Any) -> None:

@@ -57,7 +57,7 @@ def write(study: Study, folder: Path, failed: Mapping[str, str]) -> str:
     Raises:
         ValueError: runs are finished and none of them has a metric that the study compares.
     """
-    runs = study.runs()
+    runs = study.runs(folder)
     found = {run.name: measured(folder / RUNS / run.name) for run in runs}
     done = {name: numbers for name, numbers in found.items() if numbers is not None}
     check_metrics(study, done)
@@ -66,7 +66,9 @@ def write(study: Study, folder: Path, failed: Mapping[str, str]) -> str:
     text = "\n".join([*_markdown(study, rows, beside), *_absent(runs, done, failed)]) + "\n"
     _write(folder / MARKDOWN, text)
     _write(folder / TABLE, _csv(rows))
-    _write(folder / COMMANDS, "".join(run.command(folder) + "\n" for run in runs))
+    first = {one.name: one for run in runs for one in study.before(run, folder)}
+    commands = [run.command(folder) + "\n" for run in (*first.values(), *runs)]
+    _write(folder / COMMANDS, "".join(commands))
     if done:
         _write(folder / BEST, json.dumps(best(study, runs, done, folder), indent=2) + "\n")
         values = {name: _values(runs, done, "validation", name) for name in study.metrics}

@@ -18,7 +18,7 @@ from maskjax.terminal import say
 from maskjax.tools.study import RUNS, Study, StudyRun
 from maskjax.training import preemption
 from maskjax.training.loop import train
-from maskjax.workdir.lines import NO_NUMBERS, judged_lines
+from maskjax.workdir.lines import NO_NUMBERS, OF_RUN, judged_lines
 
 # Numbers of a run by split, and there by name; one that was not finite is None.
 Measured = Mapping[str, Mapping[str, Any]]
@@ -63,9 +63,10 @@ def run(study: Study, folder: Path, part: tuple[int, int] = (1, 1)) -> dict[str,
         Preempted: told to stop; the run under way is saved.
     """
     _claim(study, folder)
-    every = study.runs()
-    for each in every:  # what does not fit shows before hours have passed
-        workdir.check(each.config, folder / RUNS / each.name)
+    every = study.runs(folder)
+    for run in every:  # what does not fit shows before hours have passed
+        for each in (*study.before(run, folder), run):
+            workdir.check(each.config, folder / RUNS / each.name)
     mine = every[part[0] - 1 :: part[1]]
     say(f"{study.name}: runs to do here: {len(mine)} of {len(every)}")
     failed: dict[str, str] = {}
@@ -74,7 +75,8 @@ def run(study: Study, folder: Path, part: tuple[int, int] = (1, 1)) -> dict[str,
         is_new = workdir.read_summary(folder / RUNS / each.name) is None
         start = time.monotonic()
         try:
-            _train(each, folder / RUNS / each.name, study.base)
+            for one in (*study.before(each, folder), each):  # what is finished is looked up
+                _train(one, folder / RUNS / one.name, one.base)
         except preemption.Preempted:
             raise
         except Exception as error:
@@ -156,14 +158,21 @@ def refuse_failures(failed: Mapping[str, str]) -> None:
 
 
 def measured(folder: Path) -> Measured | None:
-    """Read what came out of a run, by split; None where it is not finished."""
+    """Read what came out of a run, by split; None where it is not finished.
+
+    What is said of a run as a whole stands with its validation.
+    """
     summary = workdir.read_summary(folder)
     if summary is None:
         return None
-    return {
+    found = {
         split: {name: x for name, x in line.items() if name not in NO_NUMBERS}
         for split, line in judged_lines(folder, summary).items()
     }
+    whole = {name: summary[name] for name in OF_RUN if name in summary}
+    if "validation" in found:
+        found["validation"] = whole | found["validation"]
+    return found
 
 
 def number(run: Measured, split: str, metric: str) -> float | None:

@@ -17,7 +17,7 @@ from maskjax.training.state import TrainState
 from maskjax.training.throughput import peak_host_memory
 from maskjax.workdir import trackers
 from maskjax.workdir.leaves import params_sha256
-from maskjax.workdir.lines import NO_NUMBERS
+from maskjax.workdir.lines import NO_NUMBERS, grad_norm_spikes, read_metrics
 from maskjax.workdir.tables import nested, read_tables
 
 
@@ -141,6 +141,7 @@ def summarise(run: Run, state: TrainState) -> dict[str, Any]:
         "peak_host_memory_bytes": peak_host_memory(),
         **trained,
         **named,
+        "grad_norm_spikes": grad_norm_spikes(read_metrics(run.folder)),
         "skipped_files": run.data.num_skipped,
         "figures": [str(path.relative_to(run.folder)) for path in figures],
     }

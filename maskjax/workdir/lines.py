@@ -2,13 +2,18 @@
 
 import contextlib
 import json
-from collections.abc import Mapping
+import math
+import statistics
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 METRICS = "metrics.jsonl"
 # Of a line; the rest was measured. "best_step" is whose state test was judged on, if not the last.
 NO_NUMBERS = ("step", "split", "seconds", "best_step")
+# Of a summary, said of the run as a whole, which studies compare.
+OF_RUN = ("grad_norm_spikes",)
+_SPIKE, _WINDOW, _LEAST = 3.0, 50, 5  # times the median of so many before, if so many there are
 
 
 def read_metrics(workdir: str | Path) -> list[dict[str, Any]]:
@@ -46,3 +51,33 @@ def has_measured(workdir: str | Path, name: str) -> bool:
     """Whether an evaluation of a run has given a number of a name."""
     lines = (line for line in read_metrics(workdir) if line["split"] == "validation")
     return any(name in line for line in lines)
+
+
+def grad_norm_spikes(lines: Iterable[Mapping[str, Any]]) -> float | None:
+    """How often the norm of the gradient leaps: a number of this project's own.
+
+    The share of the training lines whose norm is above 3 times the median of the 50 lines before
+    it, or of as many as there are, 5 at least. One that is not finite is above any number, and no
+    part of a median.
+
+    Args:
+        lines: of metrics.jsonl, with "split" and "grad_norm".
+
+    Returns:
+        The share; None where no line has 5 before it.
+
+    >>> calm, leap = {"split": "train", "grad_norm": 1.0}, {"split": "train", "grad_norm": 3.1}
+    >>> grad_norm_spikes([calm] * 5 + [leap] + [calm] * 4)
+    0.2
+    """
+    before: list[float] = []
+    judged: list[bool] = []
+    for line in lines:
+        if line["split"] != "train" or "grad_norm" not in line:
+            continue
+        norm = math.inf if line["grad_norm"] is None else line["grad_norm"]
+        if len(before) >= _LEAST:
+            judged.append(norm > _SPIKE * statistics.median(before[-_WINDOW:]))
+        if math.isfinite(norm):
+            before.append(norm)
+    return sum(judged) / len(judged) if judged else None

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from maskjax.models import layers, transformer
 from maskjax.models.layers import (
     Dense,
     drop_path,
@@ -15,6 +16,7 @@ from maskjax.models.layers import (
     layer_norm,
     layer_norm_epsilon,
 )
+from maskjax.models.transformer import Block
 
 
 def exact_gelu(x):
@@ -121,3 +123,24 @@ def test_dropout_of_an_example_depends_on_its_own_key_alone():
     np.testing.assert_array_equal(whole[3:4], dropout(jnp.ones((1, 5)), 0.5, keys[3:4]))
     np.testing.assert_array_equal(dropout(jnp.ones((8, 5)), 0.5, None), np.ones((8, 5)))
     np.testing.assert_array_equal(dropout(jnp.ones((8, 5)), 0.0, keys), np.ones((8, 5)))
+
+
+def test_a_block_drops_where_the_published_vit_does(monkeypatch):
+    # Dosovitskiy et al. 2021, appendix B.1: after every dense layer but queries, keys and values.
+    block = Block(2, dropout_rate=0.1, hidden_dropout_rate=0.1)
+    x, keys = jnp.ones((3, 5, 8)), jax.random.split(jax.random.key(0), 3)
+    seen = []
+
+    def dropped(x, rate, keys):
+        if keys is not None:
+            seen.append((x.shape, rate, tuple(jax.random.key_data(keys).ravel().tolist())))
+        return x
+
+    for module in (layers, transformer):
+        monkeypatch.setattr(module, "dropout", dropped)
+    params = block.init(jax.random.key(1), x)
+    block.apply(params, x, None, keys)
+    assert [(shape, rate) for shape, rate, _ in seen] == [
+        ((3, 5, 8), 0.1), ((3, 5, 32), 0.1), ((3, 5, 8), 0.1)
+    ]  # fmt: skip
+    assert len({draws for *_, draws in seen}) == 3

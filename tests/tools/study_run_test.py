@@ -171,6 +171,31 @@ def test_a_folder_of_another_study_is_refused_before_anything_is_trained(tmp_pat
     assert not trained
 
 
+def test_what_runs_start_from_is_trained_once_and_its_failure_is_theirs(tmp_path, trained):
+    chosen = _study(seeds=(0,))
+    path = str(tmp_path / study.RUNS / "c,seed=0")
+    started = [study.Setting(name, {}, {study.START: path}) for name in ("a", "b")]
+    chosen = chosen._replace(
+        settings=tuple(started), baselines={}, starts={"c": study.Start("y.py", {})}
+    )
+    trained.broken = ("c",)
+    assert study_run.run(chosen, tmp_path) == {f"{name},seed=0": "it broke" for name in "ab"}
+    trained.broken = ()
+    assert study_run.run(chosen, tmp_path) == {}
+    assert trained == ["c,seed=0", "a,seed=0", "b,seed=0"]
+    study_report.write(chosen, tmp_path, {})
+    commands = (tmp_path / study_report.COMMANDS).read_text().splitlines()
+    assert [line.rpartition("/")[2] for line in commands] == trained
+
+
+def test_a_run_as_a_whole_is_compared_with_its_validation(tmp_path):
+    workdir.write_summary(tmp_path, {"grad_norm_spikes": 0.25, "steps": 3})
+    _write_metrics(tmp_path, {"split": "validation", "loss": 1.0}, {"split": "test", "loss": 2.0})
+    run = study_run.measured(tmp_path)
+    assert study_run.number(run, "validation", "grad_norm_spikes") == 0.25
+    assert study_run.number(run, "test", "grad_norm_spikes") is None
+
+
 def test_a_metric_that_no_run_has_is_named_with_those_that_there_are(tmp_path):
     other = _study(seeds=(0,))._replace(metrics={"los": "min"})
     for call in (study_run.run, lambda *a: study_report.write(*a, {})):

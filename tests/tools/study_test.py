@@ -10,6 +10,7 @@ import pytest
 from absl import flags
 from ml_collections import config_flags
 
+from maskjax.config import flatten
 from maskjax.tools import study, study_search
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -161,6 +162,35 @@ def test_a_study_that_is_not_there_or_broken_is_named(tmp_path, write):
         study.load(str(tmp_path / "broken.py"))
 
 
+def test_what_runs_start_from_is_in_the_folder_and_comes_before_them(write, tmp_path):
+    (tmp_path / "first.py").write_text(
+        CONFIG.replace('"seed": 0,', '"seed": 0, "init_from": {"path": ""},')
+    )
+    starts = {
+        "first": {"base": "first.py", "overrides": {"mask.ratio": 0.9}},
+        "then": {"base": "first.py", "overrides": {"init_from.path": "{first}"}},
+    }
+    settings = {"alone": {}, "from": {"init_from.path": "{then}", "mask.ratio": 0.5}}
+    path = write(base="first.py", axes=None, settings=settings, starts=starts)
+    loaded, folder = study.load(path), tmp_path / "of"
+    alone, started = loaded.runs(folder)[2:]
+    assert loaded.before(alone, folder) == []
+    first, then = loaded.before(started, folder)
+    assert [run.name for run in (first, then)] == ["first,seed=1", "then,seed=1"]
+    assert (first.config.seed, first.config.mask.ratio, then.config.seed) == (1, 0.9, 1)
+    assert then.config.init_from.path == str(folder / "runs" / "first,seed=1")
+    assert started.config.init_from.path == str(folder / "runs" / "then,seed=1")
+    assert f"--config.init_from.path={folder}/runs/then,seed=1" in started.flags
+    for wrong, message in (
+        ({"settings": {"a": {"init_from.path": "{frist}"}}}, "'frist' .did you mean 'first'"),
+        ({"starts": {"alone": starts["first"]}}, "two settings are named 'alone'"),
+        ({"starts": {"first": {}}}, "a dict with 'base' and 'overrides'"),
+    ):
+        kinds = {"base": "first.py", "axes": None, "settings": settings, "starts": starts}
+        with pytest.raises(ValueError, match=message):
+            study.load(write(**(kinds | wrong))).runs()
+
+
 def test_the_examples_of_the_readme_are_studies(tmp_path):
     page = (CONFIGS / "studies" / "README.md").read_text()
     axes, search = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
@@ -181,3 +211,24 @@ def test_every_study_here_is_one_with_a_smoke_variant():
         for variant in ("", ":smoke"):
             loaded = study.load(f"{path}{variant}")
             assert loaded.search or loaded.runs()
+
+
+@pytest.mark.parametrize("part", ["clean_full", "imbalance", "labels_1_smoke", "transfer_digits"])
+def test_interference_compares_one_thing_with_plain_training(part):
+    loaded = study.load(f"{CONFIGS}/studies/interference.py:{part}")._replace(seeds=(0,))
+    folder = Path("of")
+    runs = {run.setting.name: run for run in loaded.runs(folder)}
+    assert len(runs) == {"clean_full": 40, "imbalance": 16, "labels_1_smoke": 6}.get(part, 17)
+    is_transfer = part == "transfer_digits"
+    starts = {name: loaded.before(run, folder) for name, run in runs.items()}
+    configs = {name: (starts[name][-1:] or [run])[0].config if is_transfer else run.config
+               for name, run in runs.items()}  # fmt: skip
+    plain, own = (("none, scratch", "adaptive 0.5, scratch") if is_transfer else
+                  ("row=none,start=scratch", "row=adaptive 0.5,start=scratch"))  # fmt: skip
+    flat = {name: flatten(config) for name, config in configs.items()}
+    differing = {key for key in flat[own] if flat[own][key] != flat[plain][key]}
+    assert differing <= {"mask.rule", "mask.ratio"}
+    pretrained = own.replace("scratch", "masked pretraining")
+    differing = {key for key in flat[own] if flat[own][key] != flat[pretrained][key]}
+    assert differing == {"init_from.path"}
+    assert starts[pretrained][0].name == "pretrained,seed=0"

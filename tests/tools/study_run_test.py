@@ -56,7 +56,7 @@ def trained(monkeypatch):
             raise preemption.Preempted(3)
         if config.name in done.broken:
             raise ValueError("it\n broke")
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         accuracy = ACCURACY[config.name][config.seed]
         _write_metrics(
             folder,

@@ -4,6 +4,8 @@
     --format=timm          weights that timm loads; --weights=PATH in place of --workdir turns
                            published weights into one of the two
     --format=stablehlo     programs that JAX alone runs, from stored numbers to the task's outputs
+    --format=onnx          what jax2onnx converts of them, for onnxruntime
+    --format=savedmodel    the same for TensorFlow and TF Serving, by orbax-export
 
 What each format holds, and how it is loaded, is said in the README.md that is written beside it.
 """

@@ -26,6 +26,7 @@ FORMATS = {
     "timm": "maskjax.tools.export_weights:timm",
     "stablehlo": "maskjax.tools.export_stablehlo:write",
     "onnx": "maskjax.tools.export_onnx:write",
+    "savedmodel": "maskjax.tools.export_savedmodel:write",
 }
 WEIGHTS = ("hf", "timm")  # those that hold weights alone
 _PACKAGES = ("jax", "jaxlib", "flax", "numpy")

@@ -205,17 +205,21 @@ class ImageProcessor:
             UndecodableError: it is no image.
             ValueError: examples of this data are no images, or of more channels than image files.
         """
+        self._check_images_fit(str(path))
         if not os.path.isfile(path):
             raise FileNotFoundError(f"{path}: no such file; give the path of an image")
         return self.from_image(EncodedImage(str(path), str(path)))
 
-    def from_image(self, image: EncodedImage) -> Example:
-        """Make an example of an image file or its bytes; see `read_image`."""
+    def _check_images_fit(self, name: str) -> None:
         if len(self.shape) != 3 or self.shape[-1] > MAX_CHANNELS:
             raise ValueError(
-                f"{image.name}: images do not fit this data, of shape {self.shape}; give an array "
+                f"{name}: images do not fit this data, of shape {self.shape}; give an array "
                 "of that shape, or [N, ...] of several, as a .npy file"
             )
+
+    def from_image(self, image: EncodedImage) -> Example:
+        """Make an example of an image file or its bytes; see `read_image`."""
+        self._check_images_fit(image.name)
         missing = self.missing
         if missing is not None and not can_hold(np.dtype(np.uint16), missing):
             missing = None  # the run's arrays hold it, and no image file can

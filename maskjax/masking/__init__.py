@@ -10,6 +10,22 @@ module of its own: `text`, `audio`, `sequences`, `frequency`, `attention`, `head
 `register` adds a rule of one's own. Needs jax and numpy alone.
 """
 
+# First, so that the module of a rule may write `from maskjax import masking`, as anybody's does.
+from maskjax.masking.registry import (
+    MODALITIES,
+    RULES,
+    RegisteredRule,
+    Rule,
+    accepted_options,
+    chooses,
+    make_rule,
+    missing_options,
+    needs_step,
+    register,
+    rules_on,
+)
+
+# isort: split
 from maskjax.masking import (
     adaptive,
     attention,
@@ -53,19 +69,6 @@ from maskjax.masking.images import (
 )
 from maskjax.masking.parameters import magnitude, movement, saliency, weight_blocks
 from maskjax.masking.regions import region
-from maskjax.masking.registry import (
-    MODALITIES,
-    RULES,
-    RegisteredRule,
-    Rule,
-    accepted_options,
-    chooses,
-    make_rule,
-    missing_options,
-    needs_step,
-    register,
-    rules_on,
-)
 from maskjax.masking.schedules import (
     SCHEDULES,
     Schedule,

@@ -15,10 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from maskjax.masking.adaptive import labels, running, token_frequencies
-from maskjax.tasks.options import check_choice
 from maskjax.typing import Array, Bool, Float, Int, PyTree
-
-FOLLOWS = ("losses", "labels", "frequencies")
 
 
 class Seen(NamedTuple):
@@ -186,8 +183,6 @@ def make_follower(config: Any, length: int, num_ids: int, data: Any) -> Follower
         ValueError: an option that does not fit; the message names the key.
     """
     mask = config.mask
-    check_choice("mask.follows", mask.follows, FOLLOWS)
-    check_choice("mask.entries", mask.entries, ("", "ids", "positions"))
     by_id = num_ids > 0 if not mask.entries else mask.entries == "ids"
     if num_ids == 0 and (by_id or mask.follows == "frequencies"):
         key = "mask.entries 'ids'" if by_id else "mask.follows 'frequencies'"

@@ -16,6 +16,7 @@ from maskjax.spelling import did_you_mean, missing_import
 NONE = "none"  # in place of a rule: nothing is hidden, a plain autoencoder
 # Rules that follow a state, and what they take of it.
 FOLLOWING = {"weighted": "log_weights", "hard_patches": "losses", "error_window": "losses"}
+FOLLOWS = ("losses", "labels", "frequencies")
 MANY_PATCHES = 2048  # more than images have in published models, or 16 frames of video
 
 
@@ -194,7 +195,10 @@ def mask_rule(options: Any, grid: tuple[int, ...], num_masked: int, modality: st
             f"mask.rule {name!r} needs {', '.join(missing[name])}, which a config cannot give: "
             f"use one of {trainable}"
         )
-    for key, section in options.items():  # Of every rule: a slip is one anyhow.
+    # What this rule does not read, too: a slip is one anyhow.
+    check_choice("mask.follows", options.follows, FOLLOWS)
+    check_choice("mask.entries", options.entries, ("", "ids", "positions"))
+    for key, section in options.items():
         if not isinstance(section, str | float | int) and "follows" in section:
             check_choice(f"mask.{key}.follows", section["follows"], ("step", "key"))
     given = dict(options.get(name, {}))

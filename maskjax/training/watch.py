@@ -35,13 +35,16 @@ def start(config: Any) -> dict[str, Watch]:
     """Make the watches that a config asks for: "stop", "plateau", both or none.
 
     Raises:
-        ValueError: a number is to be watched that is never looked at, or none is named.
+        ValueError: a number is to be watched that is never looked at, none is named, or the value
+            to reach is NaN.
     """
     sections = {}
     if config.stop.metric:
         sections["stop"] = config.stop
     elif config.stop.value is not None or config.stop.patience > 0:
         raise ValueError("stop.value and stop.patience need a number to watch: set stop.metric")
+    if config.stop.value is not None and math.isnan(config.stop.value):
+        raise ValueError("stop.value is nan, which no number reaches: give one, or leave it out")
     if config.optimizer.schedule == "plateau":
         sections["plateau"] = config.optimizer.plateau
     if sections and config.eval_every_steps == 0:

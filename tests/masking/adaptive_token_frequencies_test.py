@@ -104,6 +104,8 @@ def test_arguments_out_of_range_are_refused():
         token_frequencies.init(0)
     with pytest.raises(ValueError, match="smoothing 0 must be above 0"):
         token_frequencies.log_weights(state, jnp.array([0]), smoothing=0)
+    with pytest.raises(ValueError, match="exponent nan must be finite"):
+        token_frequencies.log_weights(state, jnp.array([0]), exponent=float("nan"))
     with pytest.raises(ValueError, match=r"decay 1\.5 must be from 0 to 1"):
         token_frequencies.apply(state, token_frequencies.CountStatistics(jnp.ones(2)), decay=1.5)
 

@@ -1,5 +1,7 @@
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -67,6 +69,13 @@ def test_a_registered_rule_is_found_and_its_name_is_taken():
             masking.register("every_other")(every_other)
     finally:
         del masking.RULES["every_other"]
+
+
+def test_the_module_of_a_rule_that_masking_imports_may_import_masking():
+    tree = ast.parse(Path(masking.__file__).read_text())
+    first = next(node for node in tree.body if isinstance(node, ast.ImportFrom))
+    assert first.module == "maskjax.masking.registry"
+    assert "register" in [alias.name for alias in first.names]
 
 
 def test_only_an_unbound_step_is_needed():

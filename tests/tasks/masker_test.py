@@ -1,5 +1,6 @@
 """Masks that follow something: exact counts, states against loops, refusals."""
 
+import math
 import types
 
 import jax
@@ -176,10 +177,14 @@ BAD = [
     ({"mask.follows": "frequencies"}, "'frequencies': this data has no ids, .*follows=losses"),
     ({"mask.entries": "ids"}, "mask.entries 'ids': this data has no ids, .*entries=positions"),
     ({"mask.entries": "words"}, "unknown mask.entries 'words'"),
+    ({"mask.rule": "random", "mask.follows": "loses"}, "unknown mask.follows 'loses'"),
+    ({"mask.rule": "random", "mask.entries": "words"}, "unknown mask.entries 'words'"),
     ({"mask.losses.decay": 1.5}, "mask.losses: decay 1.5 must be from 0 to 1"),
     ({"mask.losses.floor": 0.0}, "mask.losses: floor 0.0 must be above 0"),
+    ({"mask.losses.floor": math.inf}, "mask.losses: floor inf must be above 0 and finite"),
     ({"mask.weighted.temperature": -1.0}, "mask.weighted .*temperature -1.0 must be finite"),
     ({"mask.follows": "labels", "mask.labels.alpha": -1.0}, "mask.labels: alpha -1.0 must be"),
+    ({"mask.follows": "labels", "mask.labels.alpha": math.nan}, "mask.labels: alpha nan must be"),
     ({"mask.follows": "labels", "mask.labels.start": "x"}, "mask.labels: unknown start 'x'"),
     ({"mask.fill": "gate"}, "mask.fill 'gate' needs mask.follows='labels', not 'losses'"),
     ({"mask.best_of.candidates": 0}, "mask.best_of.candidates 0 must be at least 1"),

@@ -64,6 +64,7 @@ def test_the_rate_of_a_plateau_warms_up_and_has_a_floor():
     [
         ({"stop__metric": "loss", "stop__value": 1.0}, "stop.metric needs .* set eval_every_steps"),
         ({"stop__patience": 3}, "need a number to watch: set stop.metric"),
+        ({"stop__metric": "loss", "stop__value": float("nan")}, "stop.value is nan"),
         ({"optimizer__schedule": "plateau"}, "'plateau' needs .* set eval_every_steps"),
     ],
 )

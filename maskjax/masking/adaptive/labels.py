@@ -151,9 +151,9 @@ def apply(
     """
     alpha = check_number("alpha", alpha)
     check_whole("num_examples", num_examples, least=None)
-    if alpha < 0 or num_examples < 1:
+    if not 0 <= alpha < float("inf") or num_examples < 1:
         raise ValueError(
-            f"alpha {alpha} must be at least 0, num_examples {num_examples} at least 1"
+            f"alpha {alpha} must be at least 0 and finite, num_examples {num_examples} at least 1"
         )
     check_kind("state", state, LabelRatios)
     check_kind("statistics", statistics, LabelStatistics)
@@ -218,6 +218,6 @@ def log_weights(
         >>> jnp.exp(logs).round(6).tolist() == [0.5, jnp.float32(1e-6).item()]
         True
     """
-    if not floor > 0:
-        raise ValueError(f"floor {floor} must be above 0, for example 1e-6")
+    if not 0 < floor < float("inf"):
+        raise ValueError(f"floor {floor} must be above 0 and finite, for example 1e-6")
     return jnp.log(jnp.maximum(probabilities(state, ids), floor))

@@ -140,7 +140,7 @@ def log_weights(
         Shape [*b L] of the ids, or [N] without.
 
     Raises:
-        ValueError: a floor that is not above 0.
+        ValueError: a floor that is not above 0 and finite.
 
     Examples:
         >>> state = RunningLosses(jnp.array([3.0, 1.0, 0.0]), jnp.array([5, 5, 0]))
@@ -149,8 +149,8 @@ def log_weights(
         [1.0, 1.5, 1.5, 0.5]
     """
     check_kind("state", state, RunningLosses)
-    if not floor > 0:
-        raise ValueError(f"floor {floor} must be above 0, for example 0.01")
+    if not 0 < floor < float("inf"):
+        raise ValueError(f"floor {floor} must be above 0 and finite, for example 0.01")
     is_known = state.num_updates > 0
     num_known = jnp.maximum(is_known.sum(), 1)
     mean = jnp.where(is_known, state.losses, 0).sum() / num_known

@@ -13,7 +13,7 @@ from maskjax.masking.adaptive.entries import (
     rate_shares,
     sum_entries,
 )
-from maskjax.masking.checks import as_array, as_flags, as_integers, check_shapes
+from maskjax.masking.checks import as_array, as_flags, as_integers, check_number, check_shapes
 from maskjax.typing import Array, Bool, Float, Int
 
 
@@ -133,7 +133,7 @@ def log_weights(
         log w of each position's entry.
 
     Raises:
-        ValueError: a smoothing that is not above 0.
+        ValueError: a smoothing that is not above 0 and finite, or an exponent that is not finite.
 
     Examples:
         >>> state = TokenCounts(jnp.array([15.0, 3.0, 7.0]))
@@ -141,8 +141,10 @@ def log_weights(
         >>> round(jnp.exp(logs[1] - logs[0]).item(), 5)  # 4 times as rare: twice as often
         2.0
     """
-    if not smoothing > 0:
-        raise ValueError(f"smoothing {smoothing} must be above 0, for example 1")
+    if not 0 < smoothing < float("inf"):
+        raise ValueError(f"smoothing {smoothing} must be above 0 and finite, for example 1")
+    if not np.isfinite(check_number("exponent", exponent)):
+        raise ValueError(f"exponent {exponent} must be finite, for example 0.5")
     check_kind("state", state, TokenCounts)
     counts = as_array("counts", state.counts).astype(jnp.float32)
     logs = jnp.log(counts + smoothing)

@@ -15,7 +15,7 @@ interference.md has the question, what each number means, and the table. Parts:
     PART_full         all ratios, a larger network, longer, five seeds; for other hardware
     PART_smoke, smoke a few small steps
 
-48 runs a part, estimated at below two hours on two cores, and not run yet.
+51 runs a part, by FLOPs below two hours on two cores; 102 of transfer, a quarter more. Not run yet.
 """
 
 _CLOTHES = "idx:/usr/share/datasets/fashion-mnist"  # where Debian's package puts it

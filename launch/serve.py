@@ -5,7 +5,7 @@
     GET /metrics     for Prometheus
     GET /            a page to try it
 
-It needs the packages of `pip install -e '.[serve]'`. maskjax/tools/serving/README.md says more.
+It needs the packages of `pip install -e '.[serve]'`. maskjax/tools/README.md says more.
 """
 
 from maskjax import signals

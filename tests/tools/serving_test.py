@@ -13,9 +13,11 @@ import pytest
 import uvicorn
 from PIL import Image
 
+from maskjax.data.history import HistoryProcessor
 from maskjax.tools.exported import Exported
 from maskjax.tools.serving import app
 from maskjax.tools.serving.batching import Batcher
+from maskjax.tools.serving.parsing import parse
 from maskjax.tools.serving.refused import Refused
 from maskjax.tools.serving.settings import Settings
 
@@ -68,11 +70,9 @@ def test_images_arrays_and_json_give_what_the_export_gives(ask, exported):
     model, image = Exported(exported), png((8, 8))
     stored = np.asarray(Image.open(io.BytesIO(image)), np.float32)[..., None] * 16 / 255
     expected = model("features", model.raw([model.processor({"image": stored})]))[0]
-    file = io.BytesIO()
-    np.save(file, stored)
     bodies = [
         (image, "image/png"),
-        (file.getvalue(), "application/x-npy"),
+        (array(stored), "application/x-npy"),
         (json.dumps({"inputs": [stored.tolist()]}), "application/json"),
         (json.dumps({"images": [base64.b64encode(image).decode()]}), "application/json"),
     ]
@@ -107,6 +107,24 @@ def test_pictures_are_those_of_the_ratio(ask):
     np.testing.assert_allclose(hidden, [0.25, 0.75], atol=0.05)
 
 
+def array(values, write=np.save):
+    """The bytes of an array."""
+    file = io.BytesIO()
+    write(file, values)
+    return file.getvalue()
+
+
+def archive():
+    """An .npz file, which NumPy opens in the place of an array."""
+    return array(np.zeros((8, 8, 1)), np.savez)
+
+
+def header(shape):
+    """The beginning of an array that says it has a shape, and nothing behind it."""
+    said = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(said).to_bytes(2, "little") + said.encode()
+
+
 def huge():
     """A PNG that says it has 50 megapixels, of few bytes."""
     file = io.BytesIO()
@@ -133,6 +151,10 @@ def huge():
         (b'{"images": []}', "application/json", 422, "send at least one"),
         (b'{"images": ["", "", "", "", "", "", "", "", ""]}', "application/json", 413, "9 inputs"),
         (b"\x93NUMPY", "application/x-npy", 400, "no array"),
+        (archive(), "application/x-npy", 400, "no array: send what numpy.save writes"),
+        (header("(1000000000000,)"), "application/x-npy", 400, "no array"),
+        (header("(" * 20), "application/x-npy", 400, "no array"),
+        (array(np.full((8, 8, 1), 1e300)), "application/x-npy", 422, "not finite"),
     ],
 )
 def test_bad_requests_are_told_what_is_wrong(ask, body, kind, status, message):
@@ -147,12 +169,34 @@ def test_bad_requests_are_told_what_is_wrong(ask, body, kind, status, message):
         ("what=clases", "no output 'clases': ask for some of features, reconstructions, error"),
         ("what=reconstructions&mask_ratio=2", "mask_ratio '2' must be a number from 0 to 1"),
         ("index=-1", "index '-1' must be a number"),
+        ("index=nan", "index 'nan' must be a number"),
     ],
 )
 def test_bad_questions_are_told_what_is_wrong(ask, query, message):
     status, content = ask("POST", f"/predict?{query}", png((8, 8)), "image/png")
     assert status == 422
     assert message in content["error"]
+
+
+def test_texts_are_histories_and_never_files(tmp_path):
+    processor = HistoryProcessor(3, 4, "newest", ("a", "b"))
+    file = tmp_path / "histories.csv"
+    file.write_text("a\n")
+    settings = Settings("export")
+
+    def read(*texts):
+        body = json.dumps({"inputs": texts}).encode()
+        return parse(body, "application/json", {}, processor, settings).examples
+
+    np.testing.assert_array_equal(
+        [each["items"] for each in read("a,b", "b")], [[0, 1, 2], [0, 0, 2]]
+    )
+    for text in (str(file), str(tmp_path / "none.csv")):
+        with pytest.raises(Refused, match="unknown items"):
+            read(text)
+    body = b'{"inputs": ["a"], "index": ' + b"9" * 400 + b"}"
+    with pytest.raises(Refused, match="must be a number from 0"):
+        parse(body, "application/json", {}, processor, settings)
 
 
 def test_the_server_says_how_it_is(ask):

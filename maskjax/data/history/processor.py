@@ -112,11 +112,11 @@ class HistoryProcessor:
         """
         del is_strict
         if not os.path.isfile(text):  # False too for a text that is too long to be a path
-            yield text, self._example(text, text)
+            yield text, self.from_text(text, text)
             return
         for number, line in enumerate(Path(text).read_text(encoding="utf-8").splitlines(), 1):
             if line.strip():
-                yield f"line {number}", self._example(line, f"line {number} of {text}")
+                yield f"line {number}", self.from_text(line, f"line {number} of {text}")
 
     def describe(self) -> dict[str, Any]:
         """Say how long examples are, and the items' names and gates in the order of their ids."""
@@ -132,7 +132,8 @@ class HistoryProcessor:
     def _ids(self) -> dict[str, int]:
         return {name: number for number, name in enumerate(self.names, 1)}
 
-    def _example(self, text: str, where: str) -> Example:
+    def from_text(self, text: str, where: str) -> Example:
+        """Make an example of names with commas between them, which messages call `where`."""
         names = [name.strip() for name in next(csv.reader([text]), []) if name.strip()]
         unknown = [name for name in names if name not in self._ids]
         if unknown or not names:

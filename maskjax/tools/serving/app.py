@@ -6,6 +6,7 @@ GET /health, /metrics, /model, and / with a page to try it
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -29,6 +30,7 @@ from maskjax.tools.serving.refused import Refused
 from maskjax.tools.serving.settings import Settings
 
 _PATIENCE = 10  # times the allowed bytes that are read of a request that is too large
+_MOST_HELD = 32  # times the allowed bytes that all requests under way may have together
 _PREFERRED = ("classes", "predictions", "features")
 
 
@@ -44,6 +46,7 @@ class Server:
         """
         self.settings, self.model = settings, Exported(Path(settings.model))
         self.is_warm = False
+        self._held = 0  # bytes of the requests under way
         names = self.model.names
         self.default = next((name for name in _PREFERRED if name in names), names[0])
         self._device = ThreadPoolExecutor(1, "device")  # a device computes one thing at a time
@@ -64,6 +67,7 @@ class Server:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._device, self.warm_up)
         settings, tasks = self.settings, []
+        self._decoding = CapacityLimiter(os.cpu_count() or 1)  # each may take a whole image
         for name in self.model.names:
             self.batchers[name] = Batcher(
                 lambda batch, name=name: self._compute(name, batch),
@@ -87,11 +91,11 @@ class Server:
 
     async def predict(self, request: Request) -> Response:
         """Answer POST /predict."""
-        begun, status = time.perf_counter(), 500
+        begun, status, body = time.perf_counter(), 500, bytearray()
         try:
-            body = await self._body(request)
+            await self._read(request, body)
             async with asyncio.timeout(self.settings.timeout):
-                content = await self._answer(body, request)
+                content = await self._answer(bytes(body), request)
             status = 200
             return Response(content, media_type="application/json")
         except Refused as refused:
@@ -106,19 +110,20 @@ class Server:
             status = 499
             return Response(status_code=400)
         finally:
+            self._held -= len(body)
             metrics.REQUESTS.labels(status).inc()
             metrics.LATENCY.observe(time.perf_counter() - begun)
             metrics.WAITING.set(sum(map(len, self.batchers.values())))
 
-    async def _body(self, request: Request) -> bytes:
-        """Read a body, and keep no more of it than is allowed.
+    async def _read(self, request: Request, body: bytearray) -> None:
+        """Read a body, and keep no more of it than is allowed, nor of all together.
 
         The rest of one that is too large is read and dropped, within reason: a client that still
         sends would not see the answer.
         """
         most, seconds = self.settings.max_bytes, self.settings.timeout
         length = request.headers.get("content-length", "0")
-        body, size = bytearray(), int(length) if length.isdecimal() else 0
+        size = int(length) if length.isdecimal() else 0
         if size <= _PATIENCE * most:
             size = 0
             try:
@@ -126,18 +131,25 @@ class Server:
                     async for chunk in request.stream():
                         size += len(chunk)
                         if size <= most:
-                            body += chunk
+                            self._hold(chunk, body)
                         elif size > _PATIENCE * most:
                             break
             except TimeoutError:
                 raise Refused(408, f"the body took more than {seconds:g} seconds") from None
         if size > most:
             raise Refused(413, f"the request is larger than {most} bytes: send less at once")
-        return bytes(body)
+
+    def _hold(self, chunk: bytes, body: bytearray) -> None:
+        if self._held + len(chunk) > _MOST_HELD * self.settings.max_bytes:
+            raise Refused(503, "other requests take all memory there is: try again later")
+        self._held += len(chunk)
+        body += chunk
 
     async def _answer(self, body: bytes, request: Request) -> bytes:
         kind, query = request.headers.get("content-type", ""), dict(request.query_params)
-        question, rows = await to_thread.run_sync(self._rows, body, kind, query)
+        question, rows = await to_thread.run_sync(
+            self._rows, body, kind, query, limiter=self._decoding
+        )
         what = question.what or (self.default,)
         found = await asyncio.gather(*(self.batchers[name](rows) for name in what))
         together = dict(zip(what, found, strict=True))
@@ -155,6 +167,13 @@ class Server:
         count = len(question.examples)
         given = {name: [value] * count for name, value in question.given.items()}
         raw = self.model.raw(question.examples, **given)
+        for name, x in raw.items():  # one that is longer would spoil the batch of all others
+            shape = tuple(self.model.facts["inputs"][name]["shape"][1:])
+            if x.shape[1:] != shape:
+                raise Refused(
+                    422,
+                    f"{name} are of shape {x.shape[1:]}, and the model takes {shape}: send less",
+                )
         return question, [{name: x[row] for name, x in raw.items()} for row in range(count)]
 
     async def health(self, request: Request) -> Response:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import prometheus_client
 from prometheus_client import Metric, multiprocess
 
-SHARED = "PROMETHEUS_MULTIPROC_DIR"  # a folder of the workers'; set before this is imported
+from maskjax.tools.serving.settings import SHARED
+
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
 

@@ -10,9 +10,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from maskjax.tools.exported import check
-from maskjax.tools.serving.settings import Settings
-
-_SHARED = "PROMETHEUS_MULTIPROC_DIR"  # where the workers' metrics are added up
+from maskjax.tools.serving.settings import SHARED, Settings
 
 
 def serve(
@@ -34,7 +32,7 @@ def serve(
     check(Path(settings.model))  # here, in one line, rather than in each worker
     settings.publish()
     with tempfile.TemporaryDirectory(prefix="maskjax-metrics-") as folder:
-        os.environ[_SHARED] = folder
+        os.environ[SHARED] = folder
         config = uvicorn.Config(
             "maskjax.tools.serving.app:worker",
             factory=True,

@@ -5,6 +5,9 @@ import json
 import os
 from typing import Any
 
+# By which workers know the folder where prometheus_client adds up their metrics; it reads it when
+# it is imported.
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
 _VARIABLE = "MASKJAX_SERVE"  # by which the settings reach workers, which are new processes
 
 

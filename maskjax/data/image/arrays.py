@@ -96,8 +96,8 @@ class ArraySource(Source):
         return self._labels
 
     def fingerprint(self) -> str:
-        gates = () if self._gates is None else (self._gates,)
-        return digest(super().fingerprint(), self._inputs, self._labels, *gates)
+        beside = [x for x in (self._gates, self._targets) if x is not None]
+        return digest(super().fingerprint(), self._inputs, self._labels, *beside)
 
 
 def with_channels(

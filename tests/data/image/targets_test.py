@@ -36,6 +36,8 @@ def test_targets_come_with_their_examples(open_file, shape):
     assert len(seen) == 4
     assert seen <= train
     assert data.build({"source": "digits"}, seed=0, batch_size=8).num_targets == 0
+    prints = [each.describe()["fingerprints"] for each in (found, open_file(targets=targets + 1))]
+    assert prints[0] != prints[1]  # a run on other targets is not resumed
 
 
 @pytest.mark.parametrize(

@@ -121,3 +121,16 @@ def where_offered() -> Iterator[None]:
     except OSError as error:
         if error.errno not in _NOT_OFFERED:
             raise
+
+
+def moved_along(folder: Path, old: str, new: str) -> bool:
+    """Whether what lies beside a folder now lay in a folder of the same name before.
+
+    >>> moved_along(Path("/b/runs/tuned"), "/a/runs/begun", "/b/runs/begun")
+    True
+    >>> moved_along(Path("/b/runs/tuned"), "/a/runs/begun", "/a/other/begun")
+    False
+    """
+    now = Path(new).absolute()
+    is_beside = now.parent == folder.absolute().parent
+    return bool(old and new) and is_beside and now.parts[-2:] == Path(old).parts[-2:]

@@ -20,7 +20,7 @@ from absl import logging
 from maskjax.config import flatten, renewed
 from maskjax.data.build import renewed as renewed_description
 from maskjax.keys import BEFORE, FREE, PLACES
-from maskjax.paths import atomic_file
+from maskjax.paths import atomic_file, moved_along
 from maskjax.workdir.lines import METRICS, has_measured
 
 CONFIG, SUMMARY = "config.json", "summary.json"
@@ -31,8 +31,7 @@ _DATA_KEYS = (
     "num_train", "num_validation", "num_test", "shape", "num_classes", "class_names",
     "gate", "fingerprints",
 )  # fmt: skip
-
-
+_START = "init_from.path"  # a place too, of a run that may have been moved along with this one
 # What a resumed run may change, though it rounds numbers otherwise.
 _ROUNDING = ("data.compact",)
 # Names of numbers, which a resumed run may mend.
@@ -157,6 +156,8 @@ def check(config: Any, workdir: str | Path, data: Mapping[str, Any] | None = Non
     for key in [key for key in _WATCHED if key in differing]:
         if not has_measured(workdir, differing[key][0]):
             del differing[key]
+    if moved_along(workdir, *differing.get(_START, ("", ""))):
+        del differing[_START]
     if differing:
         raise ValueError(
             f"workdir {workdir} belongs to a run of another config: {_pairs(differing)}; "

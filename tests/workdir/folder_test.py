@@ -286,3 +286,15 @@ def test_a_failed_write_leaves_the_old_content_and_no_litter(tmp_path):
         folder.write_atomically(path, "half \ud800")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_run_may_be_moved_along_with_what_it_began_from(tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    _claim(_config(init_from__path=str(old / "runs" / "begun")), old / "runs" / "tuned")
+    (old / "runs" / "tuned" / workdir.METRICS).write_text('{"step": 1, "split": "train"}\n')
+    old.rename(new)
+    place = new / "runs" / "tuned"
+    assert workdir.check(_config(init_from__path=str(new / "runs" / "begun")), place) == place
+    for other in (new / "runs" / "another", new / "begun", ""):
+        with pytest.raises(ValueError, match=r"another config: init_from\.path"):
+            workdir.check(_config(init_from__path=str(other)), place)

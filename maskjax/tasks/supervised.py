@@ -138,7 +138,7 @@ class Supervised(MaskedTask):
             inputs, targets = self.mixing(inputs, targets, context.keys, is_valid)
         seen = self._forward(params, {**batch, "inputs": inputs}, context)
         losses, weights = self.errors(seen.outputs, targets, context.train)
-        weights = jnp.where(is_valid, weights, 0.0)
+        losses, weights = (jnp.where(is_valid, x, 0.0) for x in (losses, weights))
         ones = is_valid.astype(jnp.float32)
         metrics = self.metrics(seen.outputs, targets, batch, ones, context.train)
         is_counted = jnp.broadcast_to(is_valid[:, None], seen.is_masked.shape)

@@ -90,7 +90,9 @@ CASES = {
     "mae, masks that follow losses beside what is missing": Case(
         "mae", PATCHES | WEIGHTED | {"data.missing": "hide"}, *arrays(8, 8, 1, has_missing=True)
     ),
-    "simmim": Case("simmim", PATCHES | {"model.drop_path": 0.1}, *arrays(8, 8, 1)),
+    "simmim": Case(
+        "simmim", PATCHES | {"model.drop_path": 0.1, "model.dropout": 0.3}, *arrays(8, 8, 1)
+    ),
     "simmim, a soft gate by labels": Case(
         "simmim",
         PATCHES | BY_LABELS | {"mask.fill": "gate", "loss.on": "all", "mask.rule": "none"},
@@ -119,7 +121,9 @@ CASES = {
     ),
     "bert4rec": Case("bert4rec", {"mask.rule": "weighted"}, *histories(9, 6)),
     "regress, mixed": Case(
-        "finetune", PATCH_ENCODER | {"task": "regress"}, *arrays(8, 8, 1, num_targets=2)
+        "finetune",
+        PATCH_ENCODER | {"task": "regress", "model.dropout": 0.3},
+        *arrays(8, 8, 1, num_targets=2),
     ),
     "classify, mixed, averaged, patches dropped by their losses": Case(
         "finetune",

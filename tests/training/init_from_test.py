@@ -116,6 +116,24 @@ def test_what_does_not_fit_is_named_on_both_sides(toy, begun):
         init_from.start(fresh, config, lambda step, factor: 0.25)
 
 
+def test_a_head_of_other_classes_begins_anew_once_it_is_skipped(toy, begun):
+    class Other(toy.Task):
+        def init(self, key):
+            return super().init(key) | {"bias": np.full(9, 7, np.float32)}
+
+    def started(**options):
+        config = _config(toy, begun, "params", **options)
+        fresh = jax.device_put(runs.initial_state(Other(), config), jax.devices()[0])
+        return init_from.start(fresh, config, lambda step, factor: 0.25)
+
+    words = r"another shape bias float32\[6\], here float32\[9\]; .* name these leaves in .*skip"
+    with pytest.raises(ValueError, match=words):
+        started()
+    state, record, _ = started(init_from__skip=("^bias$",))
+    np.testing.assert_array_equal(state.params["bias"], np.full(9, 7))
+    assert record["begins anew"] == record["left out"] == ["bias"]
+
+
 def test_a_run_that_is_over_says_to_raise_total_steps(toy, begun):
     with pytest.raises(ValueError, match="at step 6, and total_steps is 6: raise total_steps"):
         _started(toy, _config(toy, begun, "all", total_steps=6))

@@ -16,11 +16,10 @@ from maskjax import workdir as layout
 from maskjax.config import base, flatten
 from maskjax.tools.saved import Saved
 from maskjax.workdir.leaves import params_sha256
-from maskjax.workdir.lines import judged_lines
+from maskjax.workdir.lines import NO_NUMBERS, judged_lines
 
 CONFIDENCE = 0.95
 UNKNOWN_LICENCE = "not known: say it with --licence"
-_NOT_JUDGED = ("step", "split", "seconds", "time")
 
 
 def wilson(share: float, count: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
@@ -124,14 +123,17 @@ def _data(config: Any, record: Mapping[str, Any]) -> list[str]:
 def _metrics(run: Saved, record: Mapping[str, Any]) -> list[str]:
     """Write the judged numbers, with intervals where they are shares of the examples."""
     judged = judged_lines(run.folder, layout.read_summary(run.folder) or {})
+    # Of corrupted examples there may be fewer, and each is counted once a severity.
+    kinds = filter(None, (*run.config.eval.corruptions, "corrupted"))
+    corrupted = tuple(f"accuracy_{kind}" for kind in kinds)
     rows = []
     for split in ("test", "validation"):
         count = (record.get("data") or {}).get(f"num_{split}") or 0
         for name, value in judged.get(split, {}).items():
-            if name in _NOT_JUDGED or isinstance(value, bool | str) or value is None:
+            if name in NO_NUMBERS or isinstance(value, bool | str) or value is None:
                 continue
-            is_share = "accuracy" in name and count and 0 <= value <= 1
-            ends = "{:.4f} to {:.4f}".format(*wilson(value, count)) if is_share else ""
+            is_share = "accuracy" in name and not name.startswith(corrupted) and 0 <= value <= 1
+            ends = "{:.4f} to {:.4f}".format(*wilson(value, count)) if is_share and count else ""
             rows.append(f"| {split} | {name} | {value:.4f} | {ends} |")
     if not rows:
         return ["The run has judged no held-out examples yet."]

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import types
 
 import jax
 import jax.numpy as jnp
@@ -115,6 +116,23 @@ def test_what_lies_beside_the_programs(exported, smoke_run):
     assert params_sha256(run.state.eval_params) in card
     assert "began from: random parameters" in card
     assert str(smoke_run) not in card
+
+
+def test_intervals_are_those_of_shares_of_all_examples(tmp_path):
+    shares = {
+        "accuracy": 0.5,
+        "accuracy_blur": 0.5,
+        "accuracy_blur_1": 0.5,
+        "accuracy_corrupted": 0.5,
+    }
+    line = {"step": 9, "split": "test", "best_step": 6, "loss": 0.5, **shares}
+    (tmp_path / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+    config = types.SimpleNamespace(eval=types.SimpleNamespace(corruptions=("blur",)))
+    run = saved.Saved(tmp_path, config, data=None, task=None, state=None)
+    rows = model_card._metrics(run, {"data": {"num_test": 100}})[0].splitlines()[2:]
+    low, high = model_card.wilson(0.5, 100)
+    ends = {"accuracy": f"{low:.4f} to {high:.4f}"}  # fewer examples are corrupted, several times
+    assert rows == [f"| test | {x} | 0.5000 | {ends.get(x, '')} |" for x in ("loss", *shares)]
 
 
 def test_weights_of_others_have_a_licence_that_somebody_must_say(load_config):

@@ -19,6 +19,7 @@ from maskjax.workdir.checkpoint import Checkpoints
 SIZE, STEPS = 8, 3  # a batch divides by four devices and into halves
 PATCH_ENCODER = {"model.encoder": {"width": 8, "depth": 1, "heads": 2}}
 PATCHES = PATCH_ENCODER | {"model.decoder": {"width": 8, "depth": 1, "heads": 2}}
+DROPS = {"model.drop_path": 0.1, "model.dropout": 0.3}
 WEIGHTED = {"mask.rule": "weighted", "mask.ratio": 0.5}
 BY_LABELS = {"mask.follows": "labels", "mask.labels.alpha": 2.0}
 # From the second step on no loss is better by so much, and the rate falls.
@@ -90,9 +91,7 @@ CASES = {
     "mae, masks that follow losses beside what is missing": Case(
         "mae", PATCHES | WEIGHTED | {"data.missing": "hide"}, *arrays(8, 8, 1, has_missing=True)
     ),
-    "simmim": Case(
-        "simmim", PATCHES | {"model.drop_path": 0.1, "model.dropout": 0.3}, *arrays(8, 8, 1)
-    ),
+    "simmim": Case("simmim", PATCHES | DROPS, *arrays(8, 8, 1)),
     "simmim, a soft gate by labels": Case(
         "simmim",
         PATCHES | BY_LABELS | {"mask.fill": "gate", "loss.on": "all", "mask.rule": "none"},
@@ -121,9 +120,7 @@ CASES = {
     ),
     "bert4rec": Case("bert4rec", {"mask.rule": "weighted"}, *histories(9, 6)),
     "regress, mixed": Case(
-        "finetune",
-        PATCH_ENCODER | {"task": "regress", "model.dropout": 0.3},
-        *arrays(8, 8, 1, num_targets=2),
+        "finetune", PATCH_ENCODER | DROPS | {"task": "regress"}, *arrays(8, 8, 1, num_targets=2)
     ),
     "classify, mixed, averaged, patches dropped by their losses": Case(
         "finetune",

@@ -23,6 +23,7 @@ def _config(**overrides):
             "mask": {"ratio": 0.75, "grid": (4, 4)},
             "data": {"source": "digits", "num_workers": 0},
             "figures": {"num_examples": 4},
+            "init_from": {"path": ""},
         }
     )
     config.update_from_flattened_dict({k.replace("__", "."): v for k, v in overrides.items()})

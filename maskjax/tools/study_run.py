@@ -75,7 +75,8 @@ def run(study: Study, folder: Path, part: tuple[int, int] = (1, 1)) -> dict[str,
         is_new = workdir.read_summary(folder / RUNS / each.name) is None
         start = time.monotonic()
         try:
-            for one in (*study.before(each, folder), each):  # what is finished is looked up
+            before = study.before(each, folder) if is_new else ()  # a finished run needs none
+            for one in (*before, each):  # what is finished is looked up
                 _train(one, folder / RUNS / one.name, one.base)
         except preemption.Preempted:
             raise

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import ml_collections
 import numpy as np
@@ -186,6 +187,9 @@ def test_what_runs_start_from_is_trained_once_and_its_failure_is_theirs(tmp_path
     study_report.write(chosen, tmp_path, {})
     commands = (tmp_path / study_report.COMMANDS).read_text().splitlines()
     assert [line.rpartition("/")[2] for line in commands] == trained
+    shutil.rmtree(path)  # as large as it may be, finished runs need it no more
+    assert study_run.run(chosen, tmp_path) == {}
+    assert len(trained) == 3
 
 
 def test_a_run_as_a_whole_is_compared_with_its_validation(tmp_path):

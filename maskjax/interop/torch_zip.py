@@ -6,6 +6,7 @@ any other name ends the reading. Tensors are made afterwards, of those that are 
 within the bytes of their storage.
 """
 
+import math
 import pickle
 import zipfile
 from collections import OrderedDict
@@ -192,7 +193,8 @@ def _array(path: Path, name: str, tensor: _Tensor, raw: bytes, order: str) -> np
     dtype = storage.dtype if order == "<" else storage.dtype.newbyteorder(">")
     last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
     is_empty = 0 in shape
-    is_within = is_empty or (last + 1) * dtype.itemsize <= len(raw)
+    needed = max(last + 1, math.prod(shape))  # steps of 0 could make any size of one number
+    is_within = is_empty or needed * dtype.itemsize <= len(raw)
     if min(offset, *shape, *strides, 0) < 0 or not is_within:
         raise _Refused(f"{path} is damaged: {name} reaches beyond its bytes; fetch it again")
     if is_empty:

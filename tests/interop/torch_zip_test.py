@@ -145,6 +145,7 @@ def test_formats_that_are_not_read_are_refused_with_what_to_do(tmp_path):
     "tensor",
     [
         _tensor("0", 0, (7,), (1,)),
+        _tensor("0", 0, (7,), (0,)),
         _tensor("0", -1, (2,), (1,)),
         _tensor("0", 0, (2,), (-1,)),
         _tensor("0", 0, (2, 2), (1,)),

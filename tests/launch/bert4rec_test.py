@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from maskjax import workdir
+from maskjax.tools.answers import open_answers
 from maskjax.tools.predict import predict
 from maskjax.training.loop import train
 from maskjax.workdir.lines import read_metrics
@@ -43,7 +44,7 @@ def test_it_resumes_to_the_same_numbers(run, tmp_path):
 
 def test_it_names_the_next_items_of_a_history_of_ones_own(run):
     _, folder, _ = run
-    (line,) = predict(folder, ["12,50,181"])
+    (line,) = predict(open_answers(folder, None), ["12,50,181"])
     before, guesses = line.removeprefix("12,50,181: ").removesuffix("]").split(" [")
     assert before == "12 50 181"
     named = [guess.split() for guess in guesses.split(", ")]
@@ -52,7 +53,7 @@ def test_it_names_the_next_items_of_a_history_of_ones_own(run):
     shares = [float(share.removesuffix("%")) for _, share in named]
     assert shares == sorted(shares, reverse=True)
     with pytest.raises(ValueError, match="unknown items 999, x; give names of the 200 items"):
-        list(predict(folder, ["12,999,x"]))
+        list(predict(open_answers(folder, None), ["12,999,x"]))
 
 
 def test_it_recommends_nothing_that_was_in_a_history_longer_than_examples(run, tmp_path):
@@ -63,6 +64,6 @@ def test_it_recommends_nothing_that_was_in_a_history_longer_than_examples(run, t
     (tmp_path / workdir.CONFIG).write_text(json.dumps(record))
     history = [str(item) for item in range(1, 191)]  # all but ten items
     assert len(history) > config.data.length
-    (line,) = predict(tmp_path, [",".join(history)])
+    (line,) = predict(open_answers(tmp_path, None), [",".join(history)])
     guesses = line.removesuffix("]").rpartition("[")[2].split(", ")
     assert {int(guess.split()[0]) for guess in guesses} == set(range(191, 201))

@@ -142,7 +142,7 @@ def test_simmims_squares_of_the_paper_are_whole(load_config):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("eval.batch_size", 0), ("eval.knn_k", 0), ("figures.num_examples", -1), ("total_steps", 0)],
+    [("eval.batch_size", 0), ("eval.knn_k", 0), ("figures.num_examples", -1), ("total_steps", -1)],
 )
 def test_counts_that_make_no_sense_are_refused_before_training(load_config, tmp_path, key, value):
     with pytest.raises(ValueError, match=f"{key} is {value}: it must be at least"):
@@ -180,7 +180,7 @@ def test_every_config_is_covered_here():
         for node in ast.walk(ast.parse(Path(__file__).read_text()))
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "check_smoke"
     }
-    assert names == called | {"bert4rec"}  # bert4rec_test
+    assert names == called | {"bert4rec", "knn", "linear_probe"}  # bert4rec_test, frozen_test
 
 
 def test_imagenet_configs_have_the_published_hyperparameters(load_config):

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from maskjax import data, workdir
+from maskjax.tools.answers import open_answers
 from maskjax.tools.predict import predict
 from maskjax.tools.visualize import draw_run
 from maskjax.workdir import loggers
@@ -197,7 +198,8 @@ def test_it_predicts_from_anywhere_with_the_task_beside_its_config(
 ):
     monkeypatch.chdir(tmp_path)
     np.save("own.npy", np.zeros((2, LENGTH, 1), np.float32))
-    (path,) = predict(place / "straight", ["own.npy"], output=tmp_path / "own.png")
+    answers = open_answers(place / "straight", None)
+    (path,) = predict(answers, ["own.npy"], output=tmp_path / "own.png")
     assert Path(path).stat().st_size > 0
 
 
@@ -220,11 +222,11 @@ def test_a_config_file_that_is_gone_is_named_where_it_is_needed(
     assert record["config_file"] == str(place / "config.py")
     path.write_text(json.dumps(record | {"config_file": "/gone/config.py"}))
     with pytest.raises(ValueError, match="unknown data source 'vectors_of_mine'") as caught:
-        next(predict(Path("straight"), ["own.npy"]))
+        next(predict(open_answers(Path("straight"), None), ["own.npy"]))
     assert "/gone/config.py is gone" in caught.value.__notes__[0]
     record["config"]["data"]["source"] = "array:vectors.npz"  # then the task alone is one's own
     path.write_text(json.dumps(record | {"config_file": "/gone/config.py"}))
-    assert next(predict(Path("straight"), ["own.npy"])).endswith(".png")
+    assert next(predict(open_answers(Path("straight"), None), ["own.npy"])).endswith(".png")
 
 
 def test_killed_and_resumed_it_ends_bitwise_as_without(place):

@@ -1,5 +1,6 @@
 """How badly an example is predicted: a score by which unusual ones stand out."""
 
+import dataclasses
 from collections.abc import Callable
 
 import jax
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 from maskjax.tasks.task import Context
 from maskjax.typing import Array, Float, Int
 
-NUM_DRAWS = 4  # a patch that 75 % are hidden of is hidden in one of them in 255 of 256 cases
+NUM_DRAWS = 4  # where 75 % are hidden, one of them hides a given patch in 255 of 256 cases
 
 
 def mean_error(
@@ -29,7 +30,7 @@ def mean_error(
 
     def draw(number: Int[Array, ""]) -> tuple[Array, Array]:
         keys = jax.vmap(jax.random.fold_in, (0, None))(context.keys, number)
-        found, weights = errors(context.replace(keys=keys))
+        found, weights = errors(dataclasses.replace(context, keys=keys))
         return (found * weights).sum(1), weights.sum(1)
 
     sums, weights = jax.lax.map(draw, jnp.arange(NUM_DRAWS))

@@ -3,6 +3,7 @@
 import dataclasses
 import types
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -202,6 +203,13 @@ def _assert_close(a, b, rtol=1e-5):
 
 
 ALL, FIRST, LAST = np.arange(SIZE), np.arange(SIZE // 2), np.arange(SIZE // 2, SIZE)
+
+
+def test_every_task_that_trains_has_a_line(load_config):
+    folder = Path(tasks.__file__).parent
+    known = {path.stem for path in folder.glob("*.py") if "\ndef build(" in path.read_text()}
+    here = [load_config(*each.config.split(":"), **each.changes).task for each in CASES.values()]
+    assert set(here) == known - {"__init__", "frozen"}  # which trains nothing
 
 
 def test_a_batch_equals_the_sum_of_its_halves(made):

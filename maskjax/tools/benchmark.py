@@ -14,8 +14,8 @@ from maskjax import data as data_layer
 from maskjax import tasks
 from maskjax.config import check_ranges
 from maskjax.training import parallel, run
-from maskjax.training.throughput import peak_host_memory
 from maskjax.typing import Array
+from maskjax.workdir.throughput import peak_host_memory
 
 _PEAK_SIDES = {"cpu": 2048}  # accelerators need larger products to reach their peak
 _PEAK_SIDE = 8192

@@ -14,11 +14,11 @@ from maskjax.tasks.task import Task
 from maskjax.training import hooks, init_from, schedule
 from maskjax.training.run import Run, open_run
 from maskjax.training.state import TrainState
-from maskjax.training.throughput import peak_host_memory
 from maskjax.workdir import trackers
 from maskjax.workdir.leaves import params_sha256
 from maskjax.workdir.lines import NO_NUMBERS, grad_norm_spikes, read_metrics
 from maskjax.workdir.tables import nested, read_tables
+from maskjax.workdir.throughput import peak_host_memory
 
 
 def train(config: Any, directory: str | Path, config_file: str = "") -> dict[str, Any]:

@@ -17,13 +17,13 @@ from maskjax.training.evaluate import Evaluator
 from maskjax.training.preemption import StopSignal
 from maskjax.training.state import TrainState, create_state
 from maskjax.training.step import init_key, train_step
-from maskjax.training.throughput import Meter
 from maskjax.training.update import Update, make_update
 from maskjax.typing import Batch
 from maskjax.workdir.best import Best
 from maskjax.workdir.checkpoint import Checkpoints
 from maskjax.workdir.loggers import RunLog
 from maskjax.workdir.plan import first_lines
+from maskjax.workdir.throughput import Meter
 
 
 @dataclasses.dataclass

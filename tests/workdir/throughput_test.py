@@ -2,7 +2,7 @@
 
 import pytest
 
-from maskjax.training import throughput
+from maskjax.workdir import throughput
 
 
 @pytest.fixture

@@ -44,6 +44,7 @@ def write(run: Saved, folder: Path, facts: dict[str, Any]) -> Iterator[str]:
             _convert(to_onnx, program, leaves, name, folder / f"{name}{SUFFIX}")
         except Exception as error:  # whatever a converter raises for what it does not know
             logging.info("no ONNX of %s", name, exc_info=True)
+            (folder / f"{name}{SUFFIX}").unlink(missing_ok=True)  # what was written until then
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             problems.append(f"{name} was left out: jax2onnx cannot convert it ({reason[:200]})")
             continue

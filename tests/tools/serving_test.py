@@ -15,9 +15,9 @@ from PIL import Image
 
 from maskjax.data.history import HistoryProcessor
 from maskjax.tools.exported import Exported
-from maskjax.tools.serving import app
+from maskjax.tools.serving import answering, app
 from maskjax.tools.serving.batching import Batcher
-from maskjax.tools.serving.parsing import parse
+from maskjax.tools.serving.parsing import Question, parse
 from maskjax.tools.serving.refused import Refused
 from maskjax.tools.serving.settings import Settings
 
@@ -40,6 +40,13 @@ def server(exported):
     yield running.servers[0].sockets[0].getsockname()[1]
     running.should_exit = True
     thread.join()
+
+
+def test_numbers_that_json_lacks_are_null(exported):
+    question = Question([{}], ("error",), {}, has_pictures=False)
+    found = {"error": [np.float32(np.nan)], "x": [{"a": np.array([1.0, np.inf])}]}
+    content = json.loads(answering.answer(Exported(exported), question, found))
+    assert content == {"outputs": {"error": [None], "x": [{"a": [1.0, None]}]}}
 
 
 @pytest.fixture

@@ -27,8 +27,8 @@ def answer(model: Exported, question: Question, found: Mapping[str, Sequence[Any
         found: rows of each output.
 
     Returns:
-        JSON: "outputs", by name a list with a row an input; for "classes" also "class", the
-        likeliest by its name or number, and "class_names".
+        JSON: "outputs", by name a list with a row an input, null where a number is not finite; for
+        "classes" also "class", the likeliest by its name or number, and "class_names".
 
     Raises:
         Refused: pictures of what is none.
@@ -47,18 +47,27 @@ def answer(model: Exported, question: Question, found: Mapping[str, Sequence[Any
         names = model.class_names
         content["class"] = [names[place] if names else place for place in places]
         content["class_names"] = list(names) or None
-    return json.dumps(content).encode()
+    return json.dumps(content, allow_nan=False).encode()
 
 
 def _row(model: Exported, row: Any, has_pictures: bool) -> Any:
     if not isinstance(row, Mapping):
-        return np.asarray(row).tolist()
+        return _numbers(row)
     if not has_pictures:
-        return {name: x.tolist() for name, x in row.items()}
+        return {name: _numbers(x) for name, x in row.items()}
     shown = {name: x for name, x in row.items() if name in _PICTURES}
     if "is_absent" in row and "seen" in shown:
         shown["seen"] = np.where(row["is_absent"], np.float32(0.5), shown["seen"])
     return {name: _picture(x) for name, x in shown.items()}
+
+
+def _numbers(x: Any) -> Any:
+    """Lists of numbers; JSON knows no NaN and no infinity."""
+    x = np.asarray(x)
+    if not np.isfinite(x).all():
+        x = x.astype(object)
+        x[~np.isfinite(x.astype(float))] = None
+    return x.tolist()
 
 
 def _unit(model: Exported, inputs: np.ndarray) -> np.ndarray:

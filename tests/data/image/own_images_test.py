@@ -126,6 +126,7 @@ def test_own_arrays_that_do_not_fit_are_named(load_config, tmp_path):
     for array, words in (
         (np.zeros(3), r"float64 of shape \(3,\); give numbers of shape \(256, 2\)"),
         (np.full(data.shape, np.nan), "not finite"),
+        (np.full(data.shape, 1e39), "not finite"),
         (np.zeros((100, 3)), "example has shape"),
     ):
         np.save(tmp_path / "own.npy", array)

@@ -1,8 +1,11 @@
 """Every test runs on 4 fake CPU devices, with rank promotion an error and shapes checked."""
 
+import gc
 import importlib.metadata
 import os
 import tempfile
+
+gc.disable()  # imports leave nothing to collect; on again at `pytest_collection_finish`
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 flags = ["--xla_cpu_parallel_codegen_split_count=1"]
@@ -98,6 +101,22 @@ def pytest_collection_modifyitems(items):
     for item in items:
         is_quick = item.nodeid.startswith(QUICK) or not item.nodeid.startswith(SLOW)
         item.add_marker("quick" if is_quick else "slow")
+
+
+def pytest_collection_finish():
+    """Have the garbage collector pass over what is imported, and seldom over what is traced.
+
+    Programs stay in JAX's caches: with Python's own thresholds a twelfth of the time of these tests
+    goes into looking at them again and again.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 10, 10)
+    gc.enable()
+
+
+def pytest_sessionfinish():
+    """What is left now goes with the process: pytest would collect it five times over."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -278,6 +278,7 @@ LATER = {
 FREE = {name for name, key in KEYS.items() if key.is_free} | {"model.remat"}
 FREE |= {name for name in KEYS if name.startswith("stop.")}  # the end changes no step before it
 PLACES = {name for name, key in KEYS.items() if key.is_place}
+PLACES |= {"data.tokenizer", "data.index"}  # of texts alone
 # What stands for later keys in configs from before they existed.
 BEFORE = {name: key.before for name, key in KEYS.items() if key.before is not ALWAYS}
 BEFORE |= {f"mask.{name}": key.before for name, key in MASKS.items() if key.before is not ALWAYS}

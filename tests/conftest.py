@@ -53,6 +53,7 @@ SLOW = (
     "tests/launch/errors_test.py::test_launchers_refuse_before_they_compute",
     "tests/launch/stranger_test.py",
     "tests/launch/study_test.py",
+    "tests/launch/tokenize_test.py",
     "tests/launch/train_test.py",
     "tests/masking/",
     "tests/models/",

@@ -1,6 +1,6 @@
 """Data: sources with random access, processors, and batches that are functions of (seed, step)."""
 
-from maskjax.data import history, image
+from maskjax.data import history, image, text
 from maskjax.data.build import Data, Described, build, renewed, restore, settings_of
 from maskjax.data.image.arrays import ArraySource
 from maskjax.data.image.files import EncodedImage
@@ -19,7 +19,7 @@ from maskjax.data.sources import (
 )  # fmt: skip
 
 # Imported because importing them registers their sources.
-_MODALITIES = (history, image)
+_MODALITIES = (history, image, text)
 
 __all__ = [
     "MODALITIES", "SOURCES", "ArraySource", "Data", "Described", "EncodedImage", "Example",

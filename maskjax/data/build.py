@@ -175,10 +175,14 @@ def _open(settings: Settings, batch_size: int, seed: int) -> Splits:
     splits = _open_all(settings)
     found = len(splits.train)
     splits = splits._replace(train=training_set.chosen(splits.train, settings, seed))
+    is_narrowed = len(splits.train) < found
+    arrange = modality_of(settings.source).arrange
+    if arrange is not None:
+        splits = arrange(splits, settings)
+        found = found if is_narrowed else len(splits.train)
     if len(splits.train) < batch_size:
         defaults = ("limit", 0), ("train_fraction", 1), ("imbalance", 1)
         narrowing = [name for name, off in defaults if getattr(settings, name) != off]
-        is_narrowed = len(splits.train) < found
         named = " and ".join(f"data.{name}={getattr(settings, name)}" for name in narrowing)
         kept = f" and {named} keeps fewer" if is_narrowed else ", fewer"
         advice = " or keep more" if is_narrowed else ""

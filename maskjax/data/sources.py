@@ -54,6 +54,10 @@ class Source(abc.ABC):
         """Return all labels, or None where there are none or reading them would be slow."""
         return None
 
+    def base(self) -> "tuple[Source, Int[np.ndarray, 'N']]":
+        """Return the source that this one was taken from, and its examples' indices there."""
+        return self, np.arange(len(self))
+
     def fingerprint(self) -> str:
         """Return a hash by which other data are noticed, wherever they lie; cheap to compute.
 
@@ -127,12 +131,15 @@ class Modality(NamedTuple):
         compact: (processor, splits, settings, sample) -> processor whose batches are as small as
             they can be on the way to a device, where its `on_device` completes them; None where
             nothing is smaller.
+        arrange: (splits, settings) -> splits of other examples, such as rows of documents, made
+            when it is settled whose examples are whose; None where a record is an example.
     """
 
     settings: type[Settings]
     prepare: Callable[[Splits, Any, Sample], Processor]
     restore: Callable[[Mapping[str, Any], Any], Processor]
     compact: Callable[[Any, Splits, Any, Sample], Processor] | None = None
+    arrange: Callable[[Splits, Any], Splits] | None = None
 
 
 class Opener(NamedTuple):
@@ -228,6 +235,10 @@ class Subset(Source):
     def labels(self) -> Int[np.ndarray, "N"] | None:
         labels = self._source.labels()
         return None if labels is None else labels[self._indices]
+
+    def base(self) -> tuple[Source, Int[np.ndarray, "N"]]:
+        source, indices = self._source.base()
+        return source, indices[self._indices]
 
     def fingerprint(self) -> str:
         return digest(self._source.fingerprint(), self._indices)

@@ -1,0 +1,36 @@
+"""Texts: tokenizers, documents, and rows of tokens."""
+
+from maskjax.data.sources import MODALITIES, Modality, Sample, Splits
+from maskjax.data.text import sources, training
+from maskjax.data.text.arranging import arrange
+from maskjax.data.text.processor import TextProcessor
+from maskjax.data.text.settings import TextSettings
+from maskjax.data.text.sources import corpus_named
+from maskjax.data.text.subwords import Subwords
+from maskjax.data.text.tokenizer import Bytes, Tokenizer
+from maskjax.data.text.tokenizer_files import read_tokenizer
+
+# Imported because importing it registers its sources.
+_SOURCES = (sources,)
+
+__all__ = [
+    "Bytes", "Subwords", "TextProcessor", "TextSettings", "Tokenizer", "corpus_named",
+    "read_tokenizer", "training",
+]  # fmt: skip
+
+
+def prepare(splits: Splits, settings: TextSettings, sample: Sample) -> TextProcessor:
+    """Make the processor of opened sources; see `Modality`."""
+    del sample
+    base = splits.train.base()[0]
+    assert isinstance(base, sources.Documents | sources.Rows)
+    return TextProcessor(
+        tokenizer=base.tokenizer,
+        max_length=settings.max_length,
+        layout=settings.layout,
+        has_pairs=base.index.seconds is not None,
+        tag_names=base.index.tag_names,
+    )
+
+
+MODALITIES["text"] = Modality(TextSettings, prepare, TextProcessor.restore, arrange=arrange)

@@ -1,0 +1,260 @@
+"""From the tokens of texts to rows, and from one's own texts to the same rows."""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskjax.data.processor import Example, Record, stack
+from maskjax.data.text.files import lines
+from maskjax.data.text.settings import TextSettings
+from maskjax.data.text.subwords import from_description
+from maskjax.data.text.tokenizer import NAMES, Tokenizer
+from maskjax.typing import Bool, Int
+
+NO_WORD = NO_TAG = -1
+
+
+@dataclasses.dataclass(frozen=True)
+class TextProcessor:
+    """Reads {"pieces": ((tokens, is_start), ...)}, with "tags" where words are tagged.
+
+    Attributes:
+        tokenizer: what made the tokens.
+        max_length: L, tokens of a row.
+        layout: what a row holds, see `TextSettings`.
+        has_pairs: whether texts are pairs.
+        tag_names: of words, in the order of their numbers; () where words have no tags.
+    """
+
+    tokenizer: Tokenizer
+    max_length: int
+    layout: str
+    has_pairs: bool = False
+    tag_names: tuple[str, ...] = ()
+
+    is_random = False
+
+    @classmethod
+    def restore(cls, description: Mapping[str, Any], settings: TextSettings) -> "TextProcessor":
+        """Make it from what `describe` said, without the data."""
+        del settings
+        return cls(
+            from_description(description["tokenizer"]),
+            description["max_length"],
+            description["layout"],
+            description["has_pairs"],
+            tuple(description["tag_names"]),
+        )
+
+    @property
+    def in_words(self) -> str:
+        """What examples are."""
+        kind = {"packed": "packed ", "joined": "joined "}.get(self.layout, "")
+        return f"{kind}rows of up to {self.max_length} of {self.vocab_size} tokens"
+
+    @property
+    def vocab_size(self) -> int:
+        """V, how many tokens there are."""
+        return self.tokenizer.vocab_size
+
+    @property
+    def room(self) -> int:
+        """Tokens of a text that is alone in its row."""
+        frame = self.tokenizer.frame
+        return self.max_length - len(frame.before) - len(frame.after)
+
+    def __call__(self, record: Record, rng: np.random.Generator | None = None) -> Example:
+        """Make a row.
+
+        Args:
+            record: has "pieces": of one row, or one text, or two of a pair.
+            rng: not used.
+
+        Returns:
+            "tokens" int32 [L], "segment_ids" int32 [L], "is_start" bool [L] (True where a token
+            begins a word); of pairs "token_types" int32 [L], of tagged words "token_labels" int32
+            [L]. What is too long for a row is cut off.
+        """
+        del rng
+        pieces, frame = record["pieces"], self.tokenizer.frame
+        if self.has_pairs:
+            return self._pair(pieces)
+        row = self.empty()
+        if self.layout == "joined":
+            self._join(row, pieces)
+            return row
+        at = 0
+        for number, (tokens, is_start) in enumerate(pieces, 1):
+            tokens, is_start = tokens[: self.room], is_start[: self.room]
+            begin = at + len(frame.before)
+            end = begin + len(tokens)
+            row["tokens"][at:begin] = frame.before
+            _place(row, begin, tokens, is_start)
+            row["tokens"][end : end + len(frame.after)] = frame.after
+            row["segment_ids"][at : end + len(frame.after)] = number
+            at = end + len(frame.after)
+        if "tags" in record:
+            begin, tags = len(frame.before), record["tags"][: self.room]
+            row["token_labels"][begin : begin + len(tags)] = tags
+        return row
+
+    def _join(self, row: Example, pieces: Sequence[Any]) -> None:
+        """Fill a row with one piece behind the other, in one segment."""
+        frame, at = self.tokenizer.frame, len(self.tokenizer.frame.before)
+        row["tokens"][:at] = frame.before
+        for number, (tokens, is_start) in enumerate(pieces):
+            if number:
+                row["tokens"][at : at + len(frame.after)] = frame.after
+                at += len(frame.after)
+            _place(row, at, tokens, is_start)
+            at += len(tokens)
+        row["tokens"][at : at + len(frame.after)] = frame.after
+        row["segment_ids"][: at + len(frame.after)] = 1
+
+    def _pair(self, pieces: Sequence[Any]) -> Example:
+        """Make a row of two texts; the longer one is cut until both fit (Devlin et al. 2019)."""
+        frame, row = self.tokenizer.frame, self.empty()
+        (first, first_starts), (second, second_starts) = pieces
+        sizes = cut_pair(len(first), len(second), self.room - len(frame.between))
+        begin = len(frame.before)
+        middle = begin + sizes[0]
+        behind = middle + len(frame.between)
+        end = behind + sizes[1]
+        row["tokens"][:begin] = frame.before
+        _place(row, begin, first[: sizes[0]], first_starts[: sizes[0]])
+        row["tokens"][middle:behind] = frame.between
+        _place(row, behind, second[: sizes[1]], second_starts[: sizes[1]])
+        row["tokens"][end : end + len(frame.after)] = frame.after
+        row["segment_ids"][: end + len(frame.after)] = 1
+        row["token_types"][behind : end + len(frame.after)] = frame.second_type
+        return row
+
+    def empty(self) -> Example:
+        """Make a row of padding."""
+        pad, length = self.tokenizer.specials.pad, self.max_length
+        row: Example = {
+            "tokens": np.full(length, pad or 0, np.int32),
+            "segment_ids": np.zeros(length, np.int32),
+            "is_start": np.zeros(length, bool),
+        }
+        if self.has_pairs:
+            row["token_types"] = np.zeros(length, np.int32)
+        if self.tag_names:
+            row["token_labels"] = np.full(length, NO_TAG, np.int32)
+        return row
+
+    def collate(self, examples: Sequence[Example]) -> dict[str, np.ndarray]:
+        """Stack rows, and number positions and words.
+
+        Returns:
+            "tokens", "segment_ids" (0 = padding), "positions" (from 0 in each segment, 0 at
+            padding), "word_ids" (counted through the row, -1 where "is_special"), all int32 [B, L];
+            "is_special" bool [B, L], special tokens and padding; of pairs "token_types", of tagged
+            words "token_labels" (-1 where a token begins no word), int32 [B, L].
+        """
+        batch = stack(examples)
+        is_start, segments = batch.pop("is_start"), batch["segment_ids"]
+        is_special = self._is_special[batch["tokens"]] | (segments == 0)
+        words = np.cumsum(is_start, 1, dtype=np.int32) - 1
+        batch["positions"] = positions_of(segments)
+        batch["word_ids"] = np.where(is_special, np.int32(NO_WORD), words)
+        batch["is_special"] = is_special
+        return batch
+
+    @functools.cached_property
+    def _is_special(self) -> Bool[np.ndarray, "V"]:
+        found = np.zeros(self.vocab_size, bool)
+        found[list(self.tokenizer.special_ids)] = True
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    def read(self, text: str, *, is_strict: bool = False) -> Iterator[tuple[str, Example]]:
+        """Read texts of one's own; [MASK] in them is the tokenizer's mask token.
+
+        Args:
+            text: a text, or the path of a file with a text a line; of pairs a tab is between.
+            is_strict: makes no difference: a text that cannot be read is always refused.
+
+        Yields:
+            The text as it was written, or its line's number, and its example.
+
+        Raises:
+            ValueError: it is empty, no pair, or longer than a row (whole texts are cut off).
+        """
+        del is_strict
+        if not os.path.isfile(text):  # False too for a text that is too long to be a path
+            yield text, self.from_text(text, "the text")
+            return
+        for number, line in lines(Path(text)):
+            if line.strip():
+                yield f"line {number}", self.from_text(line, f"line {number} of {text}")
+
+    def from_text(self, text: str, where: str) -> Example:
+        """Make an example of a text, which messages call `where`."""
+        parts = text.strip().split("\t") if self.has_pairs else [text.strip()]
+        if len(parts) != 1 + self.has_pairs or not all(part.strip() for part in parts):
+            wish = "two texts with a tab between them" if self.has_pairs else "a text"
+            raise ValueError(f"{where} is {text[:40]!r}: give {wish}")
+        mask = self.tokenizer.token(self.tokenizer.specials.mask)
+        parts = [part.strip().replace(NAMES["mask"][0], mask) for part in parts]
+        found = self.tokenizer.encode(parts)
+        size = sum(len(each.ids) for each in found)
+        if size > self.room and self.layout != "whole":
+            raise ValueError(
+                f"{where} has {size} tokens, and the model reads {self.room} at a time: cut it"
+            )
+        return self({"pieces": [each[:2] for each in found]})
+
+    def describe(self) -> dict[str, Any]:
+        """Say how rows are made, and all of the tokenizer."""
+        return {
+            "max_length": self.max_length,
+            "layout": self.layout,
+            "has_pairs": self.has_pairs,
+            "tag_names": list(self.tag_names),
+            "tokenizer": self.tokenizer.describe(),
+        }
+
+
+def _place(row: Example, at: int, tokens: np.ndarray, is_start: np.ndarray) -> None:
+    """Write a piece into a row; its first token begins a word, even where one was cut."""
+    end = at + len(tokens)
+    row["tokens"][at:end] = tokens
+    row["is_start"][at:end] = is_start
+    row["is_start"][at : at + min(1, len(tokens))] = True
+
+
+def positions_of(segment_ids: Int[np.ndarray, "B L"]) -> Int[np.ndarray, "B L"]:
+    """Number positions from 0 in each segment; those of padding are 0.
+
+    >>> positions_of(np.array([[1, 1, 1, 2, 2, 0]])).tolist()
+    [[0, 1, 2, 0, 1, 0]]
+    """
+    places = np.arange(segment_ids.shape[1], dtype=np.int32)
+    is_first = np.ones(segment_ids.shape, bool)
+    is_first[:, 1:] = segment_ids[:, 1:] != segment_ids[:, :-1]
+    firsts = np.maximum.accumulate(np.where(is_first, places, 0), axis=1)
+    return np.where(segment_ids == 0, 0, places - firsts).astype(np.int32)
+
+
+def cut_pair(first: int, second: int, room: int) -> tuple[int, int]:
+    """Take tokens off the longer of two texts, off the second of equal ones, until both fit.
+
+    >>> cut_pair(10, 3, 9), cut_pair(7, 7, 9), cut_pair(2, 3, 9)
+    ((6, 3), (5, 4), (2, 3))
+    """
+    over = max(0, first + second - room)
+    longer = min(over, abs(first - second))
+    if first > second:
+        first -= longer
+    else:
+        second -= longer
+    rest = over - longer
+    return first - rest // 2, second - (rest - rest // 2)

@@ -1,0 +1,228 @@
+"""Sources of texts: `text:PATH`, `jsonl:FILE`, `csv:FILE`, `conll:FILE` and `prose`."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskjax.data.image.tfds import OTHER_SPLITS
+from maskjax.data.sources import Source, Splits, digest, refuse_argument, register
+from maskjax.data.text.corpora import (
+    SUFFIXES,
+    Corpus,
+    corpus_of_files,
+    read_documents,
+    read_json_lines,
+    read_table,
+    read_tagged,
+    text_files,
+)
+from maskjax.data.text.files import Text
+from maskjax.data.text.index import Index, open_index
+from maskjax.data.text.packing import Plan
+from maskjax.data.text.prose import prose as prose_corpus
+from maskjax.data.text.settings import TextSettings
+from maskjax.data.text.tokenizer import Tokenizer
+from maskjax.data.text.training import open_tokenizer
+from maskjax.paths import local_path
+from maskjax.typing import Int
+
+
+class Documents(Source):
+    """Whole texts: {"pieces": ((tokens, is_start),)}, two of them of a pair; "label", "tags".
+
+    Args:
+        index: of all texts.
+        tokenizer: that it was made with.
+    """
+
+    in_memory = True
+
+    def __init__(self, index: Index, tokenizer: Tokenizer):
+        self.index, self.tokenizer = index, tokenizer
+        self.class_names = index.class_names
+        self.num_classes = self.class_names and len(self.class_names)
+        self.tag_numbers: np.ndarray | None = None  # of this index's tags in the training texts
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        held = self.index
+        begin, end = held.offsets[index : index + 2].tolist()
+        cuts = [begin, end]
+        if held.seconds is not None:
+            cuts.insert(1, begin + int(held.seconds[index]))
+        record: dict[str, Any] = {
+            "pieces": tuple(
+                (held.tokens[a:b], held.is_start[a:b]) for a, b in itertools.pairwise(cuts)
+            )
+        }
+        if held.labels is not None:
+            record["label"] = int(held.labels[index])
+        if held.tags is not None:
+            tags = held.tags[begin:end]
+            new = tags if self.tag_numbers is None else self.tag_numbers[tags]
+            record["tags"] = np.where(tags < 0, tags, new)
+        return record
+
+    def labels(self) -> Int[np.ndarray, "N"] | None:
+        return self.index.labels
+
+    def fingerprint(self) -> str:
+        return digest(self.index.key)
+
+
+class Rows(Source):
+    """Rows of pieces of documents: {"pieces": ((tokens, is_start), ...)}.
+
+    Args:
+        documents: what the pieces are of.
+        plan: which pieces stand in which row.
+    """
+
+    in_memory = True
+
+    def __init__(self, documents: Documents, plan: Plan):
+        self.index, self.tokenizer, self.plan = documents.index, documents.tokenizer, plan
+
+    def __len__(self) -> int:
+        return len(self.plan.rows) - 1
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        plan, held = self.plan, self.index
+        first, last = plan.rows[index : index + 2].tolist()
+        begins, sizes = plan.begins[first:last].tolist(), plan.sizes[first:last].tolist()
+        pieces = (
+            (held.tokens[at : at + size], held.is_start[at : at + size])
+            for at, size in zip(begins, sizes)
+        )
+        return {"pieces": tuple(pieces)}
+
+    def fingerprint(self) -> str:
+        return digest(self.index.key, *self.plan)
+
+
+def splits_of(corpora: dict[str, Corpus], settings: TextSettings) -> Splits:
+    """Open the index of each split's corpus, all with one tokenizer."""
+    tokenizer = open_tokenizer(settings, corpora["train"])
+    return Splits(
+        **{
+            split: Documents(open_index(corpus, tokenizer, settings.index), tokenizer)
+            for split, corpus in corpora.items()
+        }
+    )
+
+
+@register("prose", modality="text")
+def prose(argument: str, settings: TextSettings) -> Splits:
+    """Python's own documentation: real English that is on every machine."""
+    refuse_argument("prose", argument)
+    return splits_of({"train": prose_corpus()}, settings)
+
+
+@register("text", modality="text")
+def text(argument: str, settings: TextSettings) -> Splits:
+    """Read `text:PATH`, a file or all text files of a folder, gzipped or not.
+
+    Validation are val/ or validation.txt and the like in the folder, test test/ or test.txt, where
+    there is train/ or train.txt beside them.
+    """
+    _refuse_columns("text", settings)
+    return splits_of(text_corpora(argument, settings), settings)
+
+
+def text_corpora(argument: str, settings: TextSettings) -> dict[str, Corpus]:
+    """Make the corpora of `text:PATH` by the names of their splits."""
+    path, name = _path("text", argument, "PATH"), f"text:{argument}"
+
+    def corpus(paths: list[Path]) -> Corpus:
+        return corpus_of_files(name, paths, read_documents, settings, ["document"])
+
+    if not path.is_dir():
+        return {"train": corpus([path])}
+    found = {}
+    for split, names in {"train": ("train",), **OTHER_SPLITS}.items():
+        for each in names:
+            if (path / each).is_dir():
+                found.setdefault(split, text_files(path / each, name))
+            files = [path / f"{each}{suffix}{end}" for suffix in SUFFIXES for end in ("", ".gz")]
+            if here := [file for file in files if file.is_file()]:
+                found.setdefault(split, here[:1])
+    found = found if "train" in found else {"train": text_files(path, name)}
+    return {split: corpus(paths) for split, paths in found.items()}
+
+
+@register("jsonl", modality="text")
+def jsonl(argument: str, settings: TextSettings) -> Splits:
+    """Read `jsonl:FILE`, an object with a text a line."""
+    return splits_of({"train": _of_file("jsonl", argument, read_json_lines, settings)}, settings)
+
+
+@register("csv", modality="text")
+def csv(argument: str, settings: TextSettings) -> Splits:
+    """Read `csv:FILE`, a table with a header, a text or a pair a row; .tsv has tabs."""
+    return splits_of({"train": _of_file("csv", argument, read_table, settings)}, settings)
+
+
+@register("conll", modality="text")
+def conll(argument: str, settings: TextSettings) -> Splits:
+    """Read `conll:FILE`, a word and its BIO tag a line, empty lines between texts."""
+    _refuse_columns("conll", settings)
+    if settings.layout != "whole":
+        raise ValueError(
+            f"data.layout={settings.layout!r} cuts texts in pieces, and tags are of whole ones: set"
+            " it to 'whole'"
+        )
+    return splits_of({"train": _of_file("conll", argument, read_tagged, settings)}, settings)
+
+
+_COLUMNS = ("text_column", "pair_column", "label_column")
+
+
+def _of_file(
+    kind: str,
+    argument: str,
+    read: Callable[[Path, TextSettings], Iterator[Text]],
+    settings: TextSettings,
+) -> Corpus:
+    path = _path(kind, argument, "FILE")
+    return corpus_of_files(f"{kind}:{argument}", [path], read, settings, _COLUMNS)
+
+
+def _path(kind: str, argument: str, what: str) -> Path:
+    if not argument:
+        raise ValueError(f"data source {kind!r}: give its path, as in {kind}:{what}")
+    return local_path(argument, "data.source")
+
+
+def _refuse_columns(kind: str, settings: TextSettings) -> None:
+    for name in _COLUMNS:
+        default = TextSettings.__dataclass_fields__[name].default
+        if getattr(settings, name) != default:
+            raise ValueError(
+                f"data.{name}={getattr(settings, name)!r} says nothing of {kind}:, which has no"
+                f" columns with names: leave it at {default!r}"
+            )
+
+
+def corpus_named(source: str, settings: TextSettings) -> Corpus:
+    """Make the training corpus of a source, without an index.
+
+    Args:
+        source: `NAME:ARGUMENT`; a path alone is that of text files.
+        settings: how it is read.
+
+    Raises:
+        ValueError: it cannot be read.
+        FileNotFoundError: there is no such file.
+    """
+    kind, _, argument = source.partition(":")
+    readers = {"jsonl": read_json_lines, "csv": read_table, "conll": read_tagged}
+    if kind in readers:
+        return _of_file(kind, argument, readers[kind], settings)
+    if source == "prose":
+        return prose_corpus()
+    return text_corpora(argument if kind == "text" else source, settings)["train"]

@@ -1,0 +1,111 @@
+"""Tokenizers from files: tokenizer.json, vocab.txt, and the folders that they are published in."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from maskjax.data.text.subwords import Subwords, wordpiece_json
+from maskjax.data.text.tokenizer import NAMES
+from maskjax.paths import local_path
+
+_BESIDE = ("special_tokens_map.json", "tokenizer_config.json")
+
+
+def read_tokenizer(text: str) -> Subwords:
+    """Read a tokenizer.json, a vocab.txt, or a folder that has one of them.
+
+    Args:
+        text: the path.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is none, or lacks a mask token; the message says how to add one.
+    """
+    path = local_path(text, "data.tokenizer")
+    if path.is_dir():
+        inside = [path / name for name in ("tokenizer.json", "vocab.txt")]
+        path = next((each for each in inside if each.is_file()), path)
+        if path.is_dir():
+            raise FileNotFoundError(
+                f"data.tokenizer={text!r} has neither tokenizer.json nor vocab.txt: give a folder"
+                " that has, or such a file"
+            )
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"data.tokenizer={text!r}: no such file; `python launch/tokenize.py --input=TEXTS"
+            f" --output={text}` makes one, and '' takes bytes"
+        )
+    try:
+        content = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no tokenizer: byte {error.start} is no UTF-8") from None
+    told = _told_beside(path)
+    named = tuple(sorted((k, v) for k, v in told.items() if k in NAMES))
+    if path.suffix == ".txt":
+        lower = told.get("do_lower_case")
+        found = Subwords(wordpiece_json(_vocabulary(content, path), lower), named)
+    else:
+        found = Subwords(content, named)
+    try:
+        found._tokenizer  # noqa: B018 - reads it
+    except Exception as error:  # the library raises this very class
+        raise ValueError(
+            f"{path} is no tokenizer of the library tokenizers ({error}): give a tokenizer.json or"
+            " a vocab.txt"
+        ) from None
+    try:
+        found.specials  # noqa: B018 - looks for the mask token
+    except ValueError:
+        raise ValueError(f"{path} has no mask token: {_how_to_add(path, content)}") from None
+    return found
+
+
+def _how_to_add(path: Path, content: str) -> str:
+    if path.suffix == ".txt":
+        ahead = "" if content.endswith("\n") else r"\n"
+        return f"add one as the last line, `printf '{ahead}[MASK]\\n' >> {path}`"
+    return (
+        "add one, `python -c \"from tokenizers import Tokenizer as T; t = T.from_file('"
+        f"{path}'); t.add_special_tokens(['[MASK]']); t.save('{path}')\"`"
+    )
+
+
+def _told_beside(path: Path) -> dict[str, Any]:
+    """What the files beside a tokenizer say of special tokens and of small letters."""
+    told: dict[str, Any] = {}
+    for name in _BESIDE:
+        beside = path.parent / name
+        if not beside.is_file():
+            continue
+        try:
+            found = json.loads(beside.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{beside} is no JSON ({error}): mend or remove it") from None
+        for purpose in NAMES:
+            token = found.get(f"{purpose}_token")
+            token = token.get("content") if isinstance(token, Mapping) else token
+            if isinstance(token, str):
+                told[purpose] = token
+        if "do_lower_case" in found:
+            told["do_lower_case"] = bool(found["do_lower_case"])
+    return told
+
+
+def _vocabulary(content: str, path: Path) -> dict[str, int]:
+    """Read a vocab.txt: a token a line, whose number is its id."""
+    lines = content.removesuffix("\n").split("\n")
+    vocabulary: dict[str, int] = {}
+    for number, line in enumerate(lines):
+        token = line.rstrip("\r")
+        if token in vocabulary:
+            raise ValueError(
+                f"line {number + 1} of {path} has {token!r}, as line {vocabulary[token] + 1} has:"
+                " a token stands once"
+            )
+        vocabulary[token] = number
+    if NAMES["unk"][0] not in vocabulary:
+        raise ValueError(
+            f"{path} is no vocabulary of WordPiece: it has no line {NAMES['unk'][0]}; add one"
+        )
+    return vocabulary

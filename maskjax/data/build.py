@@ -13,6 +13,7 @@ import numpy as np
 
 from maskjax.data import training_set
 from maskjax.data.dataset import Data, Described, check_batch_size
+from maskjax.data.held_out import hold_out
 from maskjax.data.labels import match_classes
 from maskjax.data.pipeline import Loader
 from maskjax.data.processor import Example, Processor
@@ -21,7 +22,6 @@ from maskjax.data.settings import Config, Settings
 from maskjax.data.sources import (
     Source,
     Splits,
-    hold_out,
     modality_of,
     open_splits,
     take,

@@ -8,9 +8,10 @@ same for all seeds. Validation and test examples stay as they are.
 
 import numpy as np
 
+from maskjax.data.held_out import shares
 from maskjax.data.processor import Record
 from maskjax.data.settings import Settings
-from maskjax.data.sources import Source, Subset, digest, shares, take
+from maskjax.data.sources import Source, Subset, digest, take
 from maskjax.typing import Bool, Int
 
 _FRACTION, _IMBALANCE, _NOISE = range(3)  # what a generator is for

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from maskjax.data import sources
+from maskjax.data.held_out import hold_out
 from maskjax.data.image.arrays import ArraySource
 from maskjax.data.image.settings import ImageSettings
-from maskjax.data.sources import hold_out, open_splits, take
+from maskjax.data.sources import open_splits, take
 
 
 def _source(labels):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from maskjax import data
+from maskjax.data.text import prose
 
 # Ids: [PAD] [UNK] [CLS] [SEP] [MASK] a b c d ##e
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c", "d", "##e"]
@@ -181,12 +182,25 @@ def test_what_is_described_reads_texts_of_ones_own(tmp_path):
             list(processor.read(text))
 
 
-def test_prose_is_on_every_machine(tmp_path):
+@pytest.fixture
+def few_modules(monkeypatch):
+    """Read few modules, for all of them take seconds."""
+    modules = prose._modules()[:9]
+    monkeypatch.setattr(prose, "_modules", lambda: modules)
+    prose._texts.cache_clear()
+    yield
+    prose._texts.cache_clear()
+
+
+@pytest.mark.usefixtures("few_modules")
+def test_prose_is_on_every_machine_and_says_nothing_twice(tmp_path):
     config = {"source": "prose", "max_length": 256, "index": str(tmp_path)}
     built = data.build(config, seed=0, batch_size=8)
     assert min(built.num_train, built.num_validation, built.num_test) > 100
     (batch,) = built.eval_batches("validation", 64, limit=64)
     assert "the" in built.processor.tokenizer.decode(batch["tokens"].ravel().tolist()).split()
+    paragraphs = [part for text in prose._texts() for part in text.text.split("\n\n")]
+    assert len({" ".join(part.split()) for part in paragraphs}) == len(paragraphs)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Texts: tokenizers, documents, and rows of tokens."""
 
 from maskjax.data.sources import MODALITIES, Modality, Sample, Splits
-from maskjax.data.text import sources, training
+from maskjax.data.text import sources, tfds, training
 from maskjax.data.text.arranging import arrange
 from maskjax.data.text.processor import TextProcessor
 from maskjax.data.text.settings import TextSettings
@@ -10,8 +10,8 @@ from maskjax.data.text.subwords import Subwords
 from maskjax.data.text.tokenizer import Bytes, Tokenizer
 from maskjax.data.text.tokenizer_files import read_tokenizer
 
-# Imported because importing it registers its sources.
-_SOURCES = (sources,)
+# Imported because importing them registers their sources.
+_SOURCES = (sources, tfds)
 
 __all__ = [
     "Bytes", "Subwords", "TextProcessor", "TextSettings", "Tokenizer", "corpus_named",

@@ -98,7 +98,9 @@ class Index:
         """Say where a document stands."""
         file, line = self.places[number].tolist()
         files = self._said["files"]
-        return f"line {line} of {files[file] if files else self._said['source']}"
+        return (
+            f"line {line} of {files[file]}" if files else f"text {line} of {self._said['source']}"
+        )
 
     @property
     def class_names(self) -> tuple[str, ...] | None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from maskjax.data.image.tfds import OTHER_SPLITS
 from maskjax.data.sources import Source, Splits, digest, refuse_argument, register
 from maskjax.data.text.corpora import (
     SUFFIXES,
@@ -26,6 +25,7 @@ from maskjax.data.text.prose import prose as prose_corpus
 from maskjax.data.text.settings import TextSettings
 from maskjax.data.text.tokenizer import Tokenizer
 from maskjax.data.text.training import open_tokenizer
+from maskjax.data.tfds_folder import OTHER_SPLITS
 from maskjax.paths import local_path
 from maskjax.typing import Int
 

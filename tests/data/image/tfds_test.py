@@ -111,6 +111,36 @@ def _build(name, **config):
     return data.build(config, seed=0, batch_size=1)
 
 
+def test_texts_and_their_classes_are_read(data_dir):
+    import tensorflow_datasets as tfds
+
+    features = {
+        "review": tfds.features.Text(),
+        "label": tfds.features.ClassLabel(names=["no", "ay"]),
+    }
+    examples = [
+        {"review": text, "label": n % 2} for n, text in enumerate([b"ab", b"\xc3\xa9", b"c"])
+    ]
+    secret = [{"review": b"d", "label": -1}]
+    _write(data_dir / "said" / "1.0.0", features, {"train": examples, "test": secret})
+    config = {
+        "source": "tfds_text:said", "layout": "whole", "max_length": 8, "text_column": "review",
+        "label_column": "label", "validation_fraction": 0, "index": str(data_dir / "index"),
+    }  # fmt: skip
+    built = data.build(config, seed=0, batch_size=1)
+    (train,) = built.eval_batches("train", 3)
+    assert built.class_names == ("ay", "no")
+    assert train["label"].tolist() == [1, 0, 1]
+    rows = train["tokens"][:, 1:3] - 5  # behind [CLS]
+    assert rows.tolist() == [list(b"ab"), [0xC3, 0xA9], [ord("c"), 3 - 5]]
+    (test,) = built.eval_batches("test", 1)
+    assert test["tokens"][0, 1] == ord("d") + 5
+    with pytest.raises(ValueError, match=r"data.text_column: unknown feature 'reviews' \(did you"):
+        data.build(config | {"text_column": "reviews"}, seed=0, batch_size=1)
+    with pytest.raises(ValueError, match=r"example 0: 'label' is no text; set data\.text_column"):
+        data.build(config | {"text_column": "label"}, seed=0, batch_size=1)
+
+
 @pytest.mark.parametrize("name", ["tiny", "tiny:1.10.0", "tiny:1.0.0"])
 def test_images_and_labels_are_read_in_stored_order(tiny, name):
     built = _build(name, validation_fraction=0)

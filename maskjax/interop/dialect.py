@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-STACKS = ("encoder/transformer", "decoder/transformer")
-_BARE = ("class_token", "mask_token", "table")  # a tensor by itself, no module with weight and bias
+# A tensor by itself, no module with weight and bias.
+_BARE = ("class_token", "mask_token", "table", "positions", "types", "bias")
 _MOST_BLOCKS = 1024
 # What a vision transformer may have and maskjax's has not, by names in any of the formats.
 _FOREIGN = {
@@ -27,17 +27,19 @@ _FOREIGN = {
 
 
 class Dialect(NamedTuple):
-    """One way of naming the tensors of a vision transformer.
+    """One way of naming the tensors of a transformer.
 
     Attributes:
         tops: path of a module, or of a single tensor, to its name.
         stacks: path of a stack of blocks to its name.
         block: path of a module within a block to its name there.
+        has_bias: whether modules have biases.
     """
 
     tops: Mapping[str, str]
     stacks: Mapping[str, str]
     block: Mapping[str, str]
+    has_bias: bool = True
 
     def modules(self, depths: Mapping[str, int]) -> dict[str, str]:
         """Name every module, {path: name}, with so many blocks a stack."""
@@ -57,7 +59,8 @@ class Dialect(NamedTuple):
                 found[path] = name
                 continue
             found[f"{path}/{'scale' if last.startswith('norm') else 'kernel'}"] = f"{name}.weight"
-            found[f"{path}/bias"] = f"{name}.bias"
+            if self.has_bias:
+                found[f"{path}/bias"] = f"{name}.bias"
         return found
 
     def depths(self, names: Mapping[str, object]) -> dict[str, int]:
@@ -92,7 +95,7 @@ def to_names(dialect: Dialect, leaves: Mapping[str, np.ndarray]) -> dict[str, np
     """
     depths = {
         stack: len({path.split("/")[2] for path in leaves if path.startswith(f"{stack}/block")})
-        for stack in STACKS
+        for stack in dialect.stacks
     }
     names = dialect.tensors(depths)
     return {names[path]: array for path, array in leaves.items()}

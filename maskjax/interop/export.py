@@ -12,9 +12,11 @@ from safetensors.numpy import save_file
 from maskjax.interop import dialect, hf, layout, timm
 from maskjax.interop.facts import REFERENCE_EPS
 from maskjax.interop.files import CONFIG, WEIGHTS
+from maskjax.interop.text import write_text
 from maskjax.models.architecture import Architecture, shapes_of
 from maskjax.models.patches import sincos_positions
 from maskjax.models.sizes import encoder_sizes
+from maskjax.models.text import TextArchitecture
 
 FORMATS = ("hf", "timm")
 PARTS = ("", "encoder")
@@ -31,6 +33,8 @@ class About(NamedTuple):
         class_names: of a head's outputs.
         mean: of the inputs in [0, 1], a number a channel.
         std: their deviation.
+        special: ids of a text encoder's special tokens, such as {"pad_token_id": 0}.
+        files: to write beside a text encoder, {name: content}: its tokenizer.
     """
 
     mask_ratio: float | None = None
@@ -38,13 +42,15 @@ class About(NamedTuple):
     class_names: Sequence[str] = ()
     mean: Sequence[float] = ()
     std: Sequence[float] = ()
+    special: Mapping[str, int] = {}
+    files: Mapping[str, str] = {}
 
 
 def write(
     folder: Path,
     format: str,
     params: Mapping[str, Any],
-    architecture: Architecture,
+    architecture: Architecture | TextArchitecture,
     about: About | None = None,
     *,
     part: str = "",
@@ -66,6 +72,13 @@ def write(
         ValueError: the format cannot hold such a model; the line says what can.
     """
     about = about or About()
+    if isinstance(architecture, TextArchitecture):
+        if format != "hf":
+            raise ValueError(f"--format={format} holds models of images: use --format=hf")
+        lines = write_text(folder, params, architecture, about.special, part=part)
+        for name, content in about.files.items():
+            (folder / name).write_text(content)
+        return lines
     if len(architecture.grid) != 2:
         raise ValueError(
             f"--format={format} holds models of images, and this one's inputs have "
@@ -83,7 +96,7 @@ def write(
         spoken, config, load = _hf(folder, kept, architecture, about, has_head, has_decoder)
     else:
         spoken, config, load = _timm(folder, kept, architecture, about, has_head)
-    laid_out = layout.to_torch(kept, architecture.patch_size, is_fused="attn/qkv" in spoken.block)
+    laid_out = layout.to_torch(kept, architecture.patch_size, modules=spoken.block)
     tensors = dialect.to_names(spoken, laid_out)
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     (folder / WEIGHTS).chmod(0o644)  # safetensors closes it to other readers

@@ -7,9 +7,11 @@ import numpy as np
 
 from maskjax.interop.published import Published
 from maskjax.interop.resample import change_channels, resample_positions
+from maskjax.interop.text import fit_text
 from maskjax.models.architecture import Architecture
 from maskjax.models.patches import sincos_positions
 from maskjax.models.sizes import Size
+from maskjax.models.text import TextArchitecture
 
 _TABLE = "positions/table"
 _CLOSE = 1e-4  # of float32 sines to others
@@ -29,7 +31,7 @@ class Fitted(NamedTuple):
 
 def fitted(
     published: Published,
-    model: Architecture | None,
+    model: Architecture | TextArchitecture | None,
     wanted: Mapping[str, tuple[int, ...]],
     channels: str = "",
 ) -> Fitted:
@@ -37,7 +39,8 @@ def fitted(
 
     Args:
         published: the weights.
-        model: what they are to fit; None for one that is no vision transformer.
+        model: what they are to fit; None for one that is neither a vision transformer nor a text
+            encoder.
         wanted: {path: shape} of the model's parameters that shall come from the weights.
         channels: how the projection of patches changes its channels, of `resample.CHANNELS`; "" to
             refuse another number of them.
@@ -50,18 +53,23 @@ def fitted(
         ValueError: they are of another architecture; all differences are named with both numbers.
     """
     place = f"init_from.path {str(published.path)!r}"
-    if model is None:
+    theirs, params = published.architecture, dict(published.params)
+    if type(theirs) is not type(model):
+        kinds = {Architecture: "a vision transformer", TextArchitecture: "a text encoder"}
         raise ValueError(
-            f"{place} holds a vision transformer, and this config's task has none: start from the "
-            "--workdir of a run of the same task"
+            f"{place} holds {kinds[type(theirs)]}, and this config's task has "
+            f"{kinds.get(type(model), 'none')}: start from the --workdir of a run of the same task"
         )
-    params, notes = dict(published.params), []
+    if isinstance(theirs, TextArchitecture):
+        assert isinstance(model, TextArchitecture)
+        return Fitted(params, fit_text(params, theirs, model, wanted, place))
+    assert isinstance(model, Architecture)
+    notes = []
     poolers = [path for path in params if path.startswith("pooler/")]
     for path in poolers:
         del params[path]
     if poolers:
         notes.append("a pooler, which nothing here reads, is left out")
-    theirs = published.architecture
     if problems := _differences(theirs, model, wanted, params):
         raise ValueError(
             f"{place} is of another architecture than this config's model: {', '.join(problems)}; "
@@ -74,7 +82,7 @@ def fitted(
     if theirs.channels != model.channels:
         _fit_channels(params, notes, theirs, model, channels, place)
     for side in ("encoder", "decoder"):
-        _fit_positions(params, notes, side, published, model, wanted, place)
+        _fit_positions(params, notes, side, published, theirs.grid, model, wanted, place)
     return Fitted(params, notes)
 
 
@@ -138,12 +146,13 @@ def _fit_positions(
     notes: list[str],
     side: str,
     published: Published,
+    old: tuple[int, ...],
     model: Architecture,
     wanted: Mapping[str, tuple[int, ...]],
     place: str,
 ) -> None:
     """Resample a table, or drop one that the model computes by itself."""
-    name, old = f"{side}/{_TABLE}", published.architecture.grid
+    name = f"{side}/{_TABLE}"
     if name not in params:
         return
     if model.positions == "sincos" and name not in wanted:

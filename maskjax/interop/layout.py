@@ -1,26 +1,30 @@
 """How PyTorch's modules and maskjax's lay out the same numbers; both ways, by paths of maskjax.
 
 Linear (out, in) is transposed; the convolution of patches (D, C, h, w) is a matrix of a patch's
-numbers, row, column, then channel; a fused product of query, key and value stands in three. The
-class token's own position is added to the class token, which is the only place where it is used.
-In a decoder, whose class token is computed, it goes into what it is computed by: it is added to
-embed's bias and to the mask token, and taken from the other positions. Outputs stay what they are.
+numbers, row, column, then channel; a fused product of query, key and value stands in three, one of
+a layer and its gate in two. The class token's own position is added to the class token, which is
+the only place where it is used. In a decoder, whose class token is computed, it goes into what it
+is computed by: it is added to embed's bias and to the mask token, and taken from the other
+positions. Outputs stay what they are.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 
 _TABLE = "positions/table"
-_QKV = ("query", "key", "value")
+_FUSED = {
+    "attn/qkv": ("attn/query", "attn/key", "attn/value"),
+    "mlp/fc1_gate": ("mlp/fc1", "mlp/gate"),
+}
 
 
 def from_torch(leaves: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Lay out tensors, by path, as maskjax does.
 
     Args:
-        leaves: of a format's names; "attn/qkv" for a fused product.
+        leaves: of a format's names; "attn/qkv" and "mlp/fc1_gate" for fused products.
 
     Returns:
         float32 arrays. What is no leaf of maskjax's keeps its shape.
@@ -28,11 +32,15 @@ def from_torch(leaves: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     for path, leaf in leaves.items():
         array = np.asarray(leaf, np.float32)
-        if "/attn/qkv/" in path:
-            if len(array) % 3:
-                raise ValueError(f"{path} has {len(array)} rows, which are not three times as many")
-            for name, part in zip(_QKV, np.split(array, 3), strict=True):
-                found[path.replace("/qkv/", f"/{name}/")] = part.T
+        fused = next((name for name in _FUSED if f"/{name}/" in path), "")
+        if fused:
+            names = _FUSED[fused]
+            if len(array) % len(names):
+                raise ValueError(
+                    f"{path} has {len(array)} rows, which {len(names)} equal parts do not make"
+                )
+            for name, part in zip(names, np.split(array, len(names)), strict=True):
+                found[path.replace(fused, name)] = part.T
         elif path.endswith("/kernel") and array.ndim == 4:
             found[path] = array.transpose(2, 3, 1, 0).reshape(-1, len(array))
         elif path.endswith("/kernel") and array.ndim == 2:
@@ -60,14 +68,14 @@ def _move_class_position(found: dict[str, np.ndarray], side: str) -> None:
 
 
 def to_torch(
-    params: Mapping[str, np.ndarray], patch_size: Sequence[int], *, is_fused: bool
+    params: Mapping[str, np.ndarray], patch_size: Sequence[int], *, modules: Container[str]
 ) -> dict[str, np.ndarray]:
     """Lay out parameters, by path, as PyTorch's modules do; the inverse of `from_torch`.
 
     Args:
         params: maskjax's, with both tables of positions.
         patch_size: height and width of a patch.
-        is_fused: whether query, key and value are one product, "attn/qkv".
+        modules: of a block there; "attn/qkv" and "mlp/fc1_gate" where these are one product.
 
     Returns:
         float32 arrays; the class token's own position is zero.
@@ -84,10 +92,12 @@ def to_torch(
         elif path.endswith(_TABLE):
             array = np.pad(array, ((0, 0), (1, 0), (0, 0)))
         found[path] = array
-    if is_fused:
-        for path in [path for path in found if "/attn/query/" in path]:
-            parts = [found.pop(path.replace("/query/", f"/{name}/")) for name in _QKV]
-            found[path.replace("/query/", "/qkv/")] = np.concatenate(parts)
+    for fused, (first, *others) in _FUSED.items():
+        if fused not in modules:
+            continue
+        for path in [path for path in found if f"/{first}/" in path]:
+            parts = [found.pop(path.replace(first, name)) for name in (first, *others)]
+            found[path.replace(first, fused)] = np.concatenate(parts)
     return {path: np.ascontiguousarray(array) for path, array in found.items()}
 
 

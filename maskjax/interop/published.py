@@ -8,11 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from maskjax.interop import dialect, hf, layout, mae, timm
+from maskjax.interop import dialect, hf, hf_text, layout, mae, timm
 from maskjax.interop.facts import Facts
 from maskjax.interop.files import Content, open_weights
+from maskjax.interop.text import read_text
 from maskjax.models.architecture import Architecture, shapes_of
 from maskjax.models.sizes import Size
+from maskjax.models.text import TextArchitecture
 
 FORMATS: dict[str, ModuleType] = {"mae": mae, "hf": hf, "timm": timm}
 _NAMED = 5  # tensors that an error lists by name
@@ -34,7 +36,7 @@ class Published(NamedTuple):
     path: Path
     format: str
     params: dict[str, np.ndarray]
-    architecture: Architecture
+    architecture: Architecture | TextArchitecture
     sha256: str
     antialias: bool
 
@@ -60,7 +62,23 @@ def read(path: Path, format: str = "auto") -> Published:
             f"{place} has the names of {found!r}, and init_from.format is {format!r}: set it to "
             f"{found!r} or 'auto'"
         )
-    module = FORMATS[found]
+    if hf_text.is_text(arrays):
+        params, architecture = read_text(arrays, content.config, place)
+    else:
+        params, architecture = _read_vit(FORMATS[found], arrays, content, place)
+    return Published(
+        path=content.path,
+        format=found,
+        params=params,
+        architecture=architecture,
+        sha256=content.sha256,
+        antialias=FORMATS[found].ANTIALIAS,
+    )
+
+
+def _read_vit(
+    module: ModuleType, arrays: Mapping[str, np.ndarray], content: Content, place: str
+) -> tuple[dict[str, np.ndarray], Architecture]:
     dialect.refuse_foreign(arrays, place)
     facts = module.facts(content.config, place)
     spoken = dialect.best(module.DIALECTS, arrays)
@@ -69,14 +87,7 @@ def read(path: Path, format: str = "auto") -> Published:
     architecture = _described(leaves, facts, place)
     params = layout.from_torch(leaves)
     _check_shapes(params, architecture, place)
-    return Published(
-        path=content.path,
-        format=found,
-        params=params,
-        architecture=architecture,
-        sha256=content.sha256,
-        antialias=module.ANTIALIAS,
-    )
+    return params, architecture
 
 
 def _without_prefix(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -88,13 +99,14 @@ def _without_prefix(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _recognised(content: Content, arrays: Mapping[str, np.ndarray]) -> str:
-    if any(name.endswith(hf.MARK) for name in arrays):
+    if any(name.endswith(hf.MARK) for name in arrays) or hf_text.is_text(arrays):
         return "hf"
     if timm.MARK in arrays:
         is_mae = content.entry == "model" or "decoder_embed.weight" in arrays
         return "mae" if is_mae else "timm"
     raise ValueError(
-        f"{content.path} holds no vision transformer with names of {', '.join(FORMATS)}: its "
+        f"{content.path} holds no vision transformer with names of {', '.join(FORMATS)}, "
+        f"and no text encoder of transformers: its "
         f"tensors are {_listed(sorted(arrays))}"
     )
 

@@ -66,7 +66,7 @@ def architecture_of(
 
     def size(module: Any) -> tuple[Size, int]:
         blocks = module.transformer
-        hidden = int(module.width * blocks.mlp_ratio)
+        hidden = round(module.width * blocks.mlp_ratio)
         return Size(module.width, blocks.depth, blocks.num_heads), hidden
 
     large, hidden = size(model.encoder)

@@ -4,7 +4,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from maskjax import masking
-from maskjax.models.layers import Dense
+from maskjax.masking.attention import AttentionMask
+from maskjax.models.layers import Dense, Style
+from maskjax.models.rotary import Rotation, rotate
 from maskjax.typing import Array, Bool, DType, Float
 
 
@@ -12,36 +14,54 @@ class SelfAttention(nn.Module):
     """Multi-head self-attention with separate query, key and value products.
 
     The three kernels are drawn as one fused Xavier matrix would be (fan-out 3 D), as in the
-    reference MAE.
+    reference MAE, unless the style says otherwise.
 
     Attributes:
         num_heads: Heads; must divide the width.
         dtype: Compute dtype.
         implementation: One of `masking.attention.IMPLEMENTATIONS`, see `masking.attention.attend`.
+        style: Whether it has biases, and how kernels are drawn.
     """
 
     num_heads: int
     dtype: DType = jnp.float32
     implementation: str = "xla"
+    style: Style = Style()
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "B L D"], attention_mask: Bool[Array, "B #H #L L"] | None = None
+        self,
+        x: Float[Array, "B L D"],
+        attention_mask: AttentionMask | Bool[Array, "B #H #L L"] | None = None,
+        rotation: Rotation | None = None,
+        head_weights: Float[Array, "H"] | None = None,
     ) -> Float[Array, "B L D"]:
-        """Lets each position attend to all that `attention_mask` allows."""
-        width = x.shape[-1]
+        """Lets each position attend to all that `attention_mask` allows.
+
+        Args:
+            x: What is read.
+            attention_mask: True = may attend.
+            rotation: By how much queries and keys are turned; None = positions are in `x`.
+            head_weights: What each head gives is multiplied by; None = 1.
+        """
+        width, style = x.shape[-1], self.style
         if width % self.num_heads:
             raise ValueError(
                 f"width {width} is not a multiple of num_heads {self.num_heads}: change one of them"
             )
         heads = (*x.shape[:2], self.num_heads, width // self.num_heads)
         # Xavier for a [D, 3D] matrix has variance 2 / (D + 3D): half that of [D, D].
-        init = nn.initializers.variance_scaling(0.5, "fan_avg", "uniform")
+        init = style.kernel_init(nn.initializers.variance_scaling(0.5, "fan_avg", "uniform"))
         query, key, value = (
-            Dense(width, self.dtype, init, name=name)(x).reshape(heads)
+            Dense(width, self.dtype, init, style.has_bias, name=name)(x).reshape(heads)
             for name in ("query", "key", "value")
         )
+        if rotation is not None:
+            query, key = rotate(query, rotation), rotate(key, rotation)
         out = masking.attention.attend(
             query, key, value, attention_mask, implementation=self.implementation
         )
-        return Dense(width, self.dtype, name="out")(out.reshape(x.shape))
+        if head_weights is not None:
+            out = masking.heads.scale_heads(out, head_weights)
+        out = out.reshape(x.shape)
+        return Dense(width, self.dtype, style.kernel_init(), style.has_bias, name="out")(out)

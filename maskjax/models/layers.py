@@ -1,5 +1,6 @@
 """Small layers that every model shares: dense, exact GELU, drop path, the MLP."""
 
+import dataclasses
 import math
 
 import flax.linen as nn
@@ -13,6 +14,36 @@ xavier_uniform = nn.initializers.xavier_uniform()
 layer_norm_epsilon = 1e-6  # He et al. 2022; transformers' ViTMAE defaults to 1e-12
 
 
+@dataclasses.dataclass(frozen=True)
+class Style:
+    """What a transformer is made of, beside its sizes.
+
+    By default the pre-norm blocks of a vision transformer (Dosovitskiy et al. 2021, section 3.1).
+
+    Attributes:
+        norm_first: LayerNorms before attention and MLP; False = behind the sums of what they add
+            and what they read (Vaswani et al. 2017, section 3.1).
+        has_bias: Whether dense layers and LayerNorms have biases.
+        is_gated: Whether the first layer of the MLP has a gate (GeGLU, Shazeer 2020, section 2).
+        first_norm: Whether there is a LayerNorm before the attention of the first block; one that
+            reads what is normalised already needs none.
+        kernel_std: Kernels are drawn from a normal distribution of this deviation, cut at twice
+            it; 0 = Xavier-uniform.
+    """
+
+    norm_first: bool = True
+    has_bias: bool = True
+    is_gated: bool = False
+    first_norm: bool = True
+    kernel_std: float = 0.0
+
+    def kernel_init(self, otherwise: nn.initializers.Initializer = xavier_uniform):
+        """The initialiser of kernels; `otherwise` where `kernel_std` is 0."""
+        std = self.kernel_std
+        # Of the distribution before the cut, as released code has it: .88 of it remains.
+        return jax.nn.initializers.truncated_normal(std) if std else otherwise
+
+
 class Dense(nn.Module):
     """A linear map of the last axis, computed as one flat matrix product.
 
@@ -23,19 +54,23 @@ class Dense(nn.Module):
         features: Width of the output.
         dtype: Compute dtype; the parameters stay float32.
         kernel_init: Initialiser of the kernel [D_in, features].
+        has_bias: Whether a bias is added.
     """
 
     features: int
     dtype: DType = jnp.float32
     kernel_init: nn.initializers.Initializer = xavier_uniform
+    has_bias: bool = True
 
     @nn.compact
     def __call__(self, x: Float[Array, "*b D_in"]) -> Float[Array, "*b D_out"]:
         """Maps the last axis of `x` to `features` numbers."""
         kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features))
         rows = x.reshape(-1, x.shape[-1]).astype(self.dtype)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        y = rows @ kernel.astype(self.dtype) + bias.astype(self.dtype)[None]
+        y = rows @ kernel.astype(self.dtype)
+        if self.has_bias:
+            bias = self.param("bias", nn.initializers.zeros, (self.features,))
+            y = y + bias.astype(self.dtype)[None]
         return y.reshape(*x.shape[:-1], self.features)
 
 
@@ -134,31 +169,39 @@ class Mlp(nn.Module):
         hidden: Width between the two.
         dtype: Compute dtype.
         dropout_rate: Probability of dropping each number between the two.
+        style: Whether it has biases and a gate: GELU(x A) * (x B), then Dense.
     """
 
     hidden: int
     dtype: DType = jnp.float32
     dropout_rate: float = 0.0
+    style: Style = Style()
 
     @nn.compact
     def __call__(
         self, x: Float[Array, "B L D"], drop_keys: Key[Array, "B"] | None = None
     ) -> Float[Array, "B L D"]:
         """Maps each position on its own; one key an example for dropout, None at evaluation."""
-        y = gelu(Dense(self.hidden, self.dtype, name="fc1")(x))
+        options = (self.dtype, self.style.kernel_init(), self.style.has_bias)
+        y = gelu(Dense(self.hidden, *options, name="fc1")(x))
+        if self.style.is_gated:
+            y = y * Dense(self.hidden, *options, name="gate")(x)
         y = dropout(y, self.dropout_rate, drop_keys)
-        return Dense(x.shape[-1], self.dtype, name="fc2")(y)
+        return Dense(x.shape[-1], *options, name="fc2")(y)
 
 
-def layer_norm(dtype: DType, name: str, epsilon: float = layer_norm_epsilon) -> nn.LayerNorm:
+def layer_norm(
+    dtype: DType, name: str, epsilon: float = layer_norm_epsilon, has_bias: bool = True
+) -> nn.LayerNorm:
     """LayerNorm (Ba et al. 2016); statistics in float32.
 
     Args:
         dtype: Compute dtype of the output.
         name: Name of the submodule.
         epsilon: Added to the variance; by default the reference's.
+        has_bias: Whether a bias is added.
 
     Returns:
         The module.
     """
-    return nn.LayerNorm(epsilon=epsilon, dtype=dtype, name=name)
+    return nn.LayerNorm(epsilon=epsilon, dtype=dtype, use_bias=has_bias, name=name)

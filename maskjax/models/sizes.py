@@ -33,6 +33,14 @@ decoder_sizes = {
     "L": Size(512, 8, 16),
     "H": Size(512, 8, 16),
 }
+# tiny, mini, small: Turc et al. 2019, table 1; base, large: Devlin et al. 2019, section 3.
+text_sizes = {
+    "tiny": Size(128, 2, 2),
+    "mini": Size(256, 4, 4),
+    "small": Size(512, 4, 8),
+    "base": Size(768, 12, 12),
+    "large": Size(1024, 24, 16),
+}
 
 
 def transformer_flops(size: Size, length: int, mlp_ratio: float = 4.0) -> float:

@@ -1,11 +1,15 @@
 """Bidirectional transformer over ids: tokens of a text, items of a history."""
 
+from collections.abc import Sequence
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from maskjax import masking
-from maskjax.models.layers import Dense, dropout, gelu, layer_norm
+from maskjax.masking.attention import AttentionMask
+from maskjax.models.layers import Dense, dropout, gelu, layer_norm, layer_norm_epsilon
+from maskjax.models.rotary import Rotation, rotation
 from maskjax.models.transformer import Transformer
 from maskjax.typing import Array, Bool, DType, Float, Int, Key
 
@@ -15,75 +19,82 @@ _table_init = nn.initializers.normal(0.02)
 
 
 class TokenEncoder(nn.Module):
-    """Embeddings, learned positions and blocks (Devlin et al. 2019, section 3; Sun et al. 2019, 3).
+    """Embeddings, positions and blocks (Devlin et al. 2019, section 3; Sun et al. 2019, 3).
 
-    The blocks normalise before attention and MLP, as all in this package, where the papers'
-    normalise behind them.
+    Positions are a learned table, or rotary: the blocks then turn queries and keys. Every
+    `global_every`-th block attends to the whole segment, the first one too, and the others within a
+    window where there is one (Warner et al. 2024, ModernBERT, section 2.1.2).
 
     Attributes:
         num_ids: Rows of the table of embeddings.
-        max_length: Rows of the table of positions.
         width: D.
-        depth: Number of blocks.
-        num_heads: Attention heads in each.
-        mlp_ratio: Hidden width of the MLPs over the width.
-        dropout_rate: Of the embeddings and of what each branch adds.
+        blocks: The blocks, as a module.
+        max_length: Rows of the table of positions; 0 = no such table.
+        num_types: Rows of the table of token types; 0 = no such table.
+        theta: Base of rotary positions in global blocks; 0 = none in any block.
+        local_theta: The same in local blocks.
+        window: Keys that a local block's query may attend to, half of them on either side, besides
+            its own; 0 = all blocks are global.
+        global_every: Of so many blocks one is global.
+        dropout_rate: Of the embeddings.
         dtype: Compute dtype.
-        attention: One of `masking.attention.IMPLEMENTATIONS`.
-        remat: Recompute each block in the backward pass instead of keeping its activations.
+        norm_eps: Of the LayerNorm of the embeddings.
     """
 
     num_ids: int
-    max_length: int
     width: int
-    depth: int
-    num_heads: int
-    mlp_ratio: float = 4.0
+    blocks: Transformer
+    max_length: int = 0
+    num_types: int = 0
+    theta: float = 0.0
+    local_theta: float = 0.0
+    window: int = 0
+    global_every: int = 1
     dropout_rate: float = 0.0
     dtype: DType = jnp.float32
-    attention: str = "xla"
-    remat: bool = False
+    norm_eps: float = layer_norm_epsilon
 
     def setup(self):
-        """Makes the tables and the layers."""
+        """Makes the tables and the LayerNorm."""
         self.table = self.param("table", _table_init, (self.num_ids, self.width))
-        self.positions = self.param("positions", _table_init, (self.max_length, self.width))
-        self.norm = layer_norm(self.dtype, "norm")
-        self.blocks = Transformer(
-            self.depth,
-            self.num_heads,
-            self.mlp_ratio,
-            dtype=self.dtype,
-            attention=self.attention,
-            remat=self.remat,
-            dropout_rate=self.dropout_rate,
-        )
+        if self.max_length:
+            self.positions = self.param("positions", _table_init, (self.max_length, self.width))
+        if self.num_types:
+            self.types = self.param("types", _table_init, (self.num_types, self.width))
+        self.norm = layer_norm(self.dtype, "norm", self.norm_eps, self.blocks.style.has_bias)
 
     def __call__(
         self,
         ids: Int[Array, "B L"],
-        is_valid: Bool[Array, "B L"],
+        segment_ids: Int[Array, "B L"],
+        positions: Int[Array, "B L"] | None = None,
+        token_types: Int[Array, "B L"] | None = None,
         drop_keys: Key[Array, "B"] | None = None,
+        *,
         gate: Float[Array, "B L"] | None = None,
+        attention_mask: AttentionMask | None = None,
+        head_weights: Float[Array, "depth H"] | None = None,
     ) -> Float[Array, "B L D"]:
-        """Encodes each position by all that are valid.
+        """Encodes each position by its segment.
 
         Args:
             ids: From 0 to num_ids - 1.
-            is_valid: False for padding, which nothing attends to.
+            segment_ids: Positions of one id see each other and no others; 0 = padding.
+            positions: Of each id in its segment, from 0; None = that in the row. One beyond the
+                table gives NaN.
+            token_types: From 0 to num_types - 1; None = all 0.
             drop_keys: One key an example for dropout; None at evaluation.
             gate: m from 0 to 1, how much of each id is seen: its embedding times m, before the
                 position is added; None = all.
+            attention_mask: What every block may attend to within that; None = everything.
+            head_weights: What each head of each block gives is multiplied by; None = 1.
 
         Returns:
             One vector a position; those of padding are not to be used.
 
         Raises:
-            ValueError: More positions than the table has.
+            ValueError: More positions than the table has, where none are given.
         """
-        length = ids.shape[1]
-        if length > self.max_length:
-            raise ValueError(f"{length} ids are more than the {self.max_length} positions")
         keys = [None, None]
         if drop_keys is not None:
             fold = jax.vmap(jax.random.fold_in, (0, None))
@@ -91,17 +102,57 @@ class TokenEncoder(nn.Module):
         x = jnp.take(self.table, ids, axis=0, mode="clip")
         if gate is not None:
             x = masking.fill_gate(x, gate)
-        x = x + self.positions[None, :length]
+        if self.max_length:
+            x = x + self._placed(ids.shape[1], positions)
+        if self.num_types and token_types is None:
+            x = x + self.types[None, :1]
+        elif self.num_types:
+            x = x + jnp.take(self.types, token_types, axis=0, mode="clip")
         x = dropout(self.norm(x).astype(self.dtype), self.dropout_rate, keys[_FOLD_INPUT])
-        attention_mask = masking.attention.padding(is_valid=is_valid).dense(1, length)
-        return self.blocks(x, attention_mask, keys[_FOLD_BLOCKS])
+        allowed = masking.attention.segments(segment_ids=segment_ids - 1)
+        return self.blocks(
+            x,
+            self._by_block(allowed if attention_mask is None else allowed & attention_mask),
+            keys[_FOLD_BLOCKS],
+            rotations=self._rotations(ids.shape[1], positions),
+            head_weights=head_weights,
+        )
+
+    def _placed(self, length: int, positions: Array | None) -> Float[Array, "_ L D"]:
+        """Rows of the table of positions."""
+        if positions is not None:
+            return jnp.take(self.positions, positions, axis=0, mode="fill", fill_value=jnp.nan)
+        if length > self.max_length:
+            raise ValueError(f"{length} ids are more than the {self.max_length} positions")
+        return self.positions[None, :length]
+
+    def _is_global(self) -> list[bool]:
+        return [not self.window or i % self.global_every == 0 for i in range(self.blocks.depth)]
+
+    def _by_block(self, allowed: AttentionMask) -> Sequence[AttentionMask] | AttentionMask:
+        if not self.window:
+            return allowed
+        side = self.window // 2
+        near = allowed & masking.attention.sliding_window(left=side, right=side)
+        return [allowed if is_global else near for is_global in self._is_global()]
+
+    def _rotations(self, length: int, positions: Array | None) -> list[Rotation] | None:
+        if not self.theta:
+            return None
+        if positions is None:
+            positions = jnp.arange(length)[None]
+        head_width = self.width // self.blocks.num_heads
+        far = rotation(positions, head_width, self.theta)
+        near = rotation(positions, head_width, self.local_theta or self.theta)
+        return [far if is_global else near for is_global in self._is_global()]
 
 
 class MaskedTokens(nn.Module):
     """Predicts ids at chosen positions; the output layer is the table of embeddings.
 
     The head of Devlin et al. 2019 (released code) and Sun et al. 2019 (BERT4Rec, section 3.5,
-    equation 7): dense, GELU, LayerNorm, product with the table, bias.
+    equation 7): dense, GELU, LayerNorm, product with the table, bias. The dense layer and the
+    LayerNorm have biases where the encoder's have.
 
     Attributes:
         encoder: What encodes the positions.
@@ -115,42 +166,69 @@ class MaskedTokens(nn.Module):
 
     def setup(self):
         """Makes the head."""
-        self.dense = Dense(self.encoder.width, self.dtype)
-        self.norm = layer_norm(self.dtype, "norm")
+        encoder, style = self.encoder, self.encoder.blocks.style
+        self.dense = Dense(encoder.width, self.dtype, style.kernel_init(), style.has_bias)
+        self.norm = layer_norm(self.dtype, "norm", encoder.norm_eps, style.has_bias)
         self.bias = self.param("bias", nn.initializers.zeros, (self.num_outputs,))
 
     def __call__(
         self,
         ids: Int[Array, "B L"],
-        is_valid: Bool[Array, "B L"],
+        segment_ids: Int[Array, "B L"],
         places: Int[Array, "B K"],
+        positions: Int[Array, "B L"] | None = None,
+        token_types: Int[Array, "B L"] | None = None,
         drop_keys: Key[Array, "B"] | None = None,
+        *,
         gate: Float[Array, "B L"] | None = None,
+        attention_mask: AttentionMask | None = None,
+        head_weights: Float[Array, "depth H"] | None = None,
     ) -> Float[Array, "B K V"]:
         """Scores all ids at some positions.
 
         Args:
             ids: With the mask token where hidden.
-            is_valid: False for padding.
+            segment_ids: See TokenEncoder, as all others.
             places: Positions to predict, from 0 to L - 1.
+            positions: Of each id in its segment.
+            token_types: One an id.
             drop_keys: One key an example for dropout; None at evaluation.
-            gate: See TokenEncoder.
+            gate: How much of each id is seen.
+            attention_mask: What may be attended to within segments.
+            head_weights: What heads are multiplied by.
 
         Returns:
-            Logits, float32.
+            Logits, float32. Only `places` take the memory and time of the output layer.
         """
-        x = masking.keep(self.encoder(ids, is_valid, drop_keys, gate), places)  # [B, K, D]
+        x = self.encoder(
+            ids,
+            segment_ids,
+            positions,
+            token_types,
+            drop_keys,
+            gate=gate,
+            attention_mask=attention_mask,
+            head_weights=head_weights,
+        )
+        return self.logits(masking.keep(x, places))
+
+    def logits(self, x: Float[Array, "B K D"]) -> Float[Array, "B K V"]:
+        """Scores all ids by encoded positions; float32."""
+        shape = (*x.shape[:2], self.num_outputs)
         x = self.norm(gelu(self.dense(x)))
         rows = x.reshape(-1, x.shape[-1]).astype(self.dtype)
         table = self.encoder.table[: self.num_outputs].astype(self.dtype)
         logits = jnp.matmul(rows, table.T, preferred_element_type=jnp.float32) + self.bias[None]
-        return logits.reshape(*places.shape, self.num_outputs)
+        return logits.reshape(shape)
 
     def encode(
         self,
         ids: Int[Array, "B L"],
-        is_valid: Bool[Array, "B L"],
+        segment_ids: Int[Array, "B L"],
+        positions: Int[Array, "B L"] | None = None,
+        token_types: Int[Array, "B L"] | None = None,
+        *,
         gate: Float[Array, "B L"] | None = None,
     ) -> Float[Array, "B L D"]:
         """Encodes each position, as the encoder does, nothing dropped."""
-        return self.encoder(ids, is_valid, gate=gate)
+        return self.encoder(ids, segment_ids, positions, token_types, gate=gate)

@@ -1,17 +1,21 @@
-"""Pre-norm transformer blocks, shared by every modality."""
+"""Transformer blocks, shared by every modality."""
+
+from collections.abc import Callable, Sequence
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from maskjax.masking.attention import AttentionMask
 from maskjax.models.attention import SelfAttention
-from maskjax.models.layers import Mlp, drop_path, dropout, layer_norm, layer_norm_epsilon
+from maskjax.models.layers import Mlp, Style, drop_path, dropout, layer_norm, layer_norm_epsilon
+from maskjax.models.rotary import Rotation
 from maskjax.typing import Array, Bool, DType, Float, Key
 
 
 class Block(nn.Module):
-    """One pre-norm transformer block (Dosovitskiy et al. 2021, section 3.1).
+    """One transformer block, pre-norm (Dosovitskiy et al. 2021, section 3.1) or of another style.
 
     With both rates of dropout the same it drops where appendix B.1 there does: after every dense
     layer but those of queries, keys and values. BERT drops only what a branch adds.
@@ -25,6 +29,8 @@ class Block(nn.Module):
         dropout_rate: Probability of dropping each number that a branch adds.
         norm_eps: Of the LayerNorms, added to the variance.
         hidden_dropout_rate: Probability of dropping each number within the MLP.
+        style: Where norms stand, whether there are biases and gates.
+        is_first: Whether it is the first block of a stack.
     """
 
     num_heads: int
@@ -35,28 +41,37 @@ class Block(nn.Module):
     dropout_rate: float = 0.0
     norm_eps: float = layer_norm_epsilon
     hidden_dropout_rate: float = 0.0
+    style: Style = Style()
+    is_first: bool = False
 
     @nn.compact
     def __call__(
         self,
         x: Float[Array, "B L D"],
-        attention_mask: Bool[Array, "B #H #L L"] | None = None,
+        attention_mask: AttentionMask | Bool[Array, "B #H #L L"] | None = None,
         drop_keys: Key[Array, "B"] | None = None,
+        rotation: Rotation | None = None,
+        head_weights: Float[Array, "H"] | None = None,
     ) -> Float[Array, "B L D"]:
-        """Attention and MLP, each normalised before and added to the stream."""
+        """Attention and MLP, each added to the stream; see `SelfAttention`."""
+        style, fold = self.style, jax.vmap(jax.random.fold_in, (0, None))
         drop, thin = [None, None], [None, None, None]
         if drop_keys is not None:
-            drop = [jax.vmap(jax.random.fold_in, (0, None))(drop_keys, i) for i in range(2)]
-            thin = [jax.vmap(jax.random.fold_in, (0, None))(drop_keys, i) for i in (2, 3, 4)]
-        y = layer_norm(self.dtype, "norm1", self.norm_eps)(x)
-        y = SelfAttention(self.num_heads, self.dtype, self.attention, name="attn")(
-            y, attention_mask
-        )
-        x = x + drop_path(dropout(y, self.dropout_rate, thin[0]), self.drop_path_rate, drop[0])
-        y = layer_norm(self.dtype, "norm2", self.norm_eps)(x)
-        hidden, rate = int(x.shape[-1] * self.mlp_ratio), self.hidden_dropout_rate
-        y = Mlp(hidden, self.dtype, rate, name="mlp")(y, thin[2])
-        return x + drop_path(dropout(y, self.dropout_rate, thin[1]), self.drop_path_rate, drop[1])
+            drop = [fold(drop_keys, i) for i in range(2)]
+            thin = [fold(drop_keys, i) for i in (2, 3, 4)]
+
+        def added(x: Array, i: int, branch: Callable[[Array], Array], has_norm: bool) -> Array:
+            norm = layer_norm(self.dtype, f"norm{i + 1}", self.norm_eps, style.has_bias)
+            y = branch(norm(x) if style.norm_first and has_norm else x)
+            y = drop_path(dropout(y, self.dropout_rate, thin[i]), self.drop_path_rate, drop[i])
+            return x + y if style.norm_first else norm(x + y)
+
+        attention = SelfAttention(self.num_heads, self.dtype, self.attention, style, name="attn")
+        has_norm = style.first_norm or not self.is_first
+        x = added(x, 0, lambda y: attention(y, attention_mask, rotation, head_weights), has_norm)
+        hidden = round(x.shape[-1] * self.mlp_ratio)
+        mlp = Mlp(hidden, self.dtype, self.hidden_dropout_rate, style, name="mlp")
+        return added(x, 1, lambda y: mlp(y, thin[2]), True)
 
 
 class Transformer(nn.Module):
@@ -74,6 +89,7 @@ class Transformer(nn.Module):
         hidden_dropout_rate: Probability of dropping each number within the MLPs.
         norm_eps: Of the LayerNorms, added to the variance.
         has_norm: Whether there is a final LayerNorm.
+        style: Where norms stand, whether there are biases and gates.
     """
 
     depth: int
@@ -87,24 +103,32 @@ class Transformer(nn.Module):
     norm_eps: float = layer_norm_epsilon
     has_norm: bool = True
     hidden_dropout_rate: float = 0.0
+    style: Style = Style()
 
     @nn.compact
     def __call__(
         self,
         x: Float[Array, "B L D"],
-        attention_mask: Bool[Array, "B #H #L L"] | None = None,
+        attention_mask: Sequence[AttentionMask]
+        | AttentionMask
+        | Bool[Array, "B #H #L L"]
+        | None = None,
         drop_keys: Key[Array, "B"] | None = None,
         *,
         num_outputs: int = 1,
+        rotations: Sequence[Rotation] | None = None,
+        head_weights: Float[Array, "depth H"] | None = None,
     ) -> Float[Array, "B L D_out"]:
         """Runs the blocks in order and normalises.
 
         Args:
             x: Tokens.
-            attention_mask: True = may attend.
+            attention_mask: True = may attend; one for all blocks, or one each.
             drop_keys: One key an example for drop path and dropout; None at evaluation.
             num_outputs: How many of the last blocks' outputs to return side by side, each under
                 the same final LayerNorm, as DINO does for features (Caron et al. 2021, appendix).
+            rotations: Rotary positions of each block; None = positions are in `x`.
+            head_weights: What each head of each block gives is multiplied by; None = 1.
 
         Returns:
             Tokens [B, L, num_outputs * D], the last block's first.
@@ -115,6 +139,7 @@ class Transformer(nn.Module):
         if not 1 <= num_outputs <= self.depth:
             raise ValueError(f"num_outputs {num_outputs} must be from 1 to the {self.depth} blocks")
         outputs, thin = [], (self.dropout_rate, self.hidden_dropout_rate)
+        is_each = isinstance(attention_mask, list | tuple)
         block = nn.remat(Block) if self.remat else Block
         for i, rate in enumerate(np.linspace(0, self.drop_path_rate, self.depth)):
             keys = None
@@ -129,11 +154,19 @@ class Transformer(nn.Module):
                 self.dropout_rate,
                 self.norm_eps,
                 self.hidden_dropout_rate,
+                self.style,
+                i == 0,
                 name=f"block{i:02d}",
-            )(x, attention_mask, keys)
+            )(
+                x,
+                attention_mask[i] if is_each else attention_mask,
+                keys,
+                None if rotations is None else rotations[i],
+                None if head_weights is None else head_weights[i],
+            )
             outputs.append(x)
         last = outputs[: -num_outputs - 1 : -1]
         if self.has_norm:
-            norm = layer_norm(self.dtype, "norm", self.norm_eps)
+            norm = layer_norm(self.dtype, "norm", self.norm_eps, self.style.has_bias)
             last = [norm(output) for output in last]
         return jnp.concatenate(last, axis=-1) if num_outputs > 1 else last[0]

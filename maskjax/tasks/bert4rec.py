@@ -15,6 +15,7 @@ from maskjax.evaluation.metrics import Mean, Metric
 from maskjax.evaluation.panels import UNKNOWN, TokenPanel
 from maskjax.models.sizes import Size, transformer_flops
 from maskjax.models.tokens import MaskedTokens, TokenEncoder
+from maskjax.models.transformer import Transformer
 from maskjax.tasks.masker import MaskedTask, Masker, make_masker
 from maskjax.tasks.options import NONE, check_choice
 from maskjax.tasks.task import Context, Output, Sums
@@ -82,7 +83,7 @@ class HiddenItems(MaskedTask):
     def init(self, key: Key[Array, ""]) -> Params:
         """Draw the parameters, float32."""
         row = jnp.zeros((1, self.length), jnp.int32)
-        return self.model.init(key, row, row == 0, row[:, :1])["params"]
+        return self.model.init(key, row, row, row[:, :1])["params"]
 
     def loss(self, params: Params, batch: Batch, context: Context) -> Sums:
         """Hide items and sum the cross-entropy over them, or rank the targets; see the class."""
@@ -120,8 +121,9 @@ class HiddenItems(MaskedTask):
 
         def features(params: Params, batch: Batch, context: Context) -> Array:
             ids, is_valid = self._ids(batch["items"])
+            given = (ids, is_valid.astype(jnp.int32))  # a history is one segment
             x: Any = self.model.apply(
-                {"params": params}, ids, is_valid, self._gate(ids), method="encode"
+                {"params": params}, *given, gate=self._gate(ids), method="encode"
             )
             weights = is_valid.astype(jnp.float32)[..., None]
             return (x.astype(jnp.float32) * weights).sum(1) / jnp.maximum(weights.sum(1), 1)
@@ -207,8 +209,8 @@ class HiddenItems(MaskedTask):
         if keys is not None:
             keys = jax.vmap(lambda key: jax.random.fold_in(key, _FOLD_DROPOUT))(keys)
         ids, is_valid, places = question[:3]
-        given = (ids, is_valid, places, keys, self._gate(ids))
-        logits: Any = self.model.apply({"params": params}, *given)
+        given, options = (ids, is_valid.astype(jnp.int32), places), {"gate": self._gate(ids)}
+        logits: Any = self.model.apply({"params": params}, *given, drop_keys=keys, **options)
         return logits
 
     def _gate(self, ids: Int[Array, "B L"]) -> Float[Array, "B L"] | None:
@@ -267,16 +269,10 @@ def build(config: Any, data: Any) -> HiddenItems:
     dtype = jnp.dtype(model.dtype)
     length, num_items = processor.length, processor.num_items
     masker = make_masker(config, (length,), data, modality="sequence", num_ids=num_items)
+    blocks = Transformer(model.depth, model.heads, dtype=dtype, dropout_rate=model.dropout)
+    blocks = blocks.clone(attention=model.attention, remat=model.remat)
     encoder = TokenEncoder(
-        num_ids=num_items + 1,
-        max_length=length,
-        width=model.width,
-        depth=model.depth,
-        num_heads=model.heads,
-        dropout_rate=model.dropout,
-        dtype=dtype,
-        attention=model.attention,
-        remat=model.remat,
+        num_items + 1, model.width, blocks, length, dropout_rate=model.dropout, dtype=dtype
     )
     size = Size(model.width, model.depth, model.heads)
     (num_places,) = masking.num_masked_from_lengths(

@@ -1,0 +1,239 @@
+"""Text encoders of transformers: read as parameters, made to fit a model, written again."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from maskjax.interop import dialect, hf_text, hf_text_config, layout
+from maskjax.interop.files import CONFIG, WEIGHTS
+from maskjax.interop.hf_text_config import CLASSES, TextFacts
+from maskjax.models.sizes import Size
+from maskjax.models.text import TextArchitecture, text_shapes
+
+PARTS = ("encoder", "dense", "norm", "bias")  # by their first words: the encoder, then its head
+UNREAD = ("pooler", "next_sentence")  # what weights may have and nothing here reads
+_POSITIONS = "encoder/positions"
+_NAMED = 5  # tensors that an error lists by name
+
+
+def read_text(
+    arrays: Mapping[str, np.ndarray], config: Mapping[str, Any] | None, place: str
+) -> tuple[dict[str, np.ndarray], TextArchitecture]:
+    """Turn tensors of BERT, RoBERTa or ModernBERT into parameters of `models.text`.
+
+    Args:
+        arrays: by the names of transformers.
+        config: of the config.json beside them.
+        place: the file, for messages.
+
+    Returns:
+        {path: array}, float32, and what they are of. A tensor without a place in maskjax has its
+        own name, with slashes. RoBERTa's unused rows of positions are left out.
+
+    Raises:
+        ValueError: tensors are missing or do not fit, or it is a model that maskjax's is not.
+    """
+    facts = hf_text_config.text_facts(config, place)
+    arrays = hf_text.cleaned(arrays, place)
+    spoken = dialect.best(hf_text.DIALECTS[facts.form], arrays)
+    _check_whole(spoken, arrays, facts.form, place)
+    params = layout.from_torch(dialect.to_paths(spoken, arrays))
+    architecture = _described(params, facts, place)
+    if facts.unused_positions:
+        params[_POSITIONS] = params[_POSITIONS][facts.unused_positions :]
+    wrong = [
+        f"{path} {list(np.shape(params[path]))} where {list(shape)} belongs"
+        for path, shape in text_shapes(architecture).items()
+        if path in params and np.shape(params[path]) != shape
+    ]
+    if wrong:
+        raise ValueError(f"{place} does not fit itself: {_listed(wrong)}; fetch it again")
+    return params, architecture
+
+
+def fit_text(
+    params: dict[str, np.ndarray],
+    theirs: TextArchitecture,
+    model: TextArchitecture,
+    wanted: Mapping[str, tuple[int, ...]],
+    place: str,
+) -> list[str]:
+    """Make parameters fit a model, in place, or say why they cannot.
+
+    Args:
+        params: of `read_text`.
+        theirs: what they are of.
+        model: what they are to fit.
+        wanted: {path: shape} of the model's parameters that shall come from them.
+        place: where they are from, for messages.
+
+    Returns:
+        What was done, in words.
+
+    Raises:
+        ValueError: they are of another architecture; all differences are named with both numbers.
+    """
+    notes = []
+    for part in UNREAD:
+        paths = [path for path in params if path.startswith(f"{part}/")]
+        for path in paths:
+            del params[path]
+        if paths:
+            notes.append(f"a {part}, which nothing here reads, is left out")
+    has_table = _POSITIONS in wanted and theirs.max_length > 0
+    if has_table and theirs.max_length > model.max_length > 0:
+        params[_POSITIONS] = params[_POSITIONS][: model.max_length]
+        notes.append(f"of {theirs.max_length} positions the first {model.max_length} are taken")
+        theirs = dataclasses.replace(theirs, max_length=model.max_length)
+    ours, others = _pattern(model), _pattern(theirs)
+    problems = [
+        f"{what} {there} there, {here} here"
+        for (what, there), here in zip(others.items(), ours.values(), strict=True)
+        if there != here
+    ]
+    if problems and any(path.split("/")[0] in PARTS for path in wanted):
+        raise ValueError(
+            f"{place} is of another architecture than this config's model: {', '.join(problems)}; "
+            "set these as there, or give other weights"
+        )
+    return notes
+
+
+def write_text(
+    folder: Path,
+    params: Mapping[str, Any],
+    architecture: TextArchitecture,
+    special: Mapping[str, int],
+    *,
+    part: str = "",
+) -> list[str]:
+    """Write parameters into an empty folder, for transformers.
+
+    Args:
+        folder: it exists.
+        params: {path: array}.
+        architecture: what they are of.
+        special: ids of special tokens that config.json says, such as {"pad_token_id": 0}; RoBERTa's
+            positions begin behind the row of its padding.
+        part: "encoder" to leave the head out.
+
+    Returns:
+        Lines for the user: how it is loaded, and what was left out.
+
+    Raises:
+        ValueError: parameters are missing, or of another shape.
+    """
+    shapes = text_shapes(architecture)
+    has_head = "bias" in params and not part
+    wanted = {path for path in shapes if has_head or path.startswith("encoder/")}
+    if wrong := [path for path in sorted(wanted) if np.shape(params.get(path)) != shapes[path]]:
+        raise ValueError(
+            f"this is no whole {architecture.form}: {_listed(wrong)} missing or of another shape"
+        )
+    kept = {path: np.asarray(params[path]) for path in wanted}
+    kind = f"{CLASSES[architecture.form]}{'ForMaskedLM' if has_head else 'Model'}"
+    config = hf_text_config.text_config(architecture, kind, special)
+    if architecture.form == "roberta":
+        unused = 1 + hf_text_config.padding_id(architecture, special)
+        kept[_POSITIONS] = np.pad(kept[_POSITIONS], ((unused, 0), (0, 0)))
+    whole, encoder = hf_text.DIALECTS[architecture.form]
+    spoken = whole if has_head else encoder
+    tensors = dialect.to_names(spoken, layout.to_torch(kept, (), modules=spoken.block))
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    (folder / WEIGHTS).chmod(0o644)  # safetensors closes it to other readers
+    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+    has_pooler = not has_head and architecture.form != "modernbert"
+    options = ", add_pooling_layer=False" if has_pooler else ""
+    lines = [f"load it by transformers.{kind}.from_pretrained(FOLDER{options})"]
+    if left := sorted(set(params) - wanted):
+        lines.append(f"left out: {_listed(left)}")
+    return lines
+
+
+def _check_whole(
+    spoken: dialect.Dialect, arrays: Mapping[str, np.ndarray], form: str, place: str
+) -> None:
+    """Refuse a file that lacks tensors of the encoder, or of the head where it has some."""
+    expected = spoken.tensors(spoken.depths(arrays))
+    parts = {path.split("/")[0] for path, name in expected.items() if name in arrays}
+    needed = {"encoder", *(PARTS if parts & {*PARTS[1:]} else ())}
+    missing = [
+        name
+        for path, name in expected.items()
+        if name not in arrays and path.split("/")[0] in needed and not _is_optional(path, form)
+    ]
+    if not any("/block00/" in path for path in expected):
+        missing.append(f"{spoken.stacks[hf_text.STACK]}.0")
+    if missing:
+        raise ValueError(f"{place} lacks {_listed(missing)}: fetch the whole file")
+
+
+def _is_optional(path: str, form: str) -> bool:
+    """The first attention of a ModernBERT reads what is normalised already."""
+    return form == "modernbert" and path == f"{hf_text.STACK}/block00/norm1/scale"
+
+
+def _described(params: Mapping[str, np.ndarray], facts: TextFacts, place: str) -> TextArchitecture:
+    """Find the architecture in the shapes."""
+    num_ids, width = params["encoder/table"].shape
+    found = {
+        "vocabulary": num_ids,
+        "width": width,
+        "depth": layout.depth_of(params, hf_text.STACK),
+        "hidden": params[f"{hf_text.STACK}/block00/mlp/fc1/kernel"].shape[-1],
+        "positions": len(params.get(_POSITIONS, ())),
+        "types": len(params.get("encoder/types", ())),
+    }
+    for what, (key, number) in facts.claims.items():
+        if found[what] != number:
+            raise ValueError(
+                f"{place}: config.json says {key} {number}, and the tensors have {found[what]}: "
+                "they do not belong together"
+            )
+    if not facts.heads or width % facts.heads:
+        raise ValueError(
+            f"{place}: config.json says {facts.heads} heads, which do not divide the width {width}"
+        )
+    return TextArchitecture(
+        form=facts.form,
+        num_ids=num_ids,
+        size=Size(width, found["depth"], facts.heads),
+        hidden=found["hidden"],
+        norm_eps=facts.norm_eps,
+        max_length=max(found["positions"] - facts.unused_positions, 0),
+        num_types=found["types"],
+        theta=facts.theta,
+        local_theta=facts.local_theta,
+        window=facts.window,
+        global_every=facts.global_every,
+    )
+
+
+def _pattern(it: TextArchitecture) -> dict[str, Any]:
+    """What two models must share, by words and the keys of a config; the form by what it means."""
+    is_local = [it.window > 0 and i % it.global_every > 0 for i in range(it.size.depth)]
+    return {
+        "form (model.form)": "modernbert" if it.form == "modernbert" else "bert or roberta",
+        "vocabulary": it.num_ids,
+        "width (model.width)": it.size.width,
+        "depth (model.depth)": it.size.depth,
+        "heads (model.heads)": it.size.num_heads,
+        "MLP width (model.hidden)": it.hidden,
+        "LayerNorm epsilon (model.norm_eps)": it.norm_eps,
+        "positions (data.length)": it.max_length,
+        "token types": it.num_types,
+        "local blocks": is_local,
+        "window": it.window if any(is_local) else 0,
+        "base of global positions": it.theta if not all(is_local) else 0,
+        "base of local positions": it.local_theta if any(is_local) else 0,
+    }
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return "; ".join(names[:_NAMED]) + more

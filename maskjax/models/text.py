@@ -160,7 +160,9 @@ def text_shapes(architecture: TextArchitecture) -> dict[str, tuple[int, ...]]:
 
 
 def text_flops(architecture: TextArchitecture, length: int, num_places: int) -> float:
-    """Matrix-product FLOPs of forward and backward (3 x forward) for one row; local blocks as global.
+    """Matrix-product FLOPs of forward and backward, 3 x forward, for one row.
+
+    Local blocks count as global ones, whose attention is computed.
 
     Args:
         architecture: what the model is.

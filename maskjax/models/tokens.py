@@ -11,7 +11,7 @@ from maskjax.masking.attention import AttentionMask
 from maskjax.models.layers import Dense, dropout, gelu, layer_norm, layer_norm_epsilon
 from maskjax.models.rotary import Rotation, rotation
 from maskjax.models.transformer import Transformer
-from maskjax.typing import Array, Bool, DType, Float, Int, Key
+from maskjax.typing import Array, DType, Float, Int, Key
 
 _FOLD_INPUT, _FOLD_BLOCKS = 0, 1
 # Devlin et al. 2019 draw tables with deviation .02 (the released code).

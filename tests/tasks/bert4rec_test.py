@@ -190,7 +190,8 @@ def test_a_gate_decides_how_much_of_an_item_is_seen(params):
     halved = {**params, "encoder": {**params["encoder"]}}
     table = halved["encoder"]["table"]
     halved["encoder"]["table"] = table.at[:V].multiply(gate[:, None])  # the mask is as it was
-    given = items[:1] - 1, (items[:1] > 0).astype(jnp.int32)
+    ids, is_valid = items[:1] - 1, items[:1] > 0
+    given = ids, is_valid.astype(jnp.int32)
     encode = jax.jit(
         lambda params, m: task.model.apply({"params": params}, *given, gate=m, method="encode")
     )

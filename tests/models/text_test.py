@@ -39,7 +39,7 @@ def test_named_sizes_are_the_published_ones(form, size, vocabulary, numbers):
 def test_unknown_names_are_refused_with_the_known_ones():
     with pytest.raises(ValueError, match=r"unknown form 'albert' .* 'modernbert'"):
         named("albert", "base", 10)
-    with pytest.raises(ValueError, match=r"unknown size 'huge' .* 'tiny', 'mini'"):
+    with pytest.raises(ValueError, match=r"unknown size 'huge' .*'tiny', 'mini'"):
         named("bert", "huge", 10)
 
 

@@ -212,8 +212,8 @@ def _rates(pairs: Any, paths: Sequence[str]) -> Iterator[tuple[str, float]]:
 def layer_factors(decay: float, paths: Sequence[str]) -> dict[str, float]:
     """Learning rates that fall from the last layer to the first (Bao et al. 2022, BEiT; He et al.).
 
-    Class token, positions and patch projection are layer 0, block i is layer i + 1, and all else
-    (the encoder's last norm, heads) is layer depth + 1, whose factor is 1.
+    Class token, positions, patch projection, embeddings and their norm are layer 0, block i is
+    layer i + 1, and all else (the encoder's last norm, heads) is layer depth + 1, with factor 1.
 
     Args:
         decay: factor from one layer to the one below, in (0, 1]; 1 is none.
@@ -242,7 +242,8 @@ def layer_factors(decay: float, paths: Sequence[str]) -> dict[str, float]:
     def layer(path: str) -> int:
         if path in blocks:
             return blocks[path] + 1
-        is_last = not path.startswith("encoder/") or "/norm/" in path
+        is_first = path.startswith("encoder/norm/")  # of embeddings, before the blocks
+        is_last = not path.startswith("encoder/") or ("/norm/" in path and not is_first)
         return depth + 1 if is_last else 0
 
     return {path: decay ** (depth + 1 - layer(path)) for path in paths}

@@ -186,6 +186,15 @@ def test_rules_that_do_not_fit_are_refused(load_config, overrides, message):
         make(load_config, **overrides)
 
 
+def test_the_norm_of_embeddings_is_of_the_first_layer_and_that_of_the_blocks_of_the_last():
+    paths = [
+        "encoder/norm/scale",
+        "encoder/blocks/block01/norm1/scale",
+        "encoder/blocks/norm/scale",
+    ]
+    assert [*update.layer_factors(0.5, paths).values()] == [0.125, 0.5, 1.0]  # of 2 blocks
+
+
 def test_a_layer_wise_rate_needs_layers():
     with pytest.raises(ValueError, match=r"layer_decay 0.5 needs an encoder with blocks"):
         update.layer_factors(0.5, ["encoder/kernel", "head/block00/kernel"])

@@ -26,15 +26,9 @@ from jaxtyping import install_import_hook  # noqa: E402
 
 install_import_hook("maskjax", "beartype.beartype")
 
-import jax  # noqa: E402
-
-jax.config.update("jax_numpy_rank_promotion", "raise")
-
 from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
-
-import maskjax.config  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 collect_ignore = ["golden", "benchmarks", "interop/record.py"]  # they need PyTorch
@@ -94,14 +88,47 @@ QUICK = tuple(
     f"tests/masking/{name}_test.py"
     for name in ("checks", "core", "parameters_sparsities", "registry", "schedules")
 )
+# Their tests share a run: with `-n` one process takes them all, and begins with them.
+TOGETHER = ("tests/tools/",)
+
+
+def pytest_configure(config):
+    """Set what all tests run under; with `-n` the process that hands them out needs no JAX."""
+    if not getattr(config.option, "numprocesses", None) or hasattr(config, "workerinput"):
+        import jax
+
+        jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
-def pytest_collection_modifyitems(items):
-    """Mark every test as quick or slow."""
+def pytest_collection_modifyitems(config, items):
+    """Mark every test as quick or slow; processes of xdist fill up with what is quick."""
     for item in items:
         is_quick = item.nodeid.startswith(QUICK) or not item.nodeid.startswith(SLOW)
         item.add_marker("quick" if is_quick else "slow")
+    if hasattr(config, "workerinput"):
+        items.sort(
+            key=lambda item: (
+                not item.nodeid.startswith(TOGETHER),
+                item.get_closest_marker("slow") is None,
+            )
+        )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give a file to one process: what its tests share, and compile, is made once."""
+    if config.option.dist != "load":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Files(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return next((folder for folder in TOGETHER if file.startswith(folder)), file)
+
+    config.option.loadscopereorder = False  # the order of above
+    return Files(config, log)
 
 
 def pytest_collection_finish():
@@ -123,9 +150,10 @@ def pytest_sessionfinish():
 @pytest.fixture(scope="session")
 def load_config():
     """`load_config("mae", "smoke", **{"mask.ratio": 0.5})`: a config with overrides."""
+    from maskjax.config import load as read
 
     def load(name, variant="", **overrides):
-        config = maskjax.config.load(ROOT / "configs" / f"{name}.py", variant)
+        config = read(ROOT / "configs" / f"{name}.py", variant)
         config.update_from_flattened_dict(overrides)
         return config
 

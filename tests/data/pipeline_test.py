@@ -129,7 +129,7 @@ _PARENT = """
 import multiprocessing, signal
 from maskjax import data
 if __name__ == "__main__":
-    config = {"source": "photos", "size": (12, 16), "num_workers": 2}
+    config = {"source": "photos", "size": (12, 16), "num_workers": 2, "mean": (0.5,), "std": (1.0,)}
     batches = data.build(config, seed=3, batch_size=8).train_batches()
     next(batches), next(batches)  # one of each worker
     print(*(child.pid for child in multiprocessing.active_children()), flush=True)

@@ -22,6 +22,7 @@ VARIANTS = (
 
 FEW = {"eval.max_train_examples": 64, "figures.num_examples": 2}
 UNPROBED = {"eval.probes": (), "figures.num_examples": 0}  # probes are alike for all configs
+SHALLOW = {"model.encoder.depth": 1}  # one block is traced in half the time of two
 DRAWN = ("signal", "volume")  # ranks that draw_test does not draw; to draw takes longest
 RESUMED = "cifar10"  # photographs, cropped and flipped, in bfloat16
 # What other tests of this file train, or what is the same small run as another.
@@ -58,7 +59,8 @@ def cut(folder, config):
 
 def check_smoke(load_config, name, variant, folder, **overrides):
     few = FEW if variant in DRAWN else FEW | UNPROBED
-    config = load_config(name, f"{variant}_smoke", **(few | overrides))
+    shallow = {} if name == "vectors" else SHALLOW
+    config = load_config(name, f"{variant}_smoke", **(few | shallow | overrides))
     summary = train(config, folder)
     check_summary(config, summary, folder)
     drawn = {"figures/loss.png", "figures/reconstructions.png"} if variant in DRAWN else set()
@@ -83,7 +85,7 @@ def test_smoke_runs_of_all_published_sizes_are_the_same_but_for_the_patches(load
 
 
 def test_a_smoke_run_resumes_to_the_same_numbers(load_config, tmp_path):
-    config = load_config("mae", f"{RESUMED}_smoke", **UNPROBED)
+    config = load_config("mae", f"{RESUMED}_smoke", **UNPROBED, **SHALLOW)
     straight = train(config, tmp_path / "straight")
     check_summary(config, straight, tmp_path / "straight")
     resumed = tmp_path / "resumed"
@@ -96,7 +98,7 @@ def test_one_and_four_devices_train_alike_on_the_real_pipeline(load_config, tmp_
     losses = []
     for num_devices in (1, 4):
         config = load_config(
-            "mae", "smoke", num_devices=num_devices, log_every_steps=1, **UNPROBED
+            "mae", "smoke", num_devices=num_devices, log_every_steps=1, **UNPROBED, **SHALLOW
         )  # fmt: skip
         folder = tmp_path / str(num_devices)
         check_summary(config, train(config, folder), folder)

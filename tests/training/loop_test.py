@@ -160,11 +160,13 @@ def from_file(toy, tmp_path_factory):
     return config, folder, toy.fit(folder, config, data=data)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_to_the_loaders_workers_too_is_resumed_bitwise(toy, tmp_path, from_file, number):
+@pytest.mark.parametrize(("number", "num_workers"), [(signal.SIGTERM, 2), (signal.SIGINT, 1)])
+def test_a_signal_to_the_loaders_workers_too_is_resumed_bitwise(
+    toy, tmp_path, from_file, number, num_workers
+):
     config, folder, straight = from_file
     config = config.copy_and_resolve_references()
-    config.data.num_workers = 2
+    config.data.num_workers = num_workers
     options = {"slow_from": 7, "config": {"data": config.data.to_dict(), "save_every_steps": 3}}
     process = subprocess.Popen(
         [sys.executable, str(SCRIPT), str(tmp_path), json.dumps(options)],
@@ -178,6 +180,7 @@ def test_a_signal_to_the_loaders_workers_too_is_resumed_bitwise(toy, tmp_path, f
     out, errors = process.communicate(timeout=60)
     assert process.returncode == preemption.EXIT_CODE, errors
     assert "the same command resumes it" in out
+    config.data.num_workers -= 1  # one or none goes on as well
     data = data_layer.build(config.data, seed=config.seed, batch_size=config.batch_size)
     summary = toy.fit(tmp_path, config, data=data)
     assert summary["params_sha256"] == straight["params_sha256"]

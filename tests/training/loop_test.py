@@ -135,7 +135,7 @@ def test_a_killed_process_is_resumed_bitwise(toy, tmp_path, straight, number, is
     )
     toy.wait_for((tmp_path / workdir.CHECKPOINTS / "6").is_dir, process)
     process.send_signal(number)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=300)
     if number != signal.SIGKILL:
         assert process.returncode == preemption.EXIT_CODE
         assert "the same command resumes it" in out
@@ -177,7 +177,7 @@ def test_a_signal_to_the_loaders_workers_too_is_resumed_bitwise(
     )
     toy.wait_for((tmp_path / workdir.CHECKPOINTS / "6").is_dir, process)
     os.killpg(process.pid, number)
-    out, errors = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=300)
     assert process.returncode == preemption.EXIT_CODE, errors
     assert "the same command resumes it" in out
     config.data.num_workers -= 1  # one or none goes on as well

@@ -201,7 +201,7 @@ def free_port():
 
 def wait_for(condition, process):
     """Wait until a condition holds while a process runs."""
-    for _ in range(600):
+    for _ in range(3000):  # five minutes, for a machine that does much beside
         if condition():
             return
         assert process.poll() is None, process.communicate()[1]

@@ -15,6 +15,12 @@ from maskjax.training import run
 EPOCH = 1_281_167 / 4096  # steps
 
 
+@pytest.fixture(autouse=True)
+def untried(monkeypatch):
+    """A task is not traced whole as it is built: of models so deep that takes longest."""
+    monkeypatch.setattr(mae, "_try_out", lambda *_: jnp.zeros(()))
+
+
 def _count(tree):
     return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(tree))
 
@@ -34,10 +40,7 @@ def _blocks(width, depth):
         ("imagenet_vit_h14", 14, 1280, 32, 16, 657.075),
     ],
 )
-def test_sizes_are_the_published_ones(
-    load_config, monkeypatch, variant, side, width, depth, heads, millions
-):
-    monkeypatch.setattr(mae, "_try_out", lambda *_: jnp.zeros(()))  # takes longer than all else
+def test_sizes_are_the_published_ones(load_config, variant, side, width, depth, heads, millions):
     config = load_config("mae", variant)
     task = tasks.build(config, types.SimpleNamespace(shape=(*config.data.size, 3)))
     params = jax.eval_shape(task.init, jax.random.key(0))

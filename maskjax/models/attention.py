@@ -21,12 +21,14 @@ class SelfAttention(nn.Module):
         dtype: Compute dtype.
         implementation: One of `masking.attention.IMPLEMENTATIONS`, see `masking.attention.attend`.
         style: Whether it has biases, and how kernels are drawn.
+        side: Keys before and behind its own place that a query may attend to; 0 = all.
     """
 
     num_heads: int
     dtype: DType = jnp.float32
     implementation: str = "xla"
     style: Style = Style()
+    side: int = 0
 
     @nn.compact
     def __call__(
@@ -59,7 +61,12 @@ class SelfAttention(nn.Module):
         if rotation is not None:
             query, key = rotate(query, rotation), rotate(key, rotation)
         out = masking.attention.attend(
-            query, key, value, attention_mask, implementation=self.implementation
+            query,
+            key,
+            value,
+            attention_mask,
+            implementation=self.implementation,
+            side=self.side or None,
         )
         if head_weights is not None:
             out = masking.heads.scale_heads(out, head_weights)

@@ -132,6 +132,8 @@ def model_of(
         norm_eps=it.norm_eps,
         has_norm=STYLES[it.form].norm_first,
         style=STYLES[it.form],
+        window=it.window,
+        global_every=it.global_every,
     )
     encoder = TokenEncoder(
         num_ids=it.num_ids,
@@ -141,8 +143,6 @@ def model_of(
         num_types=it.num_types,
         theta=it.theta,
         local_theta=it.local_theta,
-        window=it.window,
-        global_every=it.global_every,
         dropout_rate=dropout,
         dtype=dtype,
         norm_eps=it.norm_eps,
@@ -162,7 +162,7 @@ def text_shapes(architecture: TextArchitecture) -> dict[str, tuple[int, ...]]:
 def text_flops(architecture: TextArchitecture, length: int, num_places: int) -> float:
     """Matrix-product FLOPs of forward and backward, 3 x forward, for one row.
 
-    Local blocks count as global ones, whose attention is computed.
+    In a local block a query meets the keys of three tiles (`masking.attention.attend`, side).
 
     Args:
         architecture: what the model is.
@@ -174,7 +174,9 @@ def text_flops(architecture: TextArchitecture, length: int, num_places: int) -> 
     True
     """
     it = architecture
-    products = 3 if STYLES[it.form].is_gated else 2
-    ratio = it.hidden / it.size.width * products / 2
-    head = num_places * 2.0 * it.size.width * (it.size.width + it.num_ids)
-    return 3.0 * (transformer_flops(it.size, length, ratio) + head)
+    blocks, width = model_of(it).encoder.blocks, it.size.width
+    ratio = it.hidden / width * (1.5 if blocks.style.is_gated else 1.0)
+    num_local = sum(map(blocks.is_local, range(it.size.depth)))
+    saved = num_local * 4.0 * max(length - 3 * (it.window // 2), 0) * length * width
+    head = num_places * 2.0 * width * (width + it.num_ids)
+    return 3.0 * (transformer_flops(it.size, length, ratio) - saved + head)

@@ -1,7 +1,5 @@
 """Bidirectional transformer over ids: tokens of a text, items of a history."""
 
-from collections.abc import Sequence
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -21,9 +19,7 @@ _table_init = nn.initializers.normal(0.02)
 class TokenEncoder(nn.Module):
     """Embeddings, positions and blocks (Devlin et al. 2019, section 3; Sun et al. 2019, 3).
 
-    Positions are a learned table, or rotary: the blocks then turn queries and keys. Every
-    `global_every`-th block attends to the whole segment, the first one too, and the others within a
-    window where there is one (Warner et al. 2024, ModernBERT, section 2.1.2).
+    Positions are a learned table, or rotary: the blocks then turn queries and keys.
 
     Attributes:
         num_ids: Rows of the table of embeddings.
@@ -33,9 +29,6 @@ class TokenEncoder(nn.Module):
         num_types: Rows of the table of token types; 0 = no such table.
         theta: Base of rotary positions in global blocks; 0 = none in any block.
         local_theta: The same in local blocks.
-        window: Keys that a local block's query may attend to, half of them on either side, besides
-            its own; 0 = all blocks are global.
-        global_every: Of so many blocks one is global.
         dropout_rate: Of the embeddings.
         dtype: Compute dtype.
         norm_eps: Of the LayerNorm of the embeddings.
@@ -48,8 +41,6 @@ class TokenEncoder(nn.Module):
     num_types: int = 0
     theta: float = 0.0
     local_theta: float = 0.0
-    window: int = 0
-    global_every: int = 1
     dropout_rate: float = 0.0
     dtype: DType = jnp.float32
     norm_eps: float = layer_norm_epsilon
@@ -112,7 +103,7 @@ class TokenEncoder(nn.Module):
         allowed = masking.attention.segments(segment_ids=segment_ids - 1)
         return self.blocks(
             x,
-            self._by_block(allowed if attention_mask is None else allowed & attention_mask),
+            allowed if attention_mask is None else allowed & attention_mask,
             keys[_FOLD_BLOCKS],
             rotations=self._rotations(ids.shape[1], positions),
             head_weights=head_weights,
@@ -126,16 +117,6 @@ class TokenEncoder(nn.Module):
             raise ValueError(f"{length} ids are more than the {self.max_length} positions")
         return self.positions[None, :length]
 
-    def _is_global(self) -> list[bool]:
-        return [not self.window or i % self.global_every == 0 for i in range(self.blocks.depth)]
-
-    def _by_block(self, allowed: AttentionMask) -> Sequence[AttentionMask] | AttentionMask:
-        if not self.window:
-            return allowed
-        side = self.window // 2
-        near = allowed & masking.attention.sliding_window(left=side, right=side)
-        return [allowed if is_global else near for is_global in self._is_global()]
-
     def _rotations(self, length: int, positions: Array | None) -> list[Rotation] | None:
         if not self.theta:
             return None
@@ -144,7 +125,8 @@ class TokenEncoder(nn.Module):
         head_width = self.width // self.blocks.num_heads
         far = rotation(positions, head_width, self.theta)
         near = rotation(positions, head_width, self.local_theta or self.theta)
-        return [far if is_global else near for is_global in self._is_global()]
+        blocks = self.blocks
+        return [near if blocks.is_local(i) else far for i in range(blocks.depth)]
 
 
 class MaskedTokens(nn.Module):

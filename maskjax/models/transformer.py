@@ -31,6 +31,7 @@ class Block(nn.Module):
         hidden_dropout_rate: Probability of dropping each number within the MLP.
         style: Where norms stand, whether there are biases and gates.
         is_first: Whether it is the first block of a stack.
+        side: Keys before and behind its own place that a query may attend to; 0 = all.
     """
 
     num_heads: int
@@ -43,6 +44,7 @@ class Block(nn.Module):
     hidden_dropout_rate: float = 0.0
     style: Style = Style()
     is_first: bool = False
+    side: int = 0
 
     @nn.compact
     def __call__(
@@ -66,7 +68,8 @@ class Block(nn.Module):
             y = drop_path(dropout(y, self.dropout_rate, thin[i]), self.drop_path_rate, drop[i])
             return x + y if style.norm_first else norm(x + y)
 
-        attention = SelfAttention(self.num_heads, self.dtype, self.attention, style, name="attn")
+        options = (self.num_heads, self.dtype, self.attention, style, self.side)
+        attention = SelfAttention(*options, name="attn")
         has_norm = style.first_norm or not self.is_first
         x = added(x, 0, lambda y: attention(y, attention_mask, rotation, head_weights), has_norm)
         hidden = round(x.shape[-1] * self.mlp_ratio)
@@ -76,6 +79,9 @@ class Block(nn.Module):
 
 class Transformer(nn.Module):
     """A stack of blocks and, unless it is left out, a final LayerNorm.
+
+    Where there is a window every `global_every`-th block sees everything, the first one too, and
+    the others are local (Warner et al. 2024, ModernBERT, section 2.1.2).
 
     Attributes:
         depth: Number of blocks.
@@ -90,6 +96,9 @@ class Transformer(nn.Module):
         norm_eps: Of the LayerNorms, added to the variance.
         has_norm: Whether there is a final LayerNorm.
         style: Where norms stand, whether there are biases and gates.
+        window: Keys that a query of a local block may attend to besides that of its own place,
+            half of them before it and half behind; 0 = all blocks are global.
+        global_every: Of so many blocks one is global.
     """
 
     depth: int
@@ -104,15 +113,18 @@ class Transformer(nn.Module):
     has_norm: bool = True
     hidden_dropout_rate: float = 0.0
     style: Style = Style()
+    window: int = 0
+    global_every: int = 1
+
+    def is_local(self, i: int) -> bool:
+        """Whether block i sees its window alone."""
+        return self.window > 0 and i % self.global_every > 0
 
     @nn.compact
     def __call__(
         self,
         x: Float[Array, "B L D"],
-        attention_mask: Sequence[AttentionMask]
-        | AttentionMask
-        | Bool[Array, "B #H #L L"]
-        | None = None,
+        attention_mask: AttentionMask | Bool[Array, "B #H #L L"] | None = None,
         drop_keys: Key[Array, "B"] | None = None,
         *,
         num_outputs: int = 1,
@@ -123,7 +135,7 @@ class Transformer(nn.Module):
 
         Args:
             x: Tokens.
-            attention_mask: True = may attend; one for all blocks, or one each.
+            attention_mask: True = may attend.
             drop_keys: One key an example for drop path and dropout; None at evaluation.
             num_outputs: How many of the last blocks' outputs to return side by side, each under
                 the same final LayerNorm, as DINO does for features (Caron et al. 2021, appendix).
@@ -134,12 +146,13 @@ class Transformer(nn.Module):
             Tokens [B, L, num_outputs * D], the last block's first.
 
         Raises:
-            ValueError: more outputs than blocks.
+            ValueError: more outputs than blocks, or a window of one key.
         """
+        if self.window == 1:
+            raise ValueError("a window of 1 key has no sides: choose 2 or more, or 0 for none")
         if not 1 <= num_outputs <= self.depth:
             raise ValueError(f"num_outputs {num_outputs} must be from 1 to the {self.depth} blocks")
         outputs, thin = [], (self.dropout_rate, self.hidden_dropout_rate)
-        is_each = isinstance(attention_mask, list | tuple)
         block = nn.remat(Block) if self.remat else Block
         for i, rate in enumerate(np.linspace(0, self.drop_path_rate, self.depth)):
             keys = None
@@ -156,10 +169,11 @@ class Transformer(nn.Module):
                 self.hidden_dropout_rate,
                 self.style,
                 i == 0,
+                self.window // 2 if self.is_local(i) else 0,
                 name=f"block{i:02d}",
             )(
                 x,
-                attention_mask[i] if is_each else attention_mask,
+                attention_mask,
                 keys,
                 None if rotations is None else rotations[i],
                 None if head_weights is None else head_weights[i],

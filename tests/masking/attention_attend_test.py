@@ -188,6 +188,29 @@ def test_low_precision_inputs_get_a_softmax_in_float32(way):
     np.testing.assert_allclose(out.astype(jnp.float32), 1, rtol=2**-7)
 
 
+@pytest.mark.parametrize(("length", "side"), [(11, 2), (5, 2)])  # in tiles of 2, and all at once
+def test_a_side_leaves_near_keys_alone_as_the_definition_has_it(length, side):
+    random = np.random.RandomState(4)
+    inputs = [random.randn(B, length, heads, D) for heads in (H, G, G)]
+    flags = random.rand(B, H, length, length) < 0.7
+    flags[0, 1, 4] = False
+    places = np.arange(length)
+    near = flags & (abs(places[:, None] - places) <= side)
+    expected = slow(*inputs, near, np.zeros(flags.shape))
+    ids = np.array([[0] * 4 + [1] * (length - 4), [2] * length])
+    within = slow(*inputs, near & (ids[:, None, :, None] == ids[:, None, None]), 0 * flags)
+
+    @jax.jit
+    def both(query, key, value):
+        one = functools.partial(attention.attend, query, key, value, side=side)
+        mask = attention.given(attention_mask=flags)
+        return one(flags), one(mask & attention.segments(segment_ids=jnp.asarray(ids)))
+
+    found = both(*(jnp.float32(x) for x in inputs))
+    np.testing.assert_allclose(found[0], expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found[1], within, rtol=1e-5, atol=1e-6)
+
+
 def test_an_example_without_a_batch_and_no_mask():
     inputs = _inputs()
     expected = slow(*inputs, np.ones((B, H, Q, S)), np.zeros((B, H, Q, S)))
@@ -210,19 +233,25 @@ def _sizes(jaxpr):
                 yield from _sizes(inner)
 
 
-@pytest.mark.parametrize(("way", "holds_logits"), [("xla", True), ("blockwise", False)])
-def test_blockwise_never_makes_what_has_a_number_per_query_and_key(way, holds_logits):
+@pytest.mark.parametrize(
+    ("options", "most"),  # numbers a token: logits of a tile of 8 keys, or of three tiles of 8
+    [
+        ({"implementation": "xla"}, None),
+        ({"implementation": "blockwise", "block_size": 8}, 8),
+        ({"implementation": "xla", "side": 8}, 24),
+    ],
+)
+def test_blockwise_never_makes_what_has_a_number_per_query_and_key(options, most):
     length = 256
     x, ids = jnp.ones((1, length, 1, 2)), jnp.arange(length) // 9
 
     def loss(x, ids):
         attention_mask = attention.causal() & attention.segments(segment_ids=ids)
-        options = {"implementation": way, "block_size": 8}
         return attention.attend(x, x, x, attention_mask, **options).sum()
 
     sizes = list(_sizes(jax.make_jaxpr(jax.grad(loss))(x, ids).jaxpr))
-    assert (max(sizes) >= length * length) == holds_logits
-    assert holds_logits or max(sizes) <= 8 * length
+    assert (max(sizes) >= length * length) == (most is None)
+    assert most is None or max(sizes) <= most * length
 
 
 X = jnp.zeros((B, Q, H, 8))
@@ -239,6 +268,9 @@ FLAGS = jnp.ones((B, 1, Q, Q), bool)
         ),
         ((X, X, X), {"implementation": "flash"}, "known: .'blockwise', 'cudnn', 'xla'."),
         ((X, X, X), {"implementation": "blockwise", "block_size": 0}, "block_size 0 must be"),
+        ((X, X, X), {"side": 0}, "side 0 must be"),
+        ((X, X, X), {"side": 1, "bias": jnp.ones((1, 1, Q, Q))}, "5 keys and a bias: give sliding"),
+        ((X[:, :2], X, X), {"side": 1}, "here are 2 queries, 5 keys: give sliding_window"),
         ((X, X[:, :, :3], X[:, :, :3]), {}, "4 heads of queries are not a multiple of 3 heads"),
         ((X, X, X, FLAGS[:, :, :, :4]), {}, re.escape(f"[B H Q S] = {(B, H, Q, Q)}")),
         ((X, X, X), {"bias": jnp.zeros((1, 3, Q, Q))}, r"bias of shape \(1, 3, 5, 5\) does not"),

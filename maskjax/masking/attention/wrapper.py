@@ -9,7 +9,9 @@ from jax.core import Tracer
 from maskjax.masking.attention.blockwise import blockwise
 from maskjax.masking.attention.dense import cudnn, xla
 from maskjax.masking.attention.edges import ADDITIVE, given
+from maskjax.masking.attention.local import local
 from maskjax.masking.attention.mask import FROM_FLAGS, AttentionMask
+from maskjax.masking.attention.positions import sliding_window
 from maskjax.masking.checks import as_array, as_flags, check_whole
 from maskjax.masking.registry import bind
 from maskjax.typing import Array, Bool, Float
@@ -25,6 +27,7 @@ def attend(
     bias: Float[Array, "_ _ _ _"] | None = None,
     scale: int | float | None = None,
     block_size: int = 128,
+    side: int | None = None,
 ) -> Float[Array, "*b Q H D"]:
     """Softmax attention; a query that may attend to nothing gives zeros and gets zero gradients.
 
@@ -44,14 +47,17 @@ def attend(
         bias: added to the logits, broadcasts to [B H Q S]; -inf = may not attend.
         scale: of the logits; 1 / sqrt(D) where None.
         block_size: keys in a tile of "blockwise", at least 1; not used by the others.
+        side: a query may attend to at most so many keys before and behind its own place, and no
+            others are looked at, whatever the implementation: at least 1, for as many queries as
+            keys and no bias. None = without limit.
 
     Returns:
         The mean of the values under the attention weights, in their dtype.
 
     Raises:
         ValueError: an unknown implementation, shapes that do not match, flags that are not
-            boolean or a bias that is, or what `check_cudnn` refuses where the implementation is
-            "cudnn".
+            boolean or a bias that is, a side with a bias or with other numbers of keys than of
+            queries, or what `check_cudnn` refuses where the implementation is "cudnn".
 
     Examples:
         >>> from maskjax.masking.attention import padding
@@ -65,6 +71,7 @@ def attend(
     _check_inputs(query, key, value)
     if query.ndim == 3:
         options = {"implementation": implementation, "scale": scale, "block_size": block_size}
+        options |= {"side": side}
         batch = (query[None], key[None], value[None])
         return attend(*batch, attention_mask, bias=bias, **options)[0]
     implement = bind("attention implementation", _ATTEND, implementation, {})
@@ -81,6 +88,13 @@ def attend(
     if isinstance(scale, Tracer):
         raise ValueError("scale is traced: give a number, or multiply the queries by it")
     scale = query.shape[-1] ** -0.5 if scale is None else float(scale)
+    if side is not None:
+        _check_side(side, query, key, bias)
+        attention_mask = _lazy(attention_mask, query, key)
+        if key.shape[1] > 3 * side:  # tiles of fewer keys than there are
+            return local(query, key, value, attention_mask, scale, side)
+        near = sliding_window(left=side, right=side)
+        attention_mask = near if attention_mask is None else attention_mask & near
     if implementation == "blockwise":
         implement = functools.partial(implement, block_size=block_size)
     return implement(query, key, value, attention_mask, bias, scale)
@@ -132,10 +146,26 @@ def _check_masks(query, key, attention_mask, bias):
         )
 
 
+def _check_side(side, query, key, bias):
+    check_whole("side", side)
+    if bias is not None or query.shape[1] != key.shape[1]:
+        raise ValueError(
+            f"side {side} is for as many queries as keys and no bias, and here are "
+            f"{query.shape[1]} queries, {key.shape[1]} keys{' and a bias' * (bias is not None)}: "
+            "give sliding_window(left=..., right=...) as attention_mask"
+        )
+
+
+def _lazy(attention_mask, query, key):
+    """A mask that is made of flags, where it is flags."""
+    if attention_mask is None or isinstance(attention_mask, AttentionMask):
+        return attention_mask
+    full = (attention_mask.shape[0], attention_mask.shape[1], query.shape[1], key.shape[1])
+    return given(attention_mask=jnp.broadcast_to(attention_mask, full))
+
+
 def _blockwise(query, key, value, attention_mask, bias, scale, block_size):
-    if attention_mask is not None and not isinstance(attention_mask, AttentionMask):
-        full = (attention_mask.shape[0], attention_mask.shape[1], query.shape[1], key.shape[1])
-        attention_mask = given(attention_mask=jnp.broadcast_to(attention_mask, full))
+    attention_mask = _lazy(attention_mask, query, key)
     return blockwise(query, key, value, attention_mask, bias, scale, block_size)
 
 

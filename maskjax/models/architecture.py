@@ -1,8 +1,10 @@
 """What a vision transformer is, as far as files of weights and their config.json say it."""
 
 import dataclasses
+import functools
 import math
-from collections.abc import Sequence
+import types
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -105,7 +107,8 @@ def decoder_of(architecture: Architecture) -> Decoder | None:
     return Decoder(architecture.grid, small.width, numbers, blocks, architecture.positions)
 
 
-def shapes_of(architecture: Architecture) -> dict[str, tuple[int, ...]]:
+@functools.cache  # tracing a model takes a second
+def shapes_of(architecture: Architecture) -> Mapping[str, tuple[int, ...]]:
     """List the parameters of an encoder, and of a decoder where there is one: {path: shape}."""
     encoder, decoder = encoder_of(architecture), decoder_of(architecture)
     length = math.prod(architecture.grid)
@@ -122,7 +125,7 @@ def shapes_of(architecture: Architecture) -> dict[str, tuple[int, ...]]:
 
     drawn: Any = jax.eval_shape(draw)
     flat: dict[str, Any] = traverse_util.flatten_dict(drawn, sep="/")
-    return {path: tuple(leaf.shape) for path, leaf in flat.items()}
+    return types.MappingProxyType({path: tuple(leaf.shape) for path, leaf in flat.items()})
 
 
 def _blocks(size: Size, hidden: int, norm_eps: float) -> Transformer:

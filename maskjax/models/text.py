@@ -1,6 +1,9 @@
 """What a text encoder is, as far as files of weights and their config.json say it; named ones."""
 
 import dataclasses
+import functools
+import types
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -150,13 +153,14 @@ def model_of(
     return MaskedTokens(encoder, it.num_ids, dtype)
 
 
-def text_shapes(architecture: TextArchitecture) -> dict[str, tuple[int, ...]]:
+@functools.cache  # tracing a model takes a second
+def text_shapes(architecture: TextArchitecture) -> Mapping[str, tuple[int, ...]]:
     """List the parameters of an encoder and its head: {path: shape}."""
     row = jnp.ones((1, 1), jnp.int32)
     model = model_of(architecture)
     drawn: Any = jax.eval_shape(lambda: model.init(jax.random.key(0), row, row, row - 1)["params"])
     flat: dict[str, Any] = traverse_util.flatten_dict(drawn, sep="/")
-    return {path: tuple(leaf.shape) for path, leaf in flat.items()}
+    return types.MappingProxyType({path: tuple(leaf.shape) for path, leaf in flat.items()})
 
 
 def text_flops(architecture: TextArchitecture, length: int, num_places: int) -> float:

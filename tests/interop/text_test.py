@@ -57,11 +57,8 @@ def _wanted(it):
 def test_architectures_are_recognised(texts):
     for name, it in texts.items():
         assert (it.format, it.architecture) == ("hf", ARCHITECTURES[name]), name
-        shapes = {path: shape for path, shape in _wanted(it).items() if path in text_shapes(BERT)}
-        others = {path.split("/")[0] for path in it.params} - {"encoder", "dense", "norm", "bias"}
+        others = {path.split("/")[0] for path in it.params.keys() - text_shapes(it.architecture)}
         assert others == ({"pooler", "next_sentence"} if "_bert" in name else set())
-        known = text_shapes(it.architecture)
-        assert {path: known[path] for path in shapes} == shapes
 
 
 def test_older_names_are_the_same_parameters(texts):
@@ -164,7 +161,7 @@ def test_weights_are_made_to_fit_and_what_was_done_is_said(texts):
     it = texts["hf_bert"]
     model = dataclasses.replace(it.architecture, max_length=5)
     params, notes = fit.fitted(it, model, text_shapes(model))
-    assert {path: x.shape for path, x in params.items()} == text_shapes(model)
+    assert {path: x.shape for path, x in params.items()} == {**text_shapes(model)}
     np.testing.assert_array_equal(params["encoder/positions"], it.params["encoder/positions"][:5])
     assert notes == [
         "a pooler, which nothing here reads, is left out",

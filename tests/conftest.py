@@ -31,7 +31,8 @@ from pathlib import Path  # noqa: E402
 import pytest  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
-collect_ignore = ["golden", "benchmarks", "interop/record.py"]  # they need PyTorch
+# They need PyTorch.
+collect_ignore = ["golden", "benchmarks", "interop/record.py", "interop/record_text.py"]
 # What starts processes, trains a config or compiles much; what is not here takes a minute or so
 # (`pytest -m quick`). Names of files, or of folders, or of tests within a file.
 SLOW = (

@@ -66,7 +66,9 @@ def _dialect(
     has_bias: bool,
 ) -> Dialect:
     named = {path: f"{prefix}{name}" for path, name in tops.items()}
-    return Dialect(named | (head if prefix else {}), {STACK: f"{prefix}{stack}"}, block, has_bias)
+    return Dialect(
+        {**named, **(head if prefix else {})}, {STACK: f"{prefix}{stack}"}, block, has_bias
+    )
 
 
 # By form: with a head, then the encoder alone.

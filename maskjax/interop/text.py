@@ -131,7 +131,8 @@ def write_text(
     shapes = text_shapes(architecture)
     has_head = "bias" in params and not part
     wanted = {path for path in shapes if has_head or path.startswith("encoder/")}
-    if wrong := [path for path in sorted(wanted) if np.shape(params.get(path)) != shapes[path]]:
+    found = {path: np.shape(leaf) for path, leaf in params.items()}
+    if wrong := [path for path in sorted(wanted) if found.get(path) != shapes[path]]:
         raise ValueError(
             f"this is no whole {architecture.form}: {_listed(wrong)} missing or of another shape"
         )

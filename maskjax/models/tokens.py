@@ -95,10 +95,9 @@ class TokenEncoder(nn.Module):
             x = masking.fill_gate(x, gate)
         if self.max_length:
             x = x + self._placed(ids.shape[1], positions)
-        if self.num_types and token_types is None:
-            x = x + self.types[None, :1]
-        elif self.num_types:
-            x = x + jnp.take(self.types, token_types, axis=0, mode="clip")
+        if self.num_types:
+            rows = jnp.zeros((1, 1), jnp.int32) if token_types is None else token_types
+            x = x + jnp.take(self.types, rows, axis=0, mode="clip")
         x = dropout(self.norm(x).astype(self.dtype), self.dropout_rate, keys[_FOLD_INPUT])
         allowed = masking.attention.segments(segment_ids=segment_ids - 1)
         return self.blocks(

@@ -209,8 +209,10 @@ class HiddenItems(MaskedTask):
         if keys is not None:
             keys = jax.vmap(lambda key: jax.random.fold_in(key, _FOLD_DROPOUT))(keys)
         ids, is_valid, places = question[:3]
-        given, options = (ids, is_valid.astype(jnp.int32), places), {"gate": self._gate(ids)}
-        logits: Any = self.model.apply({"params": params}, *given, drop_keys=keys, **options)
+        segment_ids, gate = is_valid.astype(jnp.int32), self._gate(ids)
+        logits: Any = self.model.apply(
+            {"params": params}, ids, segment_ids, places, drop_keys=keys, gate=gate
+        )
         return logits
 
     def _gate(self, ids: Int[Array, "B L"]) -> Float[Array, "B L"] | None:

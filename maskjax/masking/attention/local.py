@@ -44,5 +44,6 @@ def local(
 
     flags = jax.vmap(flags_of, out_axes=1)(side * jnp.arange(num_tiles))
     flags = jnp.broadcast_to(flags, (batch, *flags.shape[1:]))
-    out = xla(*(rows(x) for x in (tiles(query), near(key), near(value), flags)), None, scale)
+    given = (rows(tiles(query)), rows(near(key)), rows(near(value)), rows(flags))
+    out = xla(*given, None, scale)
     return out.reshape(batch, num_tiles * side, *out.shape[2:])[:, :length]

@@ -87,17 +87,17 @@ def attend(
     check_whole("block_size", block_size)
     if isinstance(scale, Tracer):
         raise ValueError("scale is traced: give a number, or multiply the queries by it")
-    scale = query.shape[-1] ** -0.5 if scale is None else float(scale)
+    scaled: float = query.shape[-1] ** -0.5 if scale is None else float(scale)
     if side is not None:
         _check_side(side, query, key, bias)
         attention_mask = _lazy(attention_mask, query, key)
         if key.shape[1] > 3 * side:  # tiles of fewer keys than there are
-            return local(query, key, value, attention_mask, scale, side)
+            return local(query, key, value, attention_mask, scaled, side)
         near = sliding_window(left=side, right=side)
         attention_mask = near if attention_mask is None else attention_mask & near
     if implementation == "blockwise":
         implement = functools.partial(implement, block_size=block_size)
-    return implement(query, key, value, attention_mask, bias, scale)
+    return implement(query, key, value, attention_mask, bias, scaled)
 
 
 def _check_inputs(query: Array, key: Array, value: Array) -> None:

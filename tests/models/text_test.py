@@ -109,7 +109,7 @@ def _largest(architecture, attention, length):
     while programs:
         program = programs.pop()
         for equation in getattr(program, "jaxpr", program).eqns:
-            found = max(found, *(math.prod(x.aval.shape) for x in equation.outvars))
+            found = max(found, 0, *(math.prod(x.aval.shape) for x in equation.outvars))
             inner = jax.tree.leaves(list(equation.params.values()), is_leaf=_is_program)
             programs += filter(_is_program, inner)
     return found

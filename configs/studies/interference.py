@@ -1,21 +1,22 @@
 """Does masking reduce interference? A small ViT on Fashion-MNIST, with input masks and without.
 
-    python launch/study.py --study=configs/studies/interference.py[:PART] [--part=i/n]
+    python launch/study.py --study=configs/studies/interference.py[:VARIANT] [--part=i/n]
 
-interference.md has the question, what each number means, and the table. Parts:
+interference.md has the question, what each number means, the cost, and the table. One table, whose
+columns are the questions; a VARIANT is one of them alone:
 
-    clean             clean and corrupted examples, leaps of the gradient (also without a name)
+    clean             clean and corrupted examples, leaps of the gradient
     label_noise_20    a fifth of the training labels is wrong
     label_noise_40
     imbalance         class counts fall from 50 to 1
     labels_1          1 % of the training examples
     labels_10
-    transfer          trained on clothes, then fine-tuned on digits
-    transfer_digits   trained on MNIST (idx files in MNIST below), then on scikit-learn's digits
-    PART_full         all ratios, a larger network, longer, five seeds; for other hardware
-    PART_smoke, smoke a few small steps
+    transfer          trained on clothes, then fine-tuned on digits; trains `clean` too
+    transfer_digits   trained on MNIST (idx files in MNIST below), then on scikit-learn's digits;
+                      not among those that run without a VARIANT
 
-51 runs a part, by FLOPs below two hours on two cores; 102 of transfer, a quarter more. Not run yet.
+or full, QUESTION_full (all ratios, a larger network, longer, five seeds; for other hardware),
+smoke, QUESTION_smoke (a few small steps).
 """
 
 _CLOTHES = "idx:/usr/share/datasets/fashion-mnist"  # where Debian's package puts it
@@ -38,45 +39,46 @@ _PLAIN = {
     "figures.num_examples": 0,
 }
 _CORRUPTIONS = ("gaussian_noise", "blur", "occlusion", "contrast", "salt_and_pepper")
-_NOISY = {"eval.corruptions": _CORRUPTIONS, "eval.max_corrupted_examples": 1000}
-_PARTS = {
-    "clean": _NOISY,
+# By name: what differs in its runs.
+_QUESTIONS = {
+    "clean": {"eval.corruptions": _CORRUPTIONS, "eval.max_corrupted_examples": 1000},
     "label_noise_20": {"data.label_noise": 0.2},
     "label_noise_40": {"data.label_noise": 0.4},
     "imbalance": {"data.imbalance": 50.0},
     "labels_1": {"data.train_fraction": 0.01},
     "labels_10": {"data.train_fraction": 0.1},
-    "transfer": {},
-    "transfer_digits": {},
+    "transfer": {"data.source": "digits"},
 }
+_STARTS = {"scratch": {}, "masked pretraining": {"init_from.path": "{pretrained}"}}
 _PICTURES = {
-    "data.source": _CLOTHES,
     "data.size": (28, 28),
     "data.mean": (0.286,),  # the same in all runs, so that encoders see the same units
     "data.std": (0.353,),
-    "model.patch_size": (4, 4),
     "batch_size": 128,
     "save_every_steps": 0,
 }
 
 
 def _size(is_full: bool) -> dict:
-    width, depth = (128, 6) if is_full else (64, 3)
-    return {"model.encoder.width": width, "model.encoder.depth": depth, "model.encoder.heads": 4}
+    width, depth, side = (128, 6, 4) if is_full else (64, 3, 7)
+    return {
+        "model.encoder.width": width,
+        "model.encoder.depth": depth,
+        "model.encoder.heads": 4,
+        "model.patch_size": (side, side),
+    }
 
 
-def _training(is_full: bool) -> dict:
-    """What a supervised run has beside what makes its row."""
-    steps = 10_000 if is_full else 800
+def _training(steps: int) -> dict:
+    """What a supervised run of so many steps has beside what makes its row."""
     own = {"total_steps": steps, "optimizer.warmup_steps": steps // 10, "eval.batch_size": 250}
-    return _PICTURES | _size(is_full) | own | {"log_every_steps": 10}
+    return own | {"log_every_steps": 10}
 
 
-def _pretraining(is_full: bool) -> dict:
-    """What the masked pretraining has beside what mae.py says of the data set."""
-    steps = 10_000 if is_full else 2000
+def _pretraining(steps: int) -> dict:
+    """What masked pretraining of so many steps has beside what mae.py says of the data set."""
     own = {"total_steps": steps, "optimizer.warmup_steps": steps // 20, "eval.probes": ()}
-    return _PICTURES | _size(is_full) | own | {"figures.num_examples": 0}
+    return own | {"model.feature_blocks": 1}
 
 
 def _rows(ratios: tuple) -> dict:
@@ -88,61 +90,75 @@ def _rows(ratios: tuple) -> dict:
     return {"none": {}, **masks, **_OTHERS}
 
 
-def _transfer(said: dict, first: dict, second: dict) -> dict:
-    """Makes of a study one of two stages: rows differ in the first, and the second is the same."""
-    starts, settings = dict(said["starts"]), {"second stage alone": second}
-    common = said["overrides"] | first
-    for row, changes in said["axes"]["row"].items():
-        for start, path in said["axes"]["start"].items():
-            name = f"{row}, {start}"
-            overrides = common | changes | path
-            starts[f"first stage, {name}"] = {"base": said["base"], "overrides": overrides}
-            place = {"init_from.path": f"{{first stage, {name}}}", "init_from.skip": ("^head/",)}
-            settings[name] = second | place
-    changes = {"settings": settings, "starts": starts, "baseline": "none, scratch"}
-    return {key: x for key, x in said.items() if key != "axes"} | changes
+def _cells(questions: dict, rows: dict, second: dict) -> tuple[dict, dict]:
+    """Make the overrides of each question, row and start, and say where they stand.
+
+    What is learned on digits begins with the encoder of the `clean` run of its row and start, and
+    has nothing else of the row: `second` is all it has.
+    """
+    settings, places = {}, {}
+    for question, asked in questions.items():
+        for row, changes in rows.items():
+            for start, path in _STARTS.items():
+                name = f"{question}, {row}, {start}"
+                settings[name] = asked | changes | path
+                places[name] = {"question": question, "row": row, "start": start}
+                if question == "transfer":
+                    first = {"init_from.path": f"{{clean, {row}, {start}}}"}
+                    settings[name] = asked | second | first | {"init_from.skip": ("^head/",)}
+        if question == "transfer":
+            settings["transfer, second stage alone"] = asked | second
+            places["transfer, second stage alone"] = {
+                "question": question,
+                "row": "second stage alone",
+                "start": "scratch",
+            }
+    return settings, places
 
 
 def get_study(variant: str = "") -> dict:
-    """Describes a part of the study."""
-    part, is_smoke = variant.removesuffix("smoke").removesuffix("_"), variant.endswith("smoke")
-    is_full = part.endswith("full")
-    part = part.removesuffix("full").removesuffix("_") or "clean"
-    if part not in _PARTS:
-        raise ValueError(f"unknown part {part!r}: use one of {', '.join(_PARTS)}, or smoke")
+    """Describes the study, or one question of it."""
+    words = variant.split("_")
+    size = words.pop() if words[-1] in ("smoke", "full") else ""
+    asked, is_smoke, is_full = "_".join(words), size == "smoke", size == "full"
+    if asked not in ("", "transfer_digits", *_QUESTIONS):
+        known = ", ".join([*_QUESTIONS, "transfer_digits"])
+        raise ValueError(f"unknown question {asked!r}: use one of {known}, or smoke, full")
+    wanted = {"": (*_QUESTIONS,), "transfer": ("clean", "transfer")}
+    wanted["transfer_digits"] = wanted["transfer"]
+    questions = {name: _QUESTIONS[name] for name in wanted.get(asked, (asked,))}
     # Digits of 8x8 have so few examples that only a small batch can be made of 1 % of them.
-    training = {"batch_size": 8} if is_smoke else _training(is_full)
-    pretraining = {"eval.probes": ()} if is_smoke else _pretraining(is_full)
+    shared, training, pretraining, second = {}, {"batch_size": 8}, {"eval.probes": ()}, {}
     rows = _rows((0.1, 0.25, 0.5, 0.75) if is_full else (0.5,))
     if is_smoke:
-        rows = {name: rows[name] for name in ("none", "adaptive 0.5", "dropout 0.1")}
+        rows = {name: rows[name] for name in ("none", "adaptive 0.5")}
+    else:
+        place = {"data.source": _MNIST if asked == "transfer_digits" else _CLOTHES}
+        shared = _PICTURES | _size(is_full) | {"figures.num_examples": 0}
+        training = shared | _training(10_000 if is_full else 500) | place
+        pretraining = shared | _pretraining(10_000 if is_full else 2000) | place
+        second = _training(200)
+    settings, places = _cells(questions, rows, second)
     metrics = {"accuracy": "max", "grad_norm_spikes": "min"}
-    if part == "clean":
+    if "clean" in questions:
         names = ("accuracy_corrupted", *(f"accuracy_{name}" for name in _CORRUPTIONS))
         metrics |= dict.fromkeys(names, "max")
-    if part == "imbalance":
+    if "imbalance" in questions:
         metrics |= {"f1_macro": "max"}
     suffix = ":smoke" if is_smoke else ""
-    said = {
+    return {
         "base": f"../finetune.py{suffix}",
-        "overrides": _PLAIN | training | _PARTS[part],
+        "overrides": training | _PLAIN,
         "starts": {
             "pretrained": {
                 "base": f"../mae.py{suffix or ':fashion_mnist'}",
                 "overrides": pretraining,
             }
         },
-        "axes": {
-            "row": rows,
-            "start": {"scratch": {}, "masked pretraining": {"init_from.path": "{pretrained}"}},
-        },
+        "settings": settings,
+        "places": places,
+        "columns": "question",
         "seeds": (0,) if is_smoke else (0, 1, 2, 3, 4) if is_full else (0, 1, 2),
         "metrics": metrics,
         "baseline": {"row": "none"},
     }
-    if part.startswith("transfer"):
-        first = {"data.source": _MNIST} if part == "transfer_digits" and not is_smoke else {}
-        said["starts"]["pretrained"]["overrides"] = pretraining | first
-        short = {} if is_smoke else {"total_steps": 200, "optimizer.warmup_steps": 20}
-        return _transfer(said, first, {"data.source": "digits", **short})
-    return said

@@ -29,7 +29,7 @@ class Setting(NamedTuple):
 
     Attributes:
         name: such as "rule=block,mask.ratio=0.5"; of a listed setting its own.
-        place: its value on each axis, by the axis's name; {} of a listed setting.
+        place: its value on each axis, by the axis's name; of a listed setting what the study says.
         overrides: dotted keys of the config.
     """
 
@@ -88,7 +88,9 @@ class Study(NamedTuple):
         beside: for metrics, others whose means are told beside them, such as a bound.
         baselines: for each setting with a baseline, the name of that.
         search: how further settings are found (study_search.py); {} for none.
-        starts: by name; "{NAME}" as `init_from.path` stands for the run of the same seed.
+        starts: by name; "{NAME}" as `init_from.path` stands for the run of the same seed, or for
+            that of the setting of this name.
+        columns: the axis whose values are the columns of the tables; "" = a line a setting.
     """
 
     name: str
@@ -101,6 +103,7 @@ class Study(NamedTuple):
     baselines: dict[str, str]
     search: Mapping[str, Any]
     starts: Mapping[str, Start] = MappingProxyType({})
+    columns: str = ""
 
     def runs(self, folder: Path = Path()) -> list[StudyRun]:
         """List all runs, one seed of every setting before the next seed.
@@ -119,12 +122,16 @@ class Study(NamedTuple):
 
     def before(self, run: StudyRun, folder: Path) -> list[StudyRun]:
         """List what a run starts from, and before it what that starts from."""
+        path = run.setting.overrides.get(START)
         for name, start in self.starts.items():
-            first = f"{name},seed={run.seed}"
-            if run.setting.overrides.get(START) == _path(first, folder):
+            if path == _path(f"{name},seed={run.seed}", folder):
                 setting = self._placed(Setting(name, {}, start.overrides), run.seed, folder)
                 theirs = self._replace(base=start.base, overrides={})
                 found = theirs._run(setting, run.seed)
+                return [*self.before(found, folder), found]
+        for setting in self.settings:
+            if path == _path(f"{setting.name},seed={run.seed}", folder):
+                found = self._run(self._placed(setting, run.seed, folder), run.seed)
                 return [*self.before(found, folder), found]
         return []
 
@@ -133,8 +140,9 @@ class Study(NamedTuple):
         name = str(setting.overrides.get(START, ""))
         if not (name.startswith("{") and name.endswith("}")):
             return setting
-        if name[1:-1] not in self.starts:
-            wrong = unknown_name("start", name[1:-1], self.starts)
+        known = [*self.starts, *(other.name for other in self.settings)]
+        if name[1:-1] not in known or name[1:-1] == setting.name:
+            wrong = unknown_name("start", name[1:-1], {*known} - {setting.name})
             raise ValueError(f"study {self.name}, setting {setting.name!r}: {wrong}")
         path = _path(f"{name[1:-1]},seed={seed}", folder)
         return setting._replace(overrides={**setting.overrides, START: path})
@@ -172,7 +180,8 @@ def load(path: str) -> Study:
     file, _, variant = path.partition(":")
     said = study_file.plain(_loaded(path, "get_study"))
     study_file.check(file, said)
-    settings = (*_product(said.get("axes", {})), *_listed(said.get("settings", {})))
+    listed = _listed(said.get("settings", {}), said.get("places", {}))
+    settings = (*_product(said.get("axes", {})), *listed)
     if bool(settings) == bool(said.get("search")):
         raise ValueError(f"{file}: a study needs 'axes' or 'settings' to compare, or a 'search'")
     names = [*(setting.name for setting in settings), *said.get("starts", {})]
@@ -193,6 +202,7 @@ def load(path: str) -> Study:
             name: Start(_beside(file, start["base"]), dict(start.get("overrides", {})))
             for name, start in said.get("starts", {}).items()
         },
+        columns=said.get("columns", ""),
     )
 
 
@@ -231,9 +241,12 @@ def _product(axes: Mapping[str, Any]) -> Iterator[Setting]:
         yield Setting(named(place), place, overrides)
 
 
-def _listed(settings: Mapping[str, Mapping[str, Any]]) -> Iterator[Setting]:
+def _listed(
+    settings: Mapping[str, Mapping[str, Any]], places: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Setting]:
     for name, overrides in settings.items():
-        yield Setting(name.replace("/", "_"), {}, dict(overrides))
+        place = {axis: str(label) for axis, label in places.get(name, {}).items()}
+        yield Setting(name.replace("/", "_"), place, dict(overrides))
 
 
 def _baselines(

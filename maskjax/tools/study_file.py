@@ -20,6 +20,8 @@ _KEYS = (
     "baseline",
     "search",
     "starts",
+    "places",
+    "columns",
 )
 _SEARCH_KEYS = ("rounds", "propose", "space", "sampler", "seed")
 
@@ -66,6 +68,7 @@ def check(file: str, said: Any) -> None:
     _check_axes(file, said.get("axes", {}))
     _check_named(file, "settings", said.get("settings", {}))
     _check_starts(file, said.get("starts", {}))
+    _check_places(file, said)
     _check_metrics(file, said["metrics"], said.get("beside", {}))
     baseline = said.get("baseline", "")
     wanted = "the name of a setting, or a dict of a place on some axes"
@@ -129,6 +132,19 @@ def _check_starts(file: str, starts: Any) -> None:
         is_right = is_right and set(start) <= {"base", "overrides"}
         _must(is_right, file, f"starts[{name!r}]", start, "a dict with 'base' and 'overrides'")
         check_overrides(file, f"starts[{name!r}] overrides", start.get("overrides", {}))
+
+
+def _check_places(file: str, said: Mapping[str, Any]) -> None:
+    places, settings = said.get("places", {}), said.get("settings", {})
+    wanted = "a dict of settings and their places, as {'small': {'rule': 'block', 'size': 1}}"
+    is_dict = isinstance(places, Mapping) and all(isinstance(x, Mapping) for x in places.values())
+    _must(is_dict, file, "places", places, wanted)
+    for name in places:
+        if name not in settings:
+            raise ValueError(f"{file}: {unknown_name('setting in places', str(name), settings)}")
+    axes = {*said.get("axes", {}), *(axis for place in places.values() for axis in place)}
+    if (columns := said.get("columns", "")) and columns not in axes:
+        raise ValueError(f"{file}: {unknown_name('axis in columns', str(columns), axes)}")
 
 
 def _check_metrics(file: str, metrics: Any, beside: Any) -> None:

@@ -6,14 +6,15 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from maskjax.evaluation.comparison import Average, Difference, average, paired_difference
+from maskjax.evaluation.comparison import average, paired_difference
 from maskjax.evaluation.figures import save_figure
 from maskjax.evaluation.figures.comparison import comparison_panel
 from maskjax.paths import atomic_file
 from maskjax.tools.study import RUNS, Study, StudyRun
 from maskjax.tools.study_run import Measured, check_metrics, measured, number
+from maskjax.tools.study_table import Row, markdown
 
 SPLITS = ("validation", "test")
 MARKDOWN, TABLE, BEST, COMMANDS, PLOT = (
@@ -21,26 +22,6 @@ MARKDOWN, TABLE, BEST, COMMANDS, PLOT = (
 )  # fmt: skip
 # Numbers of seeds, by setting.
 Values = dict[str, dict[int, float]]
-
-
-class Row(NamedTuple):
-    """One line of the table: a setting by one metric on one split.
-
-    Attributes:
-        metric: its name.
-        split: "validation" or "test".
-        setting: its name.
-        average: over its seeds.
-        baseline: the setting it is compared with, "" for none.
-        difference: to the baseline, seed by seed; None without one.
-    """
-
-    metric: str
-    split: str
-    setting: str
-    average: Average
-    baseline: str
-    difference: Difference | None
 
 
 def write(study: Study, folder: Path, failed: Mapping[str, str]) -> str:
@@ -63,18 +44,38 @@ def write(study: Study, folder: Path, failed: Mapping[str, str]) -> str:
     check_metrics(study, done)
     rows = list(table(study, runs, done))
     beside = _beside(study, runs, done)
-    text = "\n".join([*_markdown(study, rows, beside), *_absent(runs, done, failed)]) + "\n"
+    text = "\n".join([*markdown(study, rows, beside), *_absent(runs, done, failed)]) + "\n"
     _write(folder / MARKDOWN, text)
     _write(folder / TABLE, _csv(rows))
     first = {one.name: one for run in runs for one in study.before(run, folder)}
-    commands = [run.command(folder) + "\n" for run in (*first.values(), *runs)]
+    every = first | {run.name: run for run in runs}
+    commands = [run.command(folder) + "\n" for run in every.values()]
     _write(folder / COMMANDS, "".join(commands))
-    if done:
-        _write(folder / BEST, json.dumps(best(study, runs, done, folder), indent=2) + "\n")
-        values = {name: _values(runs, done, "validation", name) for name in study.metrics}
+    for at, (place, mine) in enumerate(_by_column(study, runs, done).items()):
+        if at == 0:
+            _write(folder / BEST, json.dumps(best(study, mine, done, folder), indent=2) + "\n")
+        values = {name: _values(mine, done, "validation", name) for name in study.metrics}
+        values = {name: found for name, found in values.items() if any(found.values())}
         marks = {name: found for name, found in beside.items() if found}
-        save_figure(comparison_panel(values, marks=marks, title=study.name), folder / PLOT)
+        title = f"{study.name}: {place}" if place else study.name
+        path = folder / (f"{Path(PLOT).stem}-{place}.png" if place else PLOT)
+        save_figure(comparison_panel(values, marks=marks, title=title), path)
     return text
+
+
+def _by_column(
+    study: Study, runs: list[StudyRun], done: Mapping[str, Measured]
+) -> dict[str, list[StudyRun]]:
+    """Gather runs by their column in the tables, where one has the first metric; "" without one."""
+    found: dict[str, list[StudyRun]] = {}
+    for run in runs:
+        found.setdefault(run.setting.place.get(study.columns, ""), []).append(run)
+    first = next(iter(study.metrics))
+    return {
+        place: mine
+        for place, mine in found.items()
+        if any(_values(mine, done, "validation", first).values())
+    }
 
 
 def _write(path: Path, text: str) -> None:
@@ -173,57 +174,6 @@ def best(
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _markdown(
-    study: Study, rows: list[Row], beside: Mapping[str, Mapping[str, Mapping[str, float]]]
-) -> Iterator[str]:
-    """One table a metric: mean and deviation, what stands beside, difference to the baseline."""
-    yield f"# {study.name}"
-    yield ""
-    yield (
-        "Mean ± sample standard deviation over seeds; difference to the baseline, paired by seed, "
-        "with its 95 % interval (Student's t); bold where the interval leaves 0 out."
-    )
-    for metric, direction in study.metrics.items():
-        yield ""
-        yield f"## {metric} ({'higher' if direction == 'max' else 'lower'} is better)"
-        yield ""
-        mine = [row for row in rows if row.metric == metric]
-        tested = {row.setting: row for row in mine if row.split == "test"}
-        others = beside.get(metric, {})
-        heads = ["setting", "runs", "validation", *others, "difference", "to"]
-        heads += ["test", "difference on test"] if tested else []
-        yield f"| {' | '.join(heads)} |"
-        yield f"|{'---|' * len(heads)}"
-        for row in mine:
-            if row.split == "validation":
-                cells = [row.setting, str(row.average.count), _spread(row.average)]
-                cells += [_plain(means[row.setting]) for means in others.values()]
-                cells += [_interval(row.difference), row.baseline]
-                if tested:
-                    other = tested[row.setting]
-                    cells += [_spread(other.average), _interval(other.difference)]
-                yield f"| {' | '.join(cells)} |"
-
-
-def _spread(of: Average) -> str:
-    if not of.count:
-        return "missing"
-    return f"{of.mean:.4g} ± {of.std:.2g}" if of.count > 1 else f"{of.mean:.4g}"
-
-
-def _plain(mean: float) -> str:
-    return f"{mean:.4g}" if math.isfinite(mean) else ""
-
-
-def _interval(of: Difference | None) -> str:
-    if of is None or not of.count:
-        return ""
-    if of.count == 1:
-        return f"{of.mean:+.3g}"
-    text = f"{of.mean:+.3g} [{of.low:+.3g}, {of.high:+.3g}]"
-    return f"**{text}**" if of.is_clear else text
 
 
 def _absent(

@@ -116,6 +116,29 @@ def test_the_best_setting_is_of_the_mean_and_the_best_run_by_validation(tmp_path
     assert (best["setting"], best["run"]) == ("c", "c,seed=1")
 
 
+def test_an_axis_may_make_the_columns_and_the_first_one_has_the_best(tmp_path):
+    places = {"a": {"data": "few", "rule": "none"}, "b": {"data": "few", "rule": "box"},
+              "c": {"data": "all", "rule": "none"}}  # fmt: skip
+    settings = tuple(setting._replace(place=places[setting.name]) for setting in _study().settings)
+    wide = _study()._replace(settings=settings, columns="data", baselines={"b": "a"})
+    wide = wide._replace(metrics={"accuracy": "max", "of_few_alone": "max"})
+    study_run.run(wide, tmp_path)  # a metric may be that of a later column
+    with pytest.raises(ValueError, match="no finished run has the metric 'of_few_alone'"):
+        study_report.write(wide, tmp_path, {})
+    wide = wide._replace(metrics={"accuracy": "max"})
+    printed = study_report.write(wide, tmp_path, {}).splitlines()
+    at = printed.index("| on test | few | all |")  # means and deviations are those of ACCURACY
+    assert printed[at + 2 : at + 4] == [
+        "| rule=none | 0.5 ± 0.1 | 0.3 ± 0.44 |",
+        "| rule=box | 0.6 ± 0.1 |  |",
+    ]
+    at = printed.index("| difference to the baseline | few | all |")
+    assert printed[at + 2 :] == ["| rule=box | +0.1 [-0.148, +0.348] |  |"]
+    assert json.loads((tmp_path / study_report.BEST).read_text())["setting"] == "b"
+    pictures = {path.name for path in tmp_path.glob("*.png")}
+    assert pictures == {"comparison-few.png", "comparison-all.png"}
+
+
 def test_what_stands_beside_a_metric_has_its_column(tmp_path):
     told = _study()._replace(beside={"accuracy": ("bound", "nothing")})
     study_run.run(told, tmp_path)

@@ -206,29 +206,59 @@ def test_the_examples_of_the_readme_are_studies(tmp_path):
     assert propose(rounds) == {"mask.ratio": 0.85}
 
 
+def test_a_run_may_start_from_that_of_a_setting_and_listed_ones_have_places(write, tmp_path):
+    (tmp_path / "first.py").write_text(
+        CONFIG.replace('"seed": 0,', '"seed": 0, "init_from": {"path": ""},')
+    )
+    settings = {"one": {}, "two": {"init_from.path": "{one}"}, "other": {"mask.ratio": 0.5}}
+    places = {"one": {"stage": 1, "ratio": 0.75}, "other": {"stage": 1, "ratio": 0.5}}
+    kinds = {"base": "first.py", "axes": None, "settings": settings, "places": places}
+    loaded = study.load(write(**kinds, baseline={"ratio": 0.75}, columns="stage"))
+    assert loaded.baselines == {"other": "one"}
+    assert loaded.columns == "stage"
+    one, two = loaded.runs(tmp_path)[:2]
+    assert loaded.before(two, tmp_path) == [one]
+    for wrong, message in (
+        ({"settings": {"one": {"init_from.path": "{one}"}}, "places": None}, "unknown start 'one'"),
+        ({"places": {"tow": {"stage": 1}}}, "setting in places 'tow' .did you mean 'two'"),
+        ({"places": {"two": 1}}, "give a dict of settings and their places"),
+        ({"columns": "stages"}, "unknown axis in columns 'stages' .did you mean 'stage'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            study.load(write(**(kinds | wrong))).runs()
+
+
 def test_every_study_here_is_one_with_a_smoke_variant():
     for path in sorted((CONFIGS / "studies").glob("*.py")):
         for variant in ("", ":smoke"):
             loaded = study.load(f"{path}{variant}")
-            assert loaded.search or loaded.runs()
+            assert loaded.search or loaded._replace(seeds=loaded.seeds[:1]).runs()
 
 
-@pytest.mark.parametrize("part", ["clean_full", "imbalance", "labels_1_smoke", "transfer_digits"])
-def test_interference_compares_one_thing_with_plain_training(part):
-    loaded = study.load(f"{CONFIGS}/studies/interference.py:{part}")._replace(seeds=(0,))
+@pytest.mark.parametrize(
+    ("variant", "count"),
+    [("clean_full", 40), ("imbalance", 16), ("labels_1_smoke", 4), ("transfer_digits", 33)],
+)
+def test_interference_compares_one_thing_with_plain_training(variant, count):
+    loaded = study.load(f"{CONFIGS}/studies/interference.py:{variant}")._replace(seeds=(0,))
     folder = Path("of")
     runs = {run.setting.name: run for run in loaded.runs(folder)}
-    assert len(runs) == {"clean_full": 40, "imbalance": 16, "labels_1_smoke": 6}.get(part, 17)
-    is_transfer = part == "transfer_digits"
-    starts = {name: loaded.before(run, folder) for name, run in runs.items()}
-    configs = {name: (starts[name][-1:] or [run])[0].config if is_transfer else run.config
-               for name, run in runs.items()}  # fmt: skip
-    plain, own = (("none, scratch", "adaptive 0.5, scratch") if is_transfer else
-                  ("row=none,start=scratch", "row=adaptive 0.5,start=scratch"))  # fmt: skip
-    flat = {name: flatten(config) for name, config in configs.items()}
+    assert len(runs) == count
+    question = next(iter(runs)).partition(", ")[0]
+    flat = {name: flatten(run.config) for name, run in runs.items()}
+    plain, own, pretrained = (
+        f"{question}, {row}"
+        for row in ("none, scratch", "adaptive 0.5, scratch", "adaptive 0.5, masked pretraining")
+    )
     differing = {key for key in flat[own] if flat[own][key] != flat[plain][key]}
     assert differing <= {"mask.rule", "mask.ratio"}
-    pretrained = own.replace("scratch", "masked pretraining")
     differing = {key for key in flat[own] if flat[own][key] != flat[pretrained][key]}
     assert differing == {"init_from.path"}
-    assert starts[pretrained][0].name == "pretrained,seed=0"
+    assert [run.name for run in loaded.before(runs[pretrained], folder)] == ["pretrained,seed=0"]
+    assert loaded.baselines[pretrained] == f"{question}, none, masked pretraining"
+    if question == "clean" and "transfer" in variant:
+        second = runs[own.replace("clean", "transfer")]
+        assert loaded.before(second, folder) == [runs[own]]
+        alike = flat[plain.replace("clean", "transfer")]
+        differing = {key for key in alike if alike[key] != flatten(second.config)[key]}
+        assert differing == {"init_from.path"}

@@ -83,8 +83,8 @@ class MaskedPatches(MaskedTask):
     def init(self, key: Key[Array, ""]) -> Params:
         """Draws the parameters, float32, as Linen nests them."""
         patches = patchify(jnp.zeros((1, *self.shape)), self.patch_size)
-        noise = jnp.zeros((1, self.masker.length))  # which are hidden does not matter here
-        hidden, is_visible = self.masker.draw(Context(key[None], train=False), {}, noise=noise)
+        noise = {"mask_noise": jnp.zeros((1, self.masker.length))}  # which does not matter here
+        hidden, is_visible = self.masker.draw(Context(key[None], train=False), noise)
         return self.model.init(key, patches, hidden, is_visible=is_visible)["params"]
 
     def _corrupt(
@@ -105,7 +105,6 @@ class MaskedPatches(MaskedTask):
         hidden, is_visible = self.masker.draw(
             context,
             batch,
-            noise=batch.get("mask_noise"),
             is_missing=None if is_known is None else ~is_known.all(-1),
         )
         fold = jax.vmap(jax.random.fold_in, (0, None))
@@ -169,11 +168,13 @@ class MaskedPatches(MaskedTask):
         """Name "features" [B, D], of whole inputs, "reconstructions", and "error" [B].
 
         Class token and mean, and several blocks side by side, are the choices of DINO's linear
-        probes (Caron et al. 2021, appendix). The error is `mean_error`'s.
+        probes (Caron et al. 2021, appendix). The error is `mean_error`'s, and of "mask_noise" that
+        of the mask which it gives.
         """
 
         def error(params: Params, batch: Batch, context: Context) -> Float[Array, "B"]:
-            return mean_error(lambda drawn: self._errors(params, batch, drawn)[:2], context)
+            errors = lambda drawn: self._errors(params, batch, drawn)[:2]  # noqa: E731
+            return mean_error(errors, context, is_drawn="mask_noise" not in batch)
 
         return {"features": self._features, "reconstructions": self.reconstruct, "error": error}
 

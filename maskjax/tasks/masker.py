@@ -93,29 +93,27 @@ class Masker:
         context: Context,
         batch: Mapping[str, Any],
         *,
-        noise: Float[Array, "B L"] | None = None,
         is_missing: Bool[Array, "B L"] | None = None,
     ) -> tuple[masking.Masking, Array | None]:
         """Hide positions of examples that are all of one length.
 
         Args:
             context: keys, step and memory.
-            batch: what a metric of one's own reads; "mask_ratio" [B] is in place of the schedule's.
-            noise: scores in place of the rule's, for parity with another implementation.
+            batch: what a metric of one's own reads; "mask_ratio" [B] is in place of the schedule's,
+                and "mask_noise" [B, L] are scores in place of the rule's, which need no key.
             is_missing: with `hides_missing`, what is hidden beside the rule's share of the rest.
 
         Returns:
             The masking and, where the count varies, which slots are visible (else None).
         """
-        fewest = self.schedule.min_num_masked(self.length)
-        if noise is not None:
-            return masking.cut(noise, fewest), None
-        if self.hides_missing and is_missing is not None:
+        is_given = "mask_noise" in batch
+        if not is_given and self.hides_missing and is_missing is not None:
             return self._beside(is_missing, context, batch)
         if "mask_ratio" in batch:
             counts = masking.num_masked_from_traced_ratio(self.length, batch["mask_ratio"])
             return masking.cut_slots(self._scores(context, batch, counts), counts, 0)
-        if self.schedule.min_ratio == self.schedule.max_ratio:
+        fewest = self.schedule.min_num_masked(self.length)
+        if is_given or self.schedule.min_ratio == self.schedule.max_ratio:
             return masking.cut(self._scores(context, batch, fewest), fewest), None
         counts = self._counts(context)
         return masking.cut_slots(self._scores(context, batch, counts), counts, fewest)
@@ -169,7 +167,10 @@ class Masker:
         ids: Array | None = None,
         is_candidate: Array | None = None,
     ) -> Float[Array, "B L"]:
-        """What the rule, or the best of several tries of it, says of each position."""
+        """What the batch, the rule, or the best of several tries of it says of each position."""
+        if "mask_noise" in batch:
+            noise = batch["mask_noise"]
+            return noise if is_candidate is None else jnp.where(is_candidate, noise, -jnp.inf)
         keys, runtime = context.keys, self._runtime(context, ids)
         if is_candidate is not None:
             runtime["is_candidate"] = is_candidate

@@ -1,6 +1,8 @@
 """ONNX by jax2onnx: a file for each output that it can convert, parameters within."""
 
 from collections.abc import Iterator
+from importlib import metadata
+from logging import ERROR, getLogger
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ session = onnxruntime.InferenceSession("{name}{suffix}")
 
 
 def write(run: Saved, folder: Path, facts: dict[str, Any]) -> Iterator[str]:
-    """Write what can be converted; masks are drawn by keys, which ONNX has not.
+    """Write what can be converted; ONNX has no keys, so that what is hidden is an input.
 
     Args:
         run: what was learned.
@@ -36,10 +38,11 @@ def write(run: Saved, folder: Path, facts: dict[str, Any]) -> Iterator[str]:
         ValueError: jax2onnx is not installed, or can convert no output.
     """
     to_onnx = optional("jax2onnx", "onnx").to_onnx
+    getLogger("onnx_ir").setLevel(ERROR)  # or it warns of every shape that it does not know
     leaves = leaves_of(run)
     made: dict[str, Program] = {}
     problems = []
-    for name, program in programs(run).items():
+    for name, program in programs(run, has_keys=False).items():
         try:
             _convert(to_onnx, program, leaves, name, folder / f"{name}{SUFFIX}")
         except Exception as error:  # whatever a converter raises for what it does not know
@@ -54,6 +57,7 @@ def write(run: Saved, folder: Path, facts: dict[str, Any]) -> Iterator[str]:
         raise ValueError(f"--format=onnx: nothing can be converted; {'; '.join(problems)}")
     yield from problems
     facts |= interface(run, made)
+    facts["versions"]["jax2onnx"] = metadata.version("jax2onnx")
     first, program = next(iter(made.items()))
     inputs = ", ".join(f'"{name}": {name}' for name in program.inputs)
     outputs = ", ".join(sorted(program.outputs))

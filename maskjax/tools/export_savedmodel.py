@@ -1,6 +1,7 @@
 """SavedModel by orbax-export: a signature for each output, for TensorFlow and TF Serving."""
 
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,10 @@ def write(run: Saved, folder: Path, facts: dict[str, Any]) -> Iterator[str]:
     ]
     orbax.ExportManager(module, configs).save(str(folder / VERSION))
     facts |= interface(run, made)
+    facts["versions"] |= {
+        "orbax-export": metadata.version("orbax-export"),
+        "tensorflow": tf.__version__,
+    }
     inputs = ", ".join(f"{name}={name}" for name in made[first].inputs)
     facts["use"] = _USE.format(version=VERSION, name=first, inputs=inputs)
     for name, program in made.items():

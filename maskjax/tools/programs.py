@@ -3,7 +3,8 @@
     Saved  ->  programs()  ->  {name: Program}  ->  export_stablehlo.py, export_onnx.py ...
 
 A program takes the parameters and the inputs by name. What it needs beside the examples is found by
-tracing it: "index" where masks are drawn, and "mask_ratio" where their ratio may be chosen.
+tracing it: "index" where masks are drawn, and "mask_ratio" where their ratio may be chosen. What
+has no keys takes "mask_noise" in place of "index".
 """
 
 import contextlib
@@ -22,17 +23,14 @@ from maskjax.typing import PyTree
 from maskjax.workdir.leaves import named_leaves, with_leaves
 
 BATCH = "b"  # the size of a batch, as shapes in model.json have it
-INDEX, RATIO = "index", "mask_ratio"
+INDEX, RATIO, NOISE = "index", "mask_ratio", "mask_noise"
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
-_OPTIONAL = {
-    INDEX: jax.ShapeDtypeStruct((), jnp.int32),
-    RATIO: jax.ShapeDtypeStruct((), jnp.float32),
-}
 # How a task says that its rule takes no count that is known only when the program runs.
 _NOT_TRACED = (ValueError, TypeError, jax.errors.JAXTypeError)
 _MEANINGS = {
     INDEX: "which masks are drawn: the same number, the same masks",
     RATIO: "share of the positions that is hidden, in [0, 1]",
+    NOISE: "a number a position, last axis fastest: the highest are hidden; random ones hide any",
 }
 
 
@@ -55,8 +53,12 @@ def leaves_of(run: Saved) -> dict[str, np.ndarray]:
     return {name: np.asarray(leaf) for name, leaf in named_leaves(_tree(run)).items()}
 
 
-def programs(run: Saved) -> dict[str, Program]:
+def programs(run: Saved, *, has_keys: bool = True) -> dict[str, Program]:
     """Make a program of each output of a run's task.
+
+    Args:
+        run: what was learned.
+        has_keys: False where nothing can be drawn at random: what is hidden is then an input.
 
     Raises:
         ValueError: the task has no outputs.
@@ -64,7 +66,7 @@ def programs(run: Saved) -> dict[str, Program]:
     outputs = run.task.outputs()
     if not outputs:
         raise ValueError(f"the task {run.config.task!r} has no outputs: nothing can be exported")
-    return {name: _program(run, name) for name in outputs}
+    return {name: _program(run, name, has_keys) for name in outputs}
 
 
 def interface(run: Saved, made: Mapping[str, Program]) -> dict[str, Any]:
@@ -75,7 +77,7 @@ def interface(run: Saved, made: Mapping[str, Program]) -> dict[str, Any]:
         "inputs": {
             name: _described(struct)
             | {"meaning": _MEANINGS.get(name) or meaning(processor, name)}
-            | ({"default": default_of(run, name)} if name in _MEANINGS else {})
+            | ({"default": default_of(run, name)} if name in (INDEX, RATIO) else {})
             for name, struct in inputs.items()
         },
         "programs": {
@@ -107,7 +109,7 @@ def _tree(run: Saved) -> dict[str, PyTree]:
     return {"params": run.state.eval_params, "memory": run.state.memory}
 
 
-def _program(run: Saved, name: str) -> Program:
+def _program(run: Saved, name: str, has_keys: bool) -> Program:
     output, processor, config = run.task.outputs()[name], run.data.processor, run.config
     tree = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), _tree(run))
     example = raw_batch(processor, [processor.empty()])
@@ -116,28 +118,47 @@ def _program(run: Saved, name: str) -> Program:
     def call(leaves: Mapping[str, Any], inputs: Mapping[str, Any]) -> Any:
         state = with_leaves(tree, leaves)
         batch = from_raw(processor, {key: inputs[key] for key in own})
-        if RATIO in inputs:
-            batch = {**batch, RATIO: inputs[RATIO]}
+        batch = {**batch, **{key: inputs[key] for key in (RATIO, NOISE) if key in inputs}}
         size = next(iter(inputs.values())).shape[0]
         index = inputs.get(INDEX, jnp.zeros(size, jnp.int32))
         context = eval_context(config, {INDEX: index}, state["memory"])
         return in_units(processor, output(state["params"], batch, context))
 
-    leaves = named_leaves(tree)
-    needed = own | _kept(call, leaves, own | {INDEX: _OPTIONAL[INDEX]})
+    leaves, optional = named_leaves(tree), _optional(run)
+
+    def reads(*names: str) -> dict[str, jax.ShapeDtypeStruct]:
+        return own | _kept(call, leaves, own, {each: optional[each] for each in names})
+
+    drawn, needed = INDEX, reads(INDEX)
+    if INDEX in needed and not has_keys and NOISE in optional:
+        without = reads(INDEX, NOISE)
+        if INDEX not in without:
+            drawn, needed = NOISE, without
     found = jax.eval_shape(call, leaves, symbolic(needed))
-    if INDEX in needed and isinstance(found, Mapping):  # pictures: one wants to see other ratios
+    if drawn in needed and isinstance(found, Mapping):  # pictures: one wants to see other ratios
         with contextlib.suppress(*_NOT_TRACED):
-            needed |= _kept(call, leaves, needed | {RATIO: _OPTIONAL[RATIO]})
+            needed = reads(drawn, RATIO)
     rows = found if isinstance(found, Mapping) else {name: found}
     cut = {key: jax.ShapeDtypeStruct(x.shape[1:], x.dtype) for key, x in rows.items()}
     return Program(call, needed, cut)
 
 
+def _optional(run: Saved) -> dict[str, jax.ShapeDtypeStruct]:
+    """What not every program needs."""
+    length = run.task.positions_per_example
+    noise = {NOISE: jax.ShapeDtypeStruct((length,), jnp.float32)} if length else {}
+    index, ratio = jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((), jnp.float32)
+    return {INDEX: index, RATIO: ratio, **noise}
+
+
 def _kept(
-    call: Callable[..., Any], leaves: Mapping[str, Any], inputs: Mapping[str, jax.ShapeDtypeStruct]
+    call: Callable[..., Any],
+    leaves: Mapping[str, Any],
+    own: Mapping[str, jax.ShapeDtypeStruct],
+    others: Mapping[str, jax.ShapeDtypeStruct],
 ) -> dict[str, jax.ShapeDtypeStruct]:
-    """Of the inputs that not every program needs, those that this one's result depends on."""
+    """Of other inputs than a program's own, those that its result depends on."""
+    inputs = {**own, **others}
     jaxpr = jax.jit(call).trace(leaves, symbolic(inputs)).jaxpr.jaxpr
     live = {id(var) for var in jaxpr.outvars}
     for equation in reversed(jaxpr.eqns):
@@ -146,7 +167,7 @@ def _kept(
     names = sorted(inputs)  # as JAX orders the entries of a dict, behind those of the leaves
     placed = zip(names, jaxpr.invars[len(leaves) :], strict=True)
     read = {name for name, var in placed if id(var) in live}
-    return {name: struct for name, struct in _OPTIONAL.items() if name in read}
+    return {name: struct for name, struct in others.items() if name in read}
 
 
 def _described(struct: jax.ShapeDtypeStruct) -> dict[str, Any]:

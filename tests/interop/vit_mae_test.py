@@ -76,7 +76,7 @@ def test_translated_weights_have_the_shapes_of_drawn_ones(run):
 
 def test_masks_equal_the_recorded_ones(run, golden):
     task, _, batch, keys = run("pixels")
-    hidden, _ = task.masker.draw(Context(keys), batch, noise=batch["mask_noise"])
+    hidden, _ = task.masker.draw(Context(keys), batch)
     np.testing.assert_array_equal(hidden.is_masked, golden["is_masked"])
     np.testing.assert_array_equal(hidden.ids_restore, golden["ids_restore"])
 

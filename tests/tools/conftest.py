@@ -1,5 +1,6 @@
 """A small run that these tests read and nobody changes, and what is drawn of it."""
 
+import contextlib
 import json
 import shutil
 
@@ -28,14 +29,26 @@ def smoke_run(tmp_path_factory, smoke_config):
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory, smoke_run):
+def untyped():
+    """What a batch of any size is traced under, in a `with`: a symbolic size is no int."""
+
+    @contextlib.contextmanager
+    def untyped():
+        jaxtyping.config.update("jaxtyping_disable", True)
+        try:
+            yield
+        finally:
+            jaxtyping.config.update("jaxtyping_disable", False)
+
+    return untyped
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory, smoke_run, untyped):
     """The folder of an export of that run, as stablehlo."""
     folder = tmp_path_factory.mktemp("exported") / "model"
-    jaxtyping.config.update("jaxtyping_disable", True)  # a symbolic size is no int
-    try:
+    with untyped():
         export(smoke_run, folder, format="stablehlo")
-    finally:
-        jaxtyping.config.update("jaxtyping_disable", False)
     return folder
 
 

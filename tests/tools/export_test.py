@@ -12,39 +12,64 @@ import numpy as np
 import pytest
 
 from maskjax.paths import atomic_folder
-from maskjax.tools import export, model_card, raw, saved
+from maskjax.tools import export, model_card, programs, raw, saved
 from maskjax.tools.exported import Exported
 from maskjax.training.step import eval_context
 from maskjax.workdir.leaves import params_sha256
 
-# What somebody who has JAX alone does with a folder.
+# What somebody does with a folder who has one library alone.
 _STRANGER = """
 import sys
 
 
 class Refuse:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("maskjax", "flax", "orbax", "optax"):
+        if name.split(".")[0] in ("maskjax", "flax", "orbax", "optax", {others}):
             raise ImportError(name + " must not be imported")
 
 
 sys.meta_path.insert(0, Refuse())
 import json
 
-import jax
 import numpy as np
-from jax import export
+
+{opened}
 
 folder, given, found = sys.argv[1:]
-params, batch = dict(np.load(folder + "/params.npz")), dict(np.load(given))
-rows = {}
+rows, batch = {{}}, dict(np.load(given))
 for name, entry in json.load(open(folder + "/model.json"))["programs"].items():
-    with open(f"{folder}/{name}.stablehlo", "rb") as file:
-        program = export.deserialize(bytearray(file.read()))
-    out = program.call(params, {key: batch[key] for key in entry["inputs"]})
-    rows |= out if isinstance(out, dict) else {name: out}
+    rows |= call(folder, name, {{key: batch[key] for key in entry["inputs"]}})
 np.savez(found, **rows)
 assert "maskjax" not in sys.modules
+"""
+_JAX = """
+import jax
+from jax import export
+
+
+def call(folder, name, inputs):
+    with open(f"{folder}/{name}.stablehlo", "rb") as file:
+        program = export.deserialize(bytearray(file.read()))
+    out = program.call(dict(np.load(folder + "/params.npz")), inputs)
+    return out if isinstance(out, dict) else {name: out}
+"""
+_ONNX = """
+import onnxruntime
+
+
+def call(folder, name, inputs):
+    session = onnxruntime.InferenceSession(f"{folder}/{name}.onnx")
+    names = [each.name for each in session.get_outputs()]
+    return dict(zip(names, session.run(None, inputs), strict=True))
+"""
+_TENSORFLOW = """
+import tensorflow as tf
+
+
+def call(folder, name, inputs):
+    model = tf.saved_model.load(folder + "/1")
+    out = model.signatures[name](**{key: tf.constant(x) for key, x in inputs.items()})
+    return {key: x.numpy() for key, x in out.items()}
 """
 
 
@@ -75,16 +100,73 @@ def expected(smoke_run, batch):
     return found
 
 
-def test_a_process_without_maskjax_computes_the_same(exported, batch, expected, tmp_path):
-    np.savez(tmp_path / "in.npz", **batch)
-    arguments = [str(exported), str(tmp_path / "in.npz"), str(tmp_path / "out.npz")]
+def strange(folder, batch, scratch, opened, others=""):
+    """What a process without maskjax makes of a batch."""
+    np.savez(scratch / "in.npz", **batch)
+    arguments = [str(folder), str(scratch / "in.npz"), str(scratch / "out.npz")]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    command = [sys.executable, "-c", _STRANGER, *arguments]
-    subprocess.run(command, check=True, env=environment, cwd=tmp_path)
-    with np.load(tmp_path / "out.npz") as found:
-        assert set(found) == set(expected)
-        for name, rows in expected.items():
-            np.testing.assert_allclose(found[name], rows, atol=1e-5, rtol=1e-5, err_msg=name)
+    code = _STRANGER.format(opened=opened, others=others)
+    subprocess.run([sys.executable, "-c", code, *arguments], check=True, env=environment)
+    with np.load(scratch / "out.npz") as found:
+        return dict(found)
+
+
+def assert_same(found, expected):
+    assert set(found) == set(expected)
+    for name, rows in expected.items():
+        np.testing.assert_allclose(found[name], rows, atol=1e-5, rtol=1e-5, err_msg=name)
+
+
+def test_a_process_without_maskjax_computes_the_same(exported, batch, expected, tmp_path):
+    assert_same(strange(exported, batch, tmp_path, _JAX), expected)
+
+
+def test_tensorflow_computes_the_same(smoke_run, batch, expected, untyped, tmp_path):
+    pytest.importorskip("tensorflow")
+    pytest.importorskip("orbax.export")
+    with untyped():
+        export.export(smoke_run, tmp_path / "model", format="savedmodel")
+    assert_same(strange(tmp_path / "model", batch, tmp_path, _TENSORFLOW, '"jax"'), expected)
+
+
+@pytest.fixture(scope="module")
+def chosen(smoke_run, batch, expected):
+    """The same batch for what has no keys: the masks that were drawn are given; and the answers.
+
+    The error is then that of the one mask: of normalised patches, over those that are hidden.
+    """
+    patched = lambda x: x.reshape(3, 4, 2, 4, 2).swapaxes(2, 3).reshape(3, 16, 4)  # noqa: E731
+    is_hidden = patched(expected["is_hidden"])[..., 0]
+    true, guess = patched(batch["inputs"] / np.float32(16)), patched(expected["prediction"])
+    (std,) = json.loads((smoke_run / "config.json").read_text())["data"]["std"]
+    errors = (guess - true) ** 2 / (true.var(2, ddof=1, keepdims=True) + 1e-6 * std**2)
+    error = (errors.mean(2) * is_hidden).sum(1) / is_hidden.sum(1)
+    given = {"inputs": batch["inputs"], "mask_ratio": batch["mask_ratio"]}
+    return {**given, "mask_noise": is_hidden.astype(np.float32)}, {**expected, "error": error}
+
+
+def test_masks_that_are_given_are_those_that_are_hidden(smoke_run, chosen, untyped):
+    rows, answers = chosen
+    run = saved.open_saved(smoke_run, needs_examples=False)
+    with untyped():
+        made = programs.programs(run, has_keys=False)
+    assert {name: sorted(each.inputs) for name, each in made.items()} == {
+        "features": ["inputs"],
+        "reconstructions": ["inputs", "mask_noise", "mask_ratio"],
+        "error": ["inputs", "mask_noise"],
+    }
+    called = jax.jit(lambda *given: {name: each.call(*given) for name, each in made.items()})
+    found = dict(called(programs.leaves_of(run), rows))
+    assert_same(found | found.pop("reconstructions"), answers)
+
+
+def test_onnxruntime_computes_the_same(smoke_run, chosen, untyped, tmp_path):
+    pytest.importorskip("jax2onnx")
+    pytest.importorskip("onnxruntime")
+    with untyped():
+        export.export(smoke_run, tmp_path / "model", format="onnx")
+    rows, answers = chosen
+    assert_same(strange(tmp_path / "model", rows, tmp_path, _ONNX, '"jax"'), answers)
 
 
 def test_an_export_opened_here_computes_the_same_of_any_number(exported, batch, expected):

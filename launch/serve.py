@@ -52,7 +52,7 @@ def main() -> None:
         host=_HOST.value,
         port=_PORT.value,
         workers=_WORKERS.value,
-        started=lambda address: say(f"serving {model} at {address}"),
+        started=lambda address: say(f"{model}, once compiled, at {address}"),
     )
 
 

@@ -16,6 +16,11 @@ _NORM_PIX_NOTE = (
 )
 
 
+def note_on(target: str) -> str:
+    """What must be said beside a picture of predictions of a target; "" where nothing."""
+    return _NORM_PIX_NOTE if target == "norm_pix" else ""
+
+
 def reconstructions(
     batch: Batch, parts: Mapping[str, Any], *, on: str, target: str
 ) -> dict[str, Panel]:
@@ -31,8 +36,7 @@ def reconstructions(
         "reconstructions".
     """
     original = np.where(batch.get("is_known", True), np.asarray(batch["inputs"]), np.float32("nan"))
-    note = _NORM_PIX_NOTE if target == "norm_pix" else ""
-    panel = ArrayPanel(original, **parts, dim_visible=on == "masked", note=note)
+    panel = ArrayPanel(original, **parts, dim_visible=on == "masked", note=note_on(target))
     return {"reconstructions": panel}
 
 

@@ -162,6 +162,9 @@ def huge():
         (header("(1000000000000,)"), "application/x-npy", 400, "no array"),
         (header("(" * 20), "application/x-npy", 400, "no array"),
         (array(np.full((8, 8, 1), 1e300)), "application/x-npy", 422, "not finite"),
+        (array(np.full((8, 8, 1), "a")), "application/x-npy", 422, "holds <U1 of shape (8, 8, 1)"),
+        (array(np.zeros((8, 8, 1), complex)), "application/x-npy", 422, "holds complex128"),
+        (array(np.array([None])), "application/x-npy", 400, "no array"),
     ],
 )
 def test_bad_requests_are_told_what_is_wrong(ask, body, kind, status, message):
@@ -211,6 +214,7 @@ def test_the_server_says_how_it_is(ask):
     status, facts = ask("GET", "/model")
     assert status == 200
     assert facts["inputs"]["inputs"]["shape"] == ["b", 8, 8, 1]
+    assert "normalised by their own mean" in facts["note"]  # a picture of predictions must say so
     status, page = ask("GET", "/")
     assert status == 200
     assert 'id="drop"' in page

@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from maskjax.tasks import pictures
 from maskjax.tools import startup
 from maskjax.tools.exported import Exported
 from maskjax.tools.serving import metrics
@@ -186,8 +187,11 @@ class Server:
         """Answer GET /model: what goes in and what comes out."""
         del request
         keys = ("format", "made", "step", "versions", "inputs", "programs", "class_names")
-        facts = {key: self.model.facts.get(key) for key in keys}
-        return JSONResponse({**facts, "task": self.model.config.task, "default": self.default})
+        facts: dict[str, Any] = {key: self.model.facts.get(key) for key in keys}
+        config = self.model.config
+        facts |= {"task": config.task, "default": self.default}
+        target = config.get("loss", {}).get("target", "")
+        return JSONResponse({**facts, "note": pictures.note_on(target)})
 
 
 async def exposition(request: Request) -> Response:

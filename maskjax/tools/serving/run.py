@@ -23,7 +23,8 @@ def serve(
         host: address to listen on.
         port: 0 for any that is free.
         workers: processes, each with a copy of the model.
-        started: told the server's address, once it listens.
+        started: told the server's address once it is had; connections are refused until a worker
+            has compiled its programs.
 
     Raises:
         FileNotFoundError: there is no such model.

@@ -22,9 +22,17 @@ _PEAK_SIDE = 8192
 
 
 class Shape(NamedTuple):
-    """What tasks of arrays read of data, where there are none: sizes of one example."""
+    """What tasks of arrays read of data, where there are none.
+
+    Attributes:
+        shape: sizes of one example.
+        num_classes: of labels, as ImageNet has; all examples are of the first.
+        num_targets: numbers to predict, of tasks that do.
+    """
 
     shape: tuple[int, ...]
+    num_classes: int = 1000
+    num_targets: int = 1
 
 
 class Timing(NamedTuple):
@@ -143,8 +151,13 @@ def time_step(config: Any, shape: tuple[int, ...], *, repeats: int, peak: float)
     state = spread.replicate(run.initial_state(task, config))
     program = spread.program(run.make_step(task, config, spread.axis_name), donate=True)
     rng = np.random.default_rng(config.seed)
-    inputs = rng.normal(size=(config.batch_size, *shape)).astype(np.float32)
-    batch = spread.split({"inputs": inputs})
+    size = config.batch_size
+    batch = {
+        "inputs": rng.normal(size=(size, *shape)).astype(np.float32),
+        "label": np.zeros(size, np.int32),
+        "targets": np.zeros((size, Shape(shape).num_targets), np.float32),
+    }
+    batch = spread.split(batch)
 
     def step() -> Array:
         nonlocal state

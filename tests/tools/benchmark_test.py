@@ -40,6 +40,11 @@ def test_batch_sizes_are_checked_rather_than_the_configs_own(load_config):
         benchmark.check(config, (8, 8, 1), [2, 2**31])
 
 
+@pytest.mark.parametrize("task", ["classify", "regress"])
+def test_what_learns_from_labels_is_timed_without_any(load_config, task):
+    benchmark.check(load_config("finetune", "smoke", task=task), (8, 8, 1), [16])
+
+
 def test_a_learning_rate_that_does_not_fit_a_batch_size_can_be_timed(load_config):
     config = load_config("mae", "smoke", num_devices=1, **{"optimizer.min_lr": 1e-5})
     config.batch_size = 1  # so that the peak is below

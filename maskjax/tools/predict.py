@@ -89,7 +89,7 @@ def predict(
     else:
         limit = limit or MOST_SHOWN
         pages = _pages(answers.processor, inputs, limit, PAGE, bad_files)
-        yield from _show(answers, _DRAWN.get(what, what), pages, output, limit)
+        yield from _show(answers, what, pages, output, limit)
 
 
 def _are_numbers(what: str, output: Path | None) -> bool:
@@ -150,7 +150,7 @@ def _show(
     digits, is_named = len(str(-(-limit // PAGE))), False
     for page in pages:
         panels = answers.panels(page.examples, page.size, page.first)
-        what = _known(what or next(iter(panels), ""), answers, panels)
+        what = _panel(what or next(iter(panels), ""), answers, panels)
         panel = panels[what]
         if isinstance(panel, TokenPanel) and (output is None or output.suffix in _WORDS):
             lines = list(in_words(panel, answers.processor))
@@ -191,14 +191,15 @@ def _write_words(path: Path, table: Sequence[tuple[str, list[str | Guess]]]) -> 
                         writer.writerow([name, word.position, word.true, rank, guess, chance])
 
 
-def _known(what: str, answers: Answers, panels: dict[str, Any]) -> str:
+def _panel(what: str, answers: Answers, panels: dict[str, Any]) -> str:
     """Return the name of a panel that there is."""
-    if what not in panels:
-        known = [*panels, *answers.outputs]
+    name = _DRAWN.get(what, what)
+    if name not in panels:
+        known = list(dict.fromkeys([*panels, *answers.outputs]))
         if not known:
             raise ValueError(f"the task {answers.task!r} has nothing to predict")
         raise ValueError(f"unknown --what={what}{did_you_mean(what, known)}: use one of {known}")
-    return what
+    return name
 
 
 def _check_suffix(path: Path, what: str, suffixes: Sequence[str]) -> None:

@@ -191,6 +191,14 @@ def test_words_are_printed_or_written(histories):
         picture.verify()
 
 
+def test_an_output_that_is_not_there_is_called_as_it_was_asked_for():
+    export = object.__new__(answers.OfExport)
+    export.outputs, export.task = ("features", "reconstructions"), "mae"
+    known = r"unknown --what=classes: use one of \['reconstructions', 'features'\]"
+    with pytest.raises(ValueError, match=known):
+        predict._panel("classes", export, {"reconstructions": None})
+
+
 def test_words_that_cannot_be_read_or_written_are_named(histories):
     with pytest.raises(ValueError, match="'abc' is no history"):
         _all(histories, ["abc"])

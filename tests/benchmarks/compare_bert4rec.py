@@ -9,13 +9,10 @@ of full length, masks drawn in the step. Each round times one model in one proce
 so both see the same machine; what counts is the median over rounds of the median step.
 """
 
-import time
 import types
-from pathlib import Path
 
 import rounds
 
-ROOT = Path(__file__).parents[2]
 BATCH, LENGTH, ITEMS, WIDTH, DEPTH, HEADS, HIDDEN, DROPOUT = 256, 50, 1682, 64, 2, 2, 10, 0.2
 
 
@@ -29,7 +26,7 @@ def time_maskjax(steps: int) -> list[float]:
     from maskjax.training import parallel, run
 
     allocator.keep_freed_memory()
-    config = load(ROOT / "configs" / "bert4rec.py", "movielens_100k")
+    config = load(rounds.ROOT / "configs" / "bert4rec.py", "movielens_100k")
     config.batch_size = BATCH
     assert config.data.length == LENGTH
     assert (config.model.width, config.model.depth, config.model.heads) == (WIDTH, DEPTH, HEADS)
@@ -83,9 +80,8 @@ def time_torch(steps: int) -> list[float]:
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01)
     items = torch.randint(0, ITEMS, (BATCH, LENGTH))
     is_padding = torch.zeros(BATCH, LENGTH, dtype=torch.bool)
-    seconds = []
-    for step in range(steps + 2):
-        begin = time.perf_counter()
+
+    def step() -> None:
         places = torch.rand(BATCH, LENGTH).topk(HIDDEN, dim=1).indices
         ids = items.scatter(1, places, ITEMS)
         optimizer.zero_grad()
@@ -97,9 +93,8 @@ def time_torch(steps: int) -> list[float]:
         nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         optimizer.step()
         loss.item()
-        if step >= 2:
-            seconds.append(time.perf_counter() - begin)
-    return seconds
+
+    return rounds.seconds(step, steps)
 
 
 def main() -> None:

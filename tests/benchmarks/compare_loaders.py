@@ -12,16 +12,15 @@ import argparse
 import itertools
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+import rounds
 from PIL import Image
 
-ROOT = Path(__file__).parents[2]
 COUNT, BATCH, SIDE, WARM_UP = 2000, 64, 224, 4
 SIDES = ("maskjax 0", "maskjax 2", "torch 2")  # name and worker processes; 0 has threads
 
@@ -72,6 +71,10 @@ def torch_batches(folder: Path, workers: int):
     return itertools.chain.from_iterable(itertools.repeat(loader))
 
 
+def _python(side: str, options: argparse.Namespace) -> str:
+    return options.torch_python if side.startswith("torch") else sys.executable
+
+
 def main() -> None:
     """Compare, or with `--side` time one side alone and print images a second."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -96,14 +99,11 @@ def main() -> None:
         folder = options.folder or Path(scratch) / "pictures"
         if not folder.is_dir():
             write_pictures(folder)
-        found = {side: [] for side in SIDES}
-        for _, side in itertools.product(range(options.rounds), SIDES):
-            python = options.torch_python if side.startswith("torch") else sys.executable
-            flags = [f"--side={side}", f"--folder={folder}", f"--batches={options.batches}"]
-            run = subprocess.run(
-                [python, __file__, *flags], capture_output=True, text=True, check=True, cwd=ROOT
-            )
-            found[side].append(float(run.stdout.splitlines()[-1]))
+        flags = [f"--folder={folder}", f"--batches={options.batches}"]
+        commands = {
+            side: [_python(side, options), __file__, f"--side={side}", *flags] for side in SIDES
+        }
+        found = rounds.alternate(commands, options.rounds)
     base = statistics.median(found["torch 2"])
     for side, speeds in found.items():
         median = statistics.median(speeds)

@@ -8,12 +8,8 @@ round times one model in one process after the other, so both see the same machi
 the median over rounds of the median step.
 """
 
-import time
-from pathlib import Path
-
 import rounds
 
-ROOT = Path(__file__).parents[2]
 # name: (batch, image side, patch side, encoder width, depth, heads, decoder width, depth, heads)
 MODELS = {
     "ViT-B/16 at 224, batch 8": (8, 224, 16, 768, 12, 12, 512, 8, 16),
@@ -28,7 +24,7 @@ def time_maskjax(name: str, steps: int) -> list[float]:
 
     allocator.keep_freed_memory()
     batch, side, patch, width, depth, heads, small_width, small_depth, small_heads = MODELS[name]
-    config = load(ROOT / "configs" / "mae.py")
+    config = load(rounds.ROOT / "configs" / "mae.py")
     config.batch_size = batch
     config.model.patch_size = (patch, patch)
     config.model.encoder.update({"width": width, "depth": depth, "heads": heads})
@@ -60,17 +56,15 @@ def time_torch(name: str, steps: int) -> list[float]:
     ).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.05)
     images = torch.randn(batch, 3, side, side)
-    seconds = []
-    for step in range(steps + 2):
-        begin = time.perf_counter()
+
+    def step() -> None:
         optimizer.zero_grad()
         loss = model(images).loss
         loss.backward()
         optimizer.step()
         loss.item()
-        if step >= 2:
-            seconds.append(time.perf_counter() - begin)
-    return seconds
+
+    return rounds.seconds(step, steps)
 
 
 def main() -> None:

@@ -4,10 +4,12 @@
     python tests/benchmarks/load_server.py --model=EXPORT --requests=500        a quick look
 
 It starts launch/serve.py twice: with batches of one, and with dynamic batches. To each it sends
-pictures over as many connections as --clients says, 5 % of them broken, too large, or of no known
-kind, and counts the answers: every good one must be 200, every bad one 4xx. Then it kills a worker,
-and sends more; what was on its way in the worker is sent again, as any client of HTTP may, for a
-prediction changes nothing. Everything stays on the loopback.
+pictures over as many connections as --clients says, 5 % of them broken, too large, of another dtype
+or of no known kind, and counts the answers: every good one must be 200, every bad one 4xx. Then it
+kills a worker, and sends more; what was on its way in the worker is sent again, as any client of
+HTTP may, for a prediction changes nothing. Everything stays on the loopback. A tenth of the
+requests goes before, unmeasured. It ends with what was not as it should be: answers, a worker that
+did not come back, an exit code, or memory that grew by more than a tenth.
 """
 
 import argparse
@@ -54,6 +56,9 @@ def make_requests(count: int, seed: int = 0, side: int = 64) -> list[Request]:
     pictures = [picture(generator, side) for _ in range(32)]
     huge = io.BytesIO()
     Image.new("1", (10_000, 5_000)).save(huge, "PNG")
+    words, complexes = io.BytesIO(), io.BytesIO()
+    np.save(words, np.full((side, side, 3), "a"))
+    np.save(complexes, np.zeros((side, side, 3), np.complex64))
     bad = [
         Request(pictures[0][:200], "image/jpeg", False),
         Request(b"no image", "image/png", False),
@@ -62,6 +67,8 @@ def make_requests(count: int, seed: int = 0, side: int = 64) -> list[Request]:
         Request(b"", "image/png", False),
         Request(b"{", "application/json", False),
         Request(b"a,b", "text/csv", False),
+        Request(words.getvalue(), "application/x-npy", False),
+        Request(complexes.getvalue(), "application/x-npy", False),
     ]
     number = round(count * BAD_SHARE)
     found = [bad[i % len(bad)] for i in range(number)]
@@ -189,6 +196,21 @@ def measure(arguments: argparse.Namespace, max_batch: int) -> dict:
             process.kill()
 
 
+def wrong(found: dict, arguments: argparse.Namespace) -> list[str]:
+    """What a measurement shows that should not be."""
+    before, after = found["memory_mb"]
+    kill = found.get("after_a_kill", {"answers": {}, "workers": arguments.workers})
+    answers = {key for part in (found, kill) for key in part["answers"]} - {"right"}
+    problems = [f"answers {key}" for key in sorted(answers)]
+    if after > 1.1 * before:
+        problems.append(f"memory from {before} to {after} MB")
+    if kill["workers"] != arguments.workers:
+        problems.append(f"{kill['workers']} workers after a kill")
+    if found["exit_code"]:
+        problems.append(f"exit code {found['exit_code']}")
+    return problems
+
+
 def _kill(process: subprocess.Popen, port: int, requests: list, arguments) -> dict:
     """Kill a worker in the middle of a load."""
 
@@ -215,8 +237,12 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--max_batch", type=int, default=16)
     arguments = parser.parse_args()
+    problems = []
     for max_batch in (1, arguments.max_batch):
-        print(json.dumps(measure(arguments, max_batch)), flush=True)
+        found = measure(arguments, max_batch)
+        print(json.dumps(found), flush=True)
+        problems += [f"batches of {max_batch}: {each}" for each in wrong(found, arguments)]
+    sys.exit("; ".join(problems) or 0)
 
 
 if __name__ == "__main__":

@@ -201,12 +201,12 @@ def test_a_side_leaves_near_keys_alone_as_the_definition_has_it(length, side):
     within = slow(*inputs, near & (ids[:, None, :, None] == ids[:, None, None]), 0 * flags)
 
     @jax.jit
-    def both(query, key, value):
+    def both(query, key, value, flags, ids):
         one = functools.partial(attention.attend, query, key, value, side=side)
         mask = attention.given(attention_mask=flags)
-        return one(flags), one(mask & attention.segments(segment_ids=jnp.asarray(ids)))
+        return one(flags), one(mask & attention.segments(segment_ids=ids))
 
-    found = both(*(jnp.float32(x) for x in inputs))
+    found = both(*map(jnp.float32, inputs), jnp.asarray(flags), jnp.asarray(ids))
     np.testing.assert_allclose(found[0], expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(found[1], within, rtol=1e-5, atol=1e-6)
 

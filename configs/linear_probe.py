@@ -10,11 +10,12 @@ Features are normalised by the mean and variance that they have over the trainin
 once, without affine parameters; LARS (momentum 0.9, trust 0.001) trains a linear head, without
 decay. Where no image is cropped or flipped, features too are computed once, and a step costs next
 to nothing. Several heads learn side by side at their own rates: `accuracy_x10` is that of the head
-at ten times `optimizer.base_lr`; the first, x10, is judged in full (numbers of each class,
-confusion). Choose the rate by validation and read the test of the same name.
+at ten times `optimizer.base_lr`. The most accurate one on validation is `accuracy` and all other
+numbers there; test judges it alone, and prediction and export take it. The table "heads" of
+summary.json has all numbers of all heads on validation, and names the one that test judged.
 
-    default             digits, five rates; from runs/mae-default 96.1 % on test at x10, in minutes
-                        on two busy CPU cores
+    default             digits, five rates; from runs/mae-default 96.1 % on test (at x10), in
+                        minutes on two busy CPU cores
     fashion_mnist, cifar10
                         five rates; not run yet
     imagenet_vit_b16    class token, batch 16,384, 90 epochs, random crops and flips, one rate; a
@@ -36,7 +37,7 @@ from ml_collections import ConfigDict
 from maskjax.config import load
 
 KINDS = ("attentive", "logistic")
-FACTORS = (10, 1, 3, 30, 100)  # of the rate, a head each; the first is judged in full
+FACTORS = (10, 1, 3, 30, 100)  # of the rate, a head each; the first where nothing is held out
 
 
 def get_config(variant: str = "") -> ConfigDict:

@@ -101,6 +101,11 @@ KEYS: dict[str, Key] = {
         choices=("params", "all"),
         before="params",
     ),
+    "init_from.averages": Key(
+        True,
+        'of "params" the moving averages, which were judged, where that run kept some',
+        before=False,
+    ),
     "init_from.format": Key(
         "auto",
         'of what lies at the path; "auto" = as recognised (maskjax/interop/README.md)',

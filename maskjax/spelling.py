@@ -62,5 +62,15 @@ def nearest_paths(path: str, known: Iterable[str], count: int = 1) -> list[str]:
     return sorted(known, key=similarity, reverse=True)[:count]
 
 
+def unknown_path(kind: str, path: str, known: Iterable[str]) -> str:
+    """Return the message for an unknown dotted or slashed path: the nearest known one.
+
+    Example:
+        >>> unknown_path("config key", "ratio", ["mask.ratio", "seed"])
+        "unknown config key 'ratio': did you mean 'mask.ratio'?"
+    """
+    return f"unknown {kind} {path!r}: did you mean {nearest_paths(path, known)[0]!r}?"
+
+
 def _last(path: str) -> str:
     return path.replace("/", ".").rpartition(".")[2]

@@ -12,12 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from maskjax.evaluation.averages import SCORES, averages, scores
+from maskjax.evaluation.intervals import intervals
 from maskjax.evaluation.metrics import Mean, Metric, Table, class_names, prefixed
 from maskjax.typing import Array, Bool, Float, Int, Num
 
 NUM_BINS = 15
 _TOP = 5
-_COLUMNS = ("precision", "recall", "f1")
+_MEANS = ("macro", "weighted")
 
 
 class Confusion(NamedTuple):
@@ -65,17 +67,24 @@ class Confusion(NamedTuple):
         hit, true, predicted = self._sums()
         found = {"accuracy": float(hit.sum() / true.sum()) if true.sum() != 0 else math.nan}
         occurs = ~(true + predicted <= 0)
-        kinds = ("macro", "weighted")
-        found |= _averages(hit[occurs], true[occurs], predicted[occurs], kinds)
-        return {prefixed(name, of): value for of, value in found.items()}
+        found |= averages(hit, true, predicted, _MEANS, occurs)
+        return {prefixed(name, of): float(value) for of, value in found.items()}
 
     def tables(self, name: str, classes: Sequence[str]) -> dict[str, Table]:
-        """Precision, recall, F1 and how often each class is true, "per_class"; and "confusion"."""
+        """Precision, recall, F1 and how often each class is true, "per_class"; and "confusion".
+
+        And "intervals", of 95 %, where anything was counted.
+        """
         rows = class_names(classes, len(self.counts))
         counts = np.asarray(self.counts, np.float64)
-        return _per_class(name, rows, *self._sums()) | {
-            prefixed(name, "confusion"): Table(rows, rows, counts)
-        }
+        tables = _per_class(name, rows, *self._sums())
+        tables[prefixed(name, "confusion")] = Table(rows, rows, counts)
+        if counts.sum() >= 1:
+            found = intervals(counts, _MEANS)
+            values = np.array([[self.numbers("")[of], *ends] for of, ends in found.items()])
+            columns = ("value", "low", "high")
+            tables[prefixed(name, "intervals")] = Table((*found,), columns, values)
+        return tables
 
     def _sums(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What of each class was found, is true, and was predicted."""
@@ -157,10 +166,8 @@ class Multilabel(NamedTuple):
         found = {"accuracy": float(self.exact), "hamming_loss": float(wrong)}
         found = {of: x / weight if weight else math.nan for of, x in found.items()}
         kinds = ("micro", "macro", "weighted")
-        if weight == 0:
-            hit = true = predicted = np.zeros(0)
-        found |= _averages(hit, true, predicted, kinds)
-        return {prefixed(name, of): value for of, value in found.items()}
+        found |= averages(hit, true, predicted, kinds, np.full(len(hit), weight != 0))
+        return {prefixed(name, of): float(value) for of, value in found.items()}
 
     def tables(self, name: str, classes: Sequence[str]) -> dict[str, Table]:
         """Precision, recall, F1 and how often each class is true."""
@@ -241,33 +248,8 @@ def _weights_of(
     return jnp.where(is_counted, jnp.where(is_number, weights, jnp.nan), 0.0)
 
 
-def _scores(hit: np.ndarray, true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Precision, recall and F1 [3, C]; 0 where there is nothing to divide by."""
-    pairs = ((hit, predicted), (hit, true), (2 * hit, true + predicted))
-    return np.stack([part / np.where(whole == 0, 1, whole) for part, whole in pairs])
-
-
-def _averages(
-    hit: np.ndarray, true: np.ndarray, predicted: np.ndarray, kinds: Sequence[str]
-) -> dict[str, float]:
-    """Means of precision, recall and F1; NaN without classes."""
-    if not len(hit):
-        return {f"{of}_{kind}": math.nan for kind in kinds for of in _COLUMNS}
-    each = _scores(hit, true, predicted)
-    whole = true.sum()
-    means = {
-        "micro": lambda: _scores(*(x.sum(keepdims=True) for x in (hit, true, predicted)))[:, 0],
-        "macro": lambda: each.mean(1),
-        "weighted": lambda: (each * true).sum(1) / (1 if whole == 0 else whole),
-    }
-    values = {kind: means[kind]() for kind in kinds}
-    return {
-        f"{of}_{kind}": float(values[kind][at]) for kind in kinds for at, of in enumerate(_COLUMNS)
-    }
-
-
 def _per_class(
     name: str, rows: Sequence[str], hit: np.ndarray, true: np.ndarray, predicted: np.ndarray
 ) -> dict[str, Table]:
-    values = np.column_stack([*_scores(hit, true, predicted), true])
-    return {prefixed(name, "per_class"): Table(rows, (*_COLUMNS, "support"), values)}
+    values = np.column_stack([*scores(hit, true, predicted), true])
+    return {prefixed(name, "per_class"): Table(rows, (*SCORES, "support"), values)}

@@ -1,5 +1,6 @@
 """Masks for a batch with any rule: the rule scores each example, one cut hides the highest."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -69,19 +70,14 @@ def score(
         del runtime["is_candidate"]
     for option in missing_options(rule, runtime):
         raise ValueError(f"rule {name} needs {option}: pass {option}=... here or to make_rule")
-    rows, same = {}, {}
-    for option, value in runtime.items():
+    for option in runtime:
         if option not in {*options, "is_candidate"}:
             raise ValueError(f"rule {name} takes no {option!r}; it takes {sorted(options)}")
-        if option == "is_candidate" or isinstance(value, list) or _has_rows(value):
-            rows[option] = _as_rows(option, value, keys.shape[0], grid)
-        else:
-            same[option] = value
-    takes_candidates = "is_candidate" in options
+    rows, same = _of_rows(runtime, keys.shape[0], grid)
 
     def score_example(key, count, values):
         is_candidate = values.get("is_candidate")
-        if is_candidate is not None and not takes_candidates:
+        if is_candidate is not None and "is_candidate" not in options:
             values = {name: value for name, value in values.items() if name != "is_candidate"}
         scores = rule(key, grid, count, **same, **values)
         if np.shape(scores) != (grid_length(grid),):
@@ -105,6 +101,19 @@ def _as_counts(num_masked: Any, num_examples: int, grid: tuple[int, ...]) -> int
             "example"
         )
     return num_masked
+
+
+def _of_rows(
+    runtime: Mapping[str, Any], num_examples: int, grid: tuple[int, ...]
+) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Tell what has a row an example from what is the same for all."""
+    rows, same = {}, {}
+    for option, value in runtime.items():
+        if option == "is_candidate" or isinstance(value, list) or _has_rows(value):
+            rows[option] = _as_rows(option, value, num_examples, grid)
+        else:
+            same[option] = value
+    return rows, same
 
 
 def _has_rows(value: Any) -> bool:

@@ -9,8 +9,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import traverse_util
 
+from maskjax.masking.parameters import leaf_paths
 from maskjax.models.mae import Decoder, Encoder
 from maskjax.models.patches import grid_shape
 from maskjax.models.sizes import Size
@@ -124,8 +124,8 @@ def shapes_of(architecture: Architecture) -> Mapping[str, tuple[int, ...]]:
         return found
 
     drawn: Any = jax.eval_shape(draw)
-    flat: dict[str, Any] = traverse_util.flatten_dict(drawn, sep="/")
-    return types.MappingProxyType({path: tuple(leaf.shape) for path, leaf in flat.items()})
+    leaves = zip(leaf_paths(drawn), jax.tree.leaves(drawn), strict=True)
+    return types.MappingProxyType({path: tuple(leaf.shape) for path, leaf in leaves})
 
 
 def _blocks(size: Size, hidden: int, norm_eps: float) -> Transformer:

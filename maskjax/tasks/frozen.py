@@ -37,7 +37,7 @@ class Frozen(Task):
     patch_size: tuple[int, ...]
     pool: str
     feature_blocks: int
-    loss_label = "nothing is learned: 0"
+    loss_label = ""
     leaves_out = ("^(?!encoder/)", "^encoder/mask_token$")
 
     @property

@@ -278,14 +278,13 @@ def make_masker(
             f"mask.hard_patches.max_share {mask.hard_patches.max_share} must be from 0 to 1"
         )
     is_gated = mask.fill == "gate" and not getattr(data, "has_gate", False)
-    by_weights = tries > 1 and mask.best_of.metric == _LOSSES
+    is_own = mask.best_of.metric != _LOSSES
+    chosen = dotted("mask.best_of.metric", mask.best_of.metric) if is_own else None
     if is_gated and mask.follows != "labels":
         raise ValueError(
             f"mask.fill 'gate' needs mask.follows='labels', not {mask.follows!r}, or data.gate"
         )
-    is_following = mask.rule in FOLLOWING or is_gated or by_weights
-    has_own = tries > 1 and not by_weights
-    chosen = dotted("mask.best_of.metric", mask.best_of.metric) if has_own else None
+    is_following = mask.rule in FOLLOWING or is_gated or (tries > 1 and not is_own)
     return Masker(
         rule=mask_rule(mask, grid, schedule.max_num_masked(length), modality),
         schedule=schedule,
@@ -294,7 +293,7 @@ def make_masker(
         follower=make_follower(config, length, num_ids, data) if is_following else None,
         max_share=mask.hard_patches.max_share,
         num_candidates=tries,
-        metric=chosen,
+        metric=chosen if tries > 1 else None,
         positive=tuple(mask.labels.positive),
         hides_missing=str(config.data.missing).startswith("hide"),
     )

@@ -12,6 +12,7 @@ import numpy as np
 from absl import logging
 
 from maskjax.evaluation.classification import classification
+from maskjax.evaluation.heads import Heads, most_accurate
 from maskjax.evaluation.metrics import Mean, Metric
 from maskjax.evaluation.panels import UNKNOWN, ClassPanel
 from maskjax.masking.parameters import leaf_paths
@@ -40,12 +41,14 @@ class Probe(Frozen):
     and are the parameters "norm/mean" and "norm/variance", which nothing trains.
 
     Several heads begin alike and learn side by side, each at its own rate (`optimizer.rates`); each
-    one's gradient is that of its own loss, and the loss is the sum over them.
+    one's gradient is that of its own loss, and the loss is the sum over them. Validation judges
+    them all, and the most accurate one there is the one that test judges and predictions are of.
 
     Attributes:
         head: from features, or tokens, to one number a class.
         kind: "linear", on features, or "attentive", on tokens.
         names: of the heads, whose parameters are "head/NAME/..."; () is one, "head/...".
+        judged: the one that was chosen of several; "" where none was yet, or there is one.
         num_classes: C.
         class_names: for pictures; () where they have none.
     """
@@ -56,12 +59,16 @@ class Probe(Frozen):
     num_classes: int
     class_names: tuple[str, ...]
     once: str
+    judged: str = ""
     begins_anew = ("^(norm|head)/",)
+    _chosen: dict[str, "Probe"] = dataclasses.field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def loss_label(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The loss and its unit."""
-        several = f", summed over {len(self.names)} heads" if self.names else ""
+        several = f", summed over {len(self.names)} heads" if self.names and not self.judged else ""
         return f"cross-entropy, nats{several}"
 
     def init(self, key: Key[Array, ""]) -> Params:
@@ -94,7 +101,8 @@ class Probe(Frozen):
         if self.kind == "linear":
             norm = params["norm"]
             x = (x - norm["mean"][None]) / jnp.sqrt(norm["variance"][None] + EPSILON)
-        heads = {name: params["head"][name] for name in self.names} or {"": params["head"]}
+        names = (self.judged,) if self.judged else self.names
+        heads = {name: params["head"][name] for name in names} or {"": params["head"]}
         return {name: self.head.apply({"params": head}, x) for name, head in heads.items()}
 
     def loss(self, params: Params, batch: Batch, context: Context) -> Sums:
@@ -103,37 +111,44 @@ class Probe(Frozen):
         Args:
             params: the parameters.
             batch: "inputs" [B, *shape] normalised, or what `once` names; "label" [B], "is_valid".
-            context: nothing is drawn; in evaluation there are metrics of every head, and all there
-                is of the first.
+            context: nothing is drawn.
         """
         labels = jnp.asarray(batch["label"])
         ones = jnp.asarray(batch.get("is_valid", jnp.ones(len(labels), bool))).astype(jnp.float32)
-        losses, metrics = [], {}
-        found = self._logits(params, batch)
+        losses, found = [], self._logits(params, batch)
+        metrics: dict[str, Metric] = {}
         for name, logits in found.items():
             chances = jax.nn.log_softmax(logits)
             own = jnp.take_along_axis(chances, labels[:, None], axis=1)[:, 0]
             losses.append(jnp.where(ones > 0, -own, 0.0).sum())
-            is_right = jnp.where(logits.argmax(1) == labels, ones, 0.0)
-            if name or context.train:
-                label = "batch_accuracy" if context.train else "accuracy"
-                key = f"{label}_{name}" if name else label
+            if context.train:
+                is_right = jnp.where(logits.argmax(1) == labels, ones, 0.0)
+                key = f"batch_accuracy_{name}" if name else "batch_accuracy"
                 metrics[key] = Mean(is_right.sum(), ones.sum())
         if not context.train:
-            all_of_it: dict[str, Metric] = classification(next(iter(found.values())), labels, ones)
-            metrics = {**all_of_it, **metrics}
+            each = {name: classification(x, labels, ones) for name, x in found.items()}
+            metrics |= {"": Heads(each)} if self.names else each[""]
         return Sums(sum(losses, start=jnp.float32(0)), ones.sum(), metrics)
 
+    def chosen(self, numbers: Mapping[str, Any]) -> "Probe":
+        """Settle on the head that is most accurate on validation; the first where none is known."""
+        if self.judged or not self.names:
+            return self
+        name = most_accurate(self.names, numbers) or self.names[0]
+        if name not in self._chosen:
+            self._chosen[name] = dataclasses.replace(self, judged=name)
+        return self._chosen[name]
+
     def outputs(self) -> Mapping[str, Output]:
-        """Name "features" [B, D], and of the first head "logits" and "classes", chances [B, C].
+        """Name "features" [B, D], and of the chosen head "logits" and "classes", chances [B, C].
 
         And of an attentive probe "tokens", which its head reads.
         """
-        first = self.names[0] if self.names else ""
+        name = self.judged or (self.names[0] if self.names else "")
 
         def logits(params: Params, batch: Batch, context: Context) -> Array:
             del context
-            return self._logits(params, batch)[first]
+            return self._logits(params, batch)[name]
 
         def classes(params: Params, batch: Batch, context: Context) -> Array:
             return jax.nn.softmax(logits(params, batch, context))
@@ -146,7 +161,7 @@ class Probe(Frozen):
         return found if self.kind == "linear" else {**found, "tokens": tokens}
 
     def show(self, params: Params, batch: Batch, context: Context) -> dict[str, ClassPanel]:
-        """Examples with their classes and those that the first head names."""
+        """Examples with their classes and those that the chosen head names."""
         chances = jax.jit(self.outputs()["classes"])(params, batch, context)
         labels = np.asarray(batch.get("label", np.full(len(chances), UNKNOWN)))
         inputs = np.asarray(batch["inputs"])

@@ -70,7 +70,8 @@ class Task(abc.ABC):
 
     Attributes:
         needs: entries of a batch that the task reads.
-        loss_label: what the loss is, and its unit, for the axis of a figure.
+        loss_label: what the loss is, and its unit, for the axis of a figure; "" where there is
+            none.
         positions_per_example: patches, tokens, items or entries of an example, at most; None where
             that has no meaning.
         flops_per_example: matrix-product FLOPs of a training step, forward and backward; None where
@@ -134,6 +135,19 @@ class Task(abc.ABC):
     def outputs(self) -> Mapping[str, Output]:
         """Name what can be had of whole examples: "features", "logits" ..."""
         return {}
+
+    def chosen(self, numbers: Mapping[str, Any]) -> "Task":
+        """Settle on the best of what was learned side by side.
+
+        Args:
+            numbers: what validation found, by name; nothing where it did not judge yet.
+
+        Returns:
+            The task that judges test, shows and predicts, the same for the same choice; this one
+            where there is nothing to choose.
+        """
+        del numbers
+        return self
 
     def baselines(self, data: Any, split: str) -> Mapping[str, float]:
         """Judge what learns nothing, or the best that there is, on a whole split, on the host.

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from maskjax import workdir
 from maskjax.tasks.task import Task
@@ -12,8 +13,9 @@ from maskjax.training import init_from, parallel
 from maskjax.training.loop import prepare
 from maskjax.training.run import initial_state, make_step, spread_of, update_of
 from maskjax.training.state import TrainState
+from maskjax.training.step import eval_context
 from maskjax.training.update import Update
-from maskjax.typing import PyTree
+from maskjax.typing import Batch, PyTree
 from maskjax.workdir.checkpoint import Checkpoints
 from maskjax.workdir.plan import first_lines
 
@@ -41,15 +43,38 @@ def dry_run(config: Any, directory: str | Path) -> list[str]:
     state = jax.eval_shape(lambda: initial_state(task, config, update))
     sizes = (spread.num_devices, state.params, update.trainable(state.params))
     lines = first_lines(task, data, config, folder, *sizes)
-    step = make_step(task, config, spread.axis_name, data.on_device, update)
-    program = spread.program(step, donate=True)
+    if config.total_steps:
+        feed = _feed(task, data, config, state)
+        step = make_step(task, config, spread.axis_name, feed.on_device, update)
+        program = spread.program(step, donate=True)
+        lines.append(_memory_line(program, state, spread.shapes(_first_batch(feed))))
+    return [*lines, begins]
+
+
+def _first_batch(data: Any) -> Batch:
     batches = data.train_batches(0)
     try:
-        rows = spread.shapes(next(batches))
+        return next(batches)
     finally:
         batches.close()
-    lines.append(_memory_line(program, state, rows))
-    return [*lines, begins]
+
+
+def _feed(task: Task, data: Any, config: Any, state: TrainState) -> Any:
+    """What training batches are taken from: of what is computed once, zeros of its shape."""
+    if not task.once or data.processor.is_random:
+        return data
+    batch = _first_batch(data)
+    index = np.arange(len(batch["is_valid"]), dtype=np.int32)
+
+    def rows(params: PyTree, batch: Batch) -> Any:
+        context = eval_context(config, batch, state.memory)
+        return task.outputs()[task.once](params, data.on_device(batch), context)
+
+    shape = jax.eval_shape(rows, state.params, dict(batch, index=index)).shape[1:]
+    one = {name: batch[name][:1] for name in ("label", "target") if name in batch}
+    one[task.once] = np.zeros((1, *shape), np.float32)
+    rows_of = {name: np.broadcast_to(x, (data.num_train, *x.shape[1:])) for name, x in one.items()}
+    return data.with_rows(rows_of, np.ones(data.num_train, bool))
 
 
 def _where(task: Task, folder: Path, config: Any, spread: parallel.Spread, update: Update) -> str:

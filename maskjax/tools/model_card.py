@@ -4,41 +4,20 @@ Sections follow Mitchell et al. 2019 (Model Cards for Model Reporting) as far as
 """
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scipy import stats
-
 from maskjax import masking
 from maskjax import workdir as layout
 from maskjax.config import base, flatten
+from maskjax.evaluation.intervals import wilson
 from maskjax.tools.saved import Saved
 from maskjax.workdir.leaves import params_sha256
 from maskjax.workdir.lines import NO_NUMBERS, judged_lines
+from maskjax.workdir.tables import read_tables
 
-CONFIDENCE = 0.95
 UNKNOWN_LICENCE = "not known: say it with --licence"
-
-
-def wilson(share: float, count: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Compute the score interval of a share (Wilson 1927).
-
-    Args:
-        share: of the examples that are right, in [0, 1].
-        count: of the examples, at least 1.
-        confidence: share of such intervals that hold the true one, in (0, 1).
-
-    Example:
-        >>> [round(end, 4) for end in wilson(0.9, 100)]
-        [0.8256, 0.9448]
-    """
-    z = float(stats.norm.ppf((1 + confidence) / 2))
-    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-    spread = math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    half = z * spread / (1 + z * z / count)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def card(run: Saved, facts: Mapping[str, Any], lines: Sequence[str], licence: str) -> str:
@@ -127,21 +106,26 @@ def _metrics(run: Saved, record: Mapping[str, Any]) -> list[str]:
     kinds = filter(None, (*run.config.eval.corruptions, "corrupted"))
     corrupted = tuple(f"accuracy_{kind}" for kind in kinds)
     rows = []
+    tables = read_tables(run.folder, judged)
     for split in ("test", "validation"):
+        known = tables.get(split, {}).get("intervals")
+        known = known.as_dict() if known else {}
         count = (record.get("data") or {}).get(f"num_{split}") or 0
         for name, value in judged.get(split, {}).items():
             if name in NO_NUMBERS or isinstance(value, bool | str) or value is None:
                 continue
             is_share = "accuracy" in name and not name.startswith(corrupted) and 0 <= value <= 1
-            ends = "{:.4f} to {:.4f}".format(*wilson(value, count)) if is_share and count else ""
-            rows.append(f"| {split} | {name} | {value:.4f} | {ends} |")
+            ends = wilson(value, count) if is_share and count else None
+            ends = (known[name]["low"], known[name]["high"]) if name in known else ends
+            shown = "{:.4f} to {:.4f}".format(*ends) if ends else ""
+            rows.append(f"| {split} | {name} | {value:.4f} | {shown} |")
     if not rows:
         return ["The run has judged no held-out examples yet."]
     table = ["| split | metric | value | 95 % interval |", "|---|---|---|---|", *rows]
     return [
         "\n".join(table),
-        "Intervals are Wilson's score intervals over the examples of the split; metrics that are "
-        "no share of examples have none.",
+        "Intervals are over the examples of the split: of accuracies Wilson's score interval, of "
+        "means over classes a bootstrap of the confusion matrix. Other metrics have none.",
     ]
 
 

@@ -17,6 +17,7 @@ from maskjax.tasks.task import Task
 from maskjax.tools.startup import make_importable
 from maskjax.training.run import load_state
 from maskjax.training.state import TrainState
+from maskjax.workdir.lines import read_metrics
 
 
 class Saved(NamedTuple):
@@ -67,7 +68,10 @@ def open_saved(workdir: Path, *, source: str = "", needs_examples: bool, which: 
         if problem:
             error.add_note(problem)
         raise
-    return Saved(workdir, config, data, task, load_state(task, config, workdir, which))
+    state = load_state(task, config, workdir, which)
+    judged = [line for line in read_metrics(workdir) if line["split"] == "validation"]
+    numbers = {line["step"]: line for line in judged}.get(int(state.step), {})
+    return Saved(workdir, config, data, task.chosen(numbers), state)
 
 
 def writable(folder: Path, flag: str) -> Path:

@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 
 from maskjax.config import flatten, load
 from maskjax.keys import KEYS, RENAMED
-from maskjax.spelling import did_you_mean, nearest_paths
+from maskjax.spelling import did_you_mean, unknown_path
 from maskjax.terminal import say
 from maskjax.tools import allocator
 from maskjax.tools.cluster import Cluster, join
@@ -261,7 +261,7 @@ def check_config(argv: list[str]) -> None:
         if name in RENAMED:
             _fail(f"config key {name!r} is {RENAMED[name]!r} now: --config.{RENAMED[name]}=...")
         if name not in keys:
-            _fail(f"unknown config key {name!r}: did you mean {nearest_paths(name, keys)[0]!r}?")
+            _fail(unknown_path("config key", name, keys))
 
 
 def make_importable(folder: Path) -> None:

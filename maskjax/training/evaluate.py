@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -16,6 +16,14 @@ from maskjax.training import parallel
 from maskjax.training.state import TrainState
 from maskjax.training.step import eval_context
 from maskjax.typing import Array, Batch, PyTree
+
+
+class _Judge(NamedTuple):
+    """A task and its programs, which take (params, memory) and a batch."""
+
+    task: Task
+    sums: parallel.Program
+    outputs: Mapping[str, parallel.Program]
 
 
 class Evaluator:
@@ -53,6 +61,13 @@ class Evaluator:
         self._learned_raw: dict[str, probes.Judge] | None = None
         self._raw: dict[str, dict[str, float]] = {}
         self._baselines: dict[str, dict[str, float]] = {}
+        self._judges: dict[int, _Judge] = {}
+
+    def _of(self, task: Task) -> _Judge:
+        """The programs of a task, made once."""
+        if id(task) in self._judges:
+            return self._judges[id(task)]
+        data, config, spread = self._data, self._config, self._spread
 
         def sums(judged: PyTree, batch: Batch) -> Sums:
             params, memory = judged
@@ -65,16 +80,19 @@ class Evaluator:
             context = eval_context(config, batch, memory)
             return task.outputs()[name](params, data.on_device(batch), context)
 
-        self._sums = spread.program(sums)
-        self._outputs = {
-            name: spread.program(functools.partial(output, name), rows_out=True) for name in outputs
+        outputs = {
+            name: spread.program(functools.partial(output, name), rows_out=True)
+            for name in task.outputs()
         }
+        self._judges[id(task)] = _Judge(task, spread.program(sums), outputs)
+        return self._judges[id(task)]
 
     def __call__(
         self,
         state: TrainState,
         split: str = "validation",
         before_batch: Callable[[], None] = lambda: None,
+        validated: Mapping[str, Any] | None = None,
     ) -> dict[str, float]:
         """Evaluate the state's parameters, the averaged ones where it has them.
 
@@ -83,6 +101,8 @@ class Evaluator:
             split: "validation" or "test". What probes learn from the training examples serves both.
             before_batch: called before each batch, equally often in every process; what it raises
                 ends the evaluation.
+            validated: numbers of the state's validation, by which the task chooses among what was
+                learned side by side; None where this is the validation.
 
         Returns:
             "loss" and the task's metrics over the split, masked by keys and a step (the last) that
@@ -95,25 +115,50 @@ class Evaluator:
         """
         self._before_batch = before_batch
         judged = (state.eval_params, state.memory)
-        report, last = self._judge(judged, split)
+        judge = self._of(self._task if validated is None else self._task.chosen(validated))
+        report, last = self._judge(judge, judged, split)
+        judge = self._of(judge.task.chosen(report))
         has_classes = "label" in last and (self._data.num_classes or 0) > 1
         if self._rankings and (has_classes or "target" in last):
-            logits = self._examples(split, self._rows_of("logits", judged))
+            logits = self._examples(split, self._rows_of(judge.outputs["logits"], judged))
             report |= probes.ranked(self._rankings, logits)
         if self._probes and has_classes:
-            features = self._rows_of("features", judged)
+            features = self._rows_of(judge.outputs["features"], judged)
             if self._learned[0] is not judged[0]:
                 self._learned = judged[0], self._learn(features)
             report |= probes.accuracies(self._learned[1], self._examples(split, features))
             if probes.RAW in self._probes and "inputs" in last:
                 report |= self._of_inputs(split, math.prod(last["inputs"].shape[1:]))
         if report:
-            report |= self._corrupted(judged, split, report) | self._beside(split)
+            report |= self._corrupted(judge, judged, split, report) | self._beside(split)
         return report
 
-    def _rows_of(self, output: str, judged: PyTree) -> Callable[[Batch], np.ndarray]:
+    def names(self, state: TrainState) -> set[str]:
+        """Name the numbers that a validation gives, some only where examples have labels.
+
+        Args:
+            state: or its shapes; nothing is computed of it.
+        """
+        batch = next(iter(self._data.eval_batches("validation", self._batch_size)))
+        batch = dict(batch, index=np.arange(len(batch["is_valid"]), dtype=np.int32))
+
+        def sums(params: PyTree, memory: PyTree, batch: Batch) -> Sums:
+            context = eval_context(self._config, batch, memory)
+            return self._task.loss(params, self._data.on_device(batch), context)
+
+        shapes = jax.eval_shape(sums, state.eval_params, state.memory, batch)
+        found = {*_numbers(self._task, jax.tree.map(lambda x: np.zeros(x.shape), shapes))}
+        of = "accuracy" if "accuracy" in found else "loss"
+        for name in filter(None, self._config.eval.corruptions):
+            found |= {f"{of}_corrupted", f"{of}_{name}"}
+            found |= {f"{of}_{name}_{severity}" for severity in SEVERITIES}
+        probed = {f"{name}_accuracy" for name in self._probes if name != probes.RAW}
+        if probes.RAW in self._probes:
+            probed |= {f"{name}_pixels" for name in probed}
+        return found | probed | {*self._rankings, *self._beside("validation")}
+
+    def _rows_of(self, program: parallel.Program, judged: PyTree) -> Callable[[Batch], np.ndarray]:
         """What makes an output of a batch, on the host, in the order of the whole batch."""
-        program = self._outputs[output]
         return lambda batch: self._spread.join(program(judged, self._spread.split(batch)))
 
     def collect(self, state: TrainState, split: str, output: str) -> dict[str, np.ndarray]:
@@ -123,7 +168,8 @@ class Evaluator:
             The rows under the output's name, "label" or "target" where there are, and "is_valid",
             False for what could not be decoded: all in the order of the split, on every host.
         """
-        rows_of, parts = self._rows_of(output, (state.eval_params, state.memory)), []
+        program, parts = self._of(self._task).outputs[output], []
+        rows_of = self._rows_of(program, (state.eval_params, state.memory))
         for batch in self._data.eval_batches(split, self._batch_size):
             names = [name for name in ("id", "is_valid", "label", "target") if name in batch]
             index = np.arange(len(batch["id"]), dtype=np.int32)  # for keys, which decide nothing
@@ -149,24 +195,24 @@ class Evaluator:
             first = number * self._batch_size + jax.process_index() * size
             yield dict(batch, index=np.arange(first, first + size, dtype=np.int32))
 
-    def _judge(self, judged: PyTree, split: str) -> tuple[dict[str, float], Batch]:
+    def _judge(self, judge: _Judge, judged: PyTree, split: str) -> tuple[dict[str, float], Batch]:
         """Loss and metrics over a split, and its last batch; nothing of no split."""
-        total, batch = self._total(judged, self._batches(split))
+        total, batch = self._total(judge, judged, self._batches(split))
         self.tables = {} if total is None else tables(total.metrics, self._data.class_names or ())
-        return _numbers(total), batch
+        return _numbers(judge.task, total), batch
 
-    def _total(self, judged: PyTree, batches: Iterator[Batch]) -> tuple[Any, Batch]:
+    def _total(self, judge: _Judge, judged: PyTree, batches: Iterator[Batch]) -> tuple[Any, Batch]:
         """The sums over batches and the last of these; None and {} where there are none."""
         total: Any = None
         batch: Batch = {}
         for batch in batches:
-            part = jax.device_get(self._sums(judged, self._spread.split(batch)))
+            part = jax.device_get(judge.sums(judged, self._spread.split(batch)))
             part = jax.tree.map(np.float64, part)
             total = part if total is None else jax.tree.map(np.add, total, part)
         return total, batch
 
     def _corrupted(
-        self, judged: PyTree, split: str, clean: Mapping[str, float]
+        self, judge: _Judge, judged: PyTree, split: str, clean: Mapping[str, float]
     ) -> dict[str, float]:
         """The accuracy, or the loss where there is none, of corrupted examples.
 
@@ -182,7 +228,8 @@ class Evaluator:
                 batches = self._batches(
                     split, self._config.eval.max_corrupted_examples, (name, severity)
                 )
-                at[f"{of}_{name}_{severity}"] = _numbers(self._total(judged, batches)[0])[of]
+                total, _ = self._total(judge, judged, batches)
+                at[f"{of}_{name}_{severity}"] = _numbers(judge.task, total)[of]
             found |= at
             means[f"{of}_{name}"] = float(np.mean([*at.values()]))
         mean = {f"{of}_corrupted": float(np.mean([*means.values()]))} if means else {}
@@ -224,8 +271,9 @@ class Evaluator:
         return self._raw[split]
 
 
-def _numbers(total: Sums | None) -> dict[str, float]:
-    """What sums say; nothing of none."""
+def _numbers(task: Task, total: Sums | None) -> dict[str, float]:
+    """What sums say; nothing of none, and no loss of a task that has none."""
     if total is None:
         return {}
-    return numbers({"loss": Mean(total.loss, total.weight), **total.metrics})
+    loss = {"loss": Mean(total.loss, total.weight)} if task.loss_label else {}
+    return numbers({**loss, **total.metrics})

@@ -172,7 +172,8 @@ def _judge(
     if last.get("step") == step and last.get("best_step", step) == at:
         return
     run.checkpoints.wait()
-    numbers = run.evaluator(state, split, before_batch)
+    validated = run.log.evaluated.get(at, {}) if split == "test" else None
+    numbers = run.evaluator(state, split, before_batch, validated)
     if numbers:
         whose = {"best_step": at} if at != step else {}
         run.log.write(step, split, {**numbers, **whose}, run.evaluator.tables)
@@ -234,7 +235,8 @@ def draw(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
     state = run.end.judged or state
     with run.meter.paused():
         on_host = jax.device_get(dataclasses.replace(state, opt_state=None))
-        figures = drawing.draw(run.task, on_host, run.data, run.config, run.folder)
+        task = run.task.chosen(run.log.evaluated.get(int(state.step), {}))
+        figures = drawing.draw(task, on_host, run.data, run.config, run.folder)
         run.log.write_figures(step, figures)
 
 

@@ -1,6 +1,9 @@
 """A new run that starts from a state of another, or from published weights."""
 
+import contextlib
 import dataclasses
+import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
@@ -15,7 +18,9 @@ from maskjax import workdir
 from maskjax.interop import published
 from maskjax.interop.files import has_weights
 from maskjax.interop.fit import fitted
+from maskjax.interop.resample import resample_positions
 from maskjax.masking.parameters import matching
+from maskjax.models.patches import grid_shape
 from maskjax.paths import local_path
 from maskjax.tasks.task import Task
 from maskjax.training.state import TrainState
@@ -47,12 +52,13 @@ def start(
     Args:
         state: a fresh state; its structure, shapes and placement are kept.
         config: the new run's; `init_from.path` is the folder of the other, or published weights
-            (maskjax/interop), which are parameters alone; `init_from.what` is "params" (its
-            parameters; the run begins at step 0) or "all" (step, moments, averages and memory
-            too), `init_from.state` which of a run's states. Averages that the other run lacks start
-            as a copy of its parameters. With "params", "rename" changes the other's paths, and what
-            "skip" finds then begins anew here and is left out there: every other leaf must be on
-            both sides.
+            (maskjax/interop), which are parameters alone; `init_from.what` is "params" (what was
+            judged of it: its averages where it kept some, unless `init_from.averages` says no; the
+            run begins at step 0) or "all" (step, moments, averages and memory too),
+            `init_from.state` which of a run's states. Averages that the other run lacks start as a
+            copy of its parameters. With "params", "rename" changes the other's paths, what "skip"
+            finds then begins anew here and is left out there, and tables of positions are resampled
+            for inputs of another size: every other leaf must be on both sides.
         schedule: learning rate of the new run at a step.
         task: the new run's; what it says of leaves that need not be on both sides is honoured
             with "params".
@@ -71,7 +77,7 @@ def start(
         source = _of_run(state, path, options)
     else:
         source = _published(state, config, task, path)
-    state, strays = _merge(state, source.tree, options, source.place, task)
+    state, strays = _merge(state, source.tree, options, source.place, task, source.grid)
     done = int(state.step)
     if done >= max(config.total_steps, 1):  # 0 steps begin and end at 0
         raise ValueError(
@@ -94,6 +100,7 @@ class _Source(NamedTuple):
     place: Path
     name: str
     record: dict[str, Any]  # for config.json
+    grid: tuple[int, ...] = ()  # of the positions of a run, where it is known
 
 
 def _of_run(state: TrainState, folder: Path, options: Any) -> _Source:
@@ -110,7 +117,19 @@ def _of_run(state: TrainState, folder: Path, options: Any) -> _Source:
         if found is None:
             raise FileNotFoundError(f"init_from.path: {checkpoints.nothing(which)}")
     step, tree = found
-    return _Source(tree, saved / str(step), f"step {step} of {folder}", {"step": step})
+    name, record = f"step {step} of {folder}", {"step": step}
+    if options.what == "params" and options.averages and tree.get("ema_params"):
+        tree, name = {"params": tree["ema_params"]}, f"the moving averages at {name}"
+        record["averages"] = True
+    return _Source(tree, saved / str(step), name, record, _grid_of(folder))
+
+
+def _grid_of(folder: Path) -> tuple[int, ...]:
+    """The patches of a run along each axis; () of one without."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        record = json.loads((folder / workdir.CONFIG).read_text())
+        return grid_shape(record["data"]["shape"], record["config"]["model"]["patch_size"])
+    return ()
 
 
 def _published(state: TrainState, config: Any, task: Task | type[Task], path: Path) -> _Source:
@@ -147,15 +166,17 @@ def _merge(
     options: Any,
     place: Path,
     task: Task | type[Task] = Task,
+    grid: tuple[int, ...] = (),
 ) -> tuple[TrainState, dict[str, list[str]]]:
     """Take from nested dicts what the new run's state has a place for, and all of it.
 
     Returns:
-        The state, and the parameters that were not on both sides: "begins anew", "left out".
+        The state, and the parameters that are not as they were there: "begins anew", "left out",
+        "resampled ...".
     """
     averages = state.ema_params
     if options.what == "params":
-        params, strays = _params(state.params, tree["params"], options, place, task)
+        params, strays = _params(state.params, tree["params"], options, place, task, grid)
         if averages is not None:
             averages = jax.tree.map(jnp.copy, params)
         return dataclasses.replace(state, params=params, ema_params=averages), strays
@@ -189,11 +210,17 @@ def _merge(
 
 
 def _params(
-    params: PyTree, saved: PyTree, options: Any, place: Path, task: Task | type[Task]
+    params: PyTree,
+    saved: PyTree,
+    options: Any,
+    place: Path,
+    task: Task | type[Task],
+    grid: tuple[int, ...],
 ) -> tuple[PyTree, dict[str, list[str]]]:
-    """Take the other's parameters; also says which began anew here, or were left out there."""
+    """Take the other's parameters; also says which are not as they were there."""
     ours = named_leaves(serialization.to_state_dict(params))
     theirs = renamed(named_leaves(saved), options.rename)
+    resampled = _resample(theirs, ours, grid, task)
     skipped = matching("init_from.skip", tuple(options.skip), sorted({*ours, *theirs}))
     anew = {*ours} & (skipped | _found(task.begins_anew, {*ours} - {*theirs}))
     left = {*theirs} & (skipped | _found(task.leaves_out, {*theirs} - {*ours}))
@@ -203,8 +230,31 @@ def _params(
         f"{place}: params",
         {key: ours[key] for key in anew},
     )
-    strays = {"begins anew": sorted(anew), "left out": sorted(left)}
+    strays = {"begins anew": sorted(anew), "left out": sorted(left), **resampled}
     return found, {how: keys for how, keys in strays.items() if keys}
+
+
+def _resample(
+    theirs: dict[str, Any],
+    ours: Mapping[str, Any],
+    grid: tuple[int, ...],
+    task: Task | type[Task],
+) -> dict[str, list[str]]:
+    """Make tables of positions fit inputs of another size, as those of published weights."""
+    model = getattr(task, "architecture", None)
+    if model is None or len(grid) != len(model.grid) or grid == model.grid:
+        return {}
+    length = math.prod(grid)
+    found = [
+        name
+        for name, leaf in theirs.items()
+        if name.endswith("positions/table") and name in ours and leaf.shape[1] == length
+    ]
+    for name in found:
+        table = resample_positions(jax.device_get(theirs[name]), grid, model.grid, antialias=False)
+        theirs[name] = jax.device_put(table, ours[name].sharding)
+    sizes = ("x".join(map(str, size)) for size in (grid, model.grid))
+    return {"resampled from {} to {}".format(*sizes): found}
 
 
 def _found(patterns: Sequence[str], paths: Set[str]) -> set[str]:

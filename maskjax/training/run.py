@@ -136,10 +136,15 @@ def spread_of(task: Task, config: Any, data: Any) -> parallel.Spread:
     """Take the devices of a run.
 
     Raises:
-        ValueError: they do not fit the batch, nothing is held out that the run watches, or it
-            cannot be corrupted so.
+        ValueError: they do not fit the batch, nothing is held out that the run watches, no
+            evaluation gives what it watches, or examples cannot be corrupted so.
     """
     if corruptions := tuple(filter(None, config.eval.corruptions)):
+        if not task.loss_label:
+            raise ValueError(
+                f"eval.corruptions {corruptions}: task {config.task!r} has neither loss nor "
+                "accuracy of its own; leave them out, or train a head (configs/linear_probe.py)"
+            )
         data.check_corruptions(corruptions)
     spread = parallel.Spread(config.num_devices)
     steps = config.optimizer.accumulate_steps
@@ -149,6 +154,8 @@ def spread_of(task: Task, config: Any, data: Any) -> parallel.Spread:
             "stop.metric and optimizer.schedule 'plateau' need validation examples: set "
             "data.validation_fraction or data.validation_source"
         )
+    shapes = lambda: jax.eval_shape(lambda: initial_state(task, config))  # noqa: E731
+    watch.check(config, lambda: Evaluator(task, data, config, spread).names(shapes()))
     return spread
 
 
@@ -245,13 +252,18 @@ def open_run(
                 checkpoints=checkpoints,
                 stop=stop,
                 log=log,
-                meter=Meter(
-                    batch_size=config.batch_size,
-                    flops_per_example=task.flops_per_example,
-                    num_devices=spread.num_devices,
-                    device_kind=jax.devices()[0].device_kind,
-                ),
+                meter=_meter(task, config, spread),
                 evaluator=evaluator,
                 end=End(config.total_steps),
             )
             yield run, state
+
+
+def _meter(task: Task, config: Any, spread: parallel.Spread) -> Meter:
+    """What measures the speed of a run."""
+    return Meter(
+        batch_size=config.batch_size,
+        flops_per_example=task.flops_per_example,
+        num_devices=spread.num_devices,
+        device_kind=jax.devices()[0].device_kind,
+    )

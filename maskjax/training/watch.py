@@ -5,7 +5,7 @@ a resumed run ends, and lowers its rate, where an uninterrupted one does.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -108,6 +108,31 @@ def observe(
     return found, reason
 
 
+def unknown(key: str, metric: str, known: Iterable[str]) -> ValueError:
+    """Make the error of a key that names no number of an evaluation."""
+    known = sorted(known)
+    return ValueError(
+        f"{key} {metric!r} is no number of an evaluation{did_you_mean(metric, known)}: use one of "
+        f"{known}, with which the same command goes on"
+    )
+
+
+def check(config: Any, names: Callable[[], Collection[str]]) -> None:
+    """Refuse, in a ValueError, a number to watch that no evaluation gives.
+
+    Args:
+        config: the whole config.
+        names: gives those of an evaluation; it is not asked where nothing is watched.
+    """
+    watched = {"stop.metric": config.stop.metric}
+    if config.optimizer.schedule == "plateau":
+        watched["optimizer.plateau.metric"] = config.optimizer.plateau.metric
+    known = names() if any(watched.values()) else ()
+    for key, metric in watched.items():
+        if metric and metric not in known:
+            raise unknown(key, metric, known)
+
+
 def _sign(mode: str) -> int:
     return 1 if mode == "min" else -1
 
@@ -117,12 +142,7 @@ def _look(
 ) -> tuple[float, Watch]:
     """The value of a watched number, and the watch after it."""
     if section.metric not in numbers:
-        known = sorted(name for name, x in numbers.items() if isinstance(x, float))
-        near = did_you_mean(section.metric, known)
-        raise ValueError(
-            f"{key} {section.metric!r} is no number of an evaluation{near}: use one of {known}, "
-            "with which the same command goes on"
-        )
+        raise unknown(key, section.metric, [x for x in numbers if isinstance(numbers[x], float)])
     sign, watch = _sign(section.mode), watches[name]
     given = numbers[section.metric]
     value = sign * math.inf if given is None else float(np.float32(given))

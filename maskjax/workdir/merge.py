@@ -37,12 +37,20 @@ def filled(
     }
     if any(problems.values()):
         parts = (f"{verb} {listed(keys)}" for verb, keys in problems.items() if keys)
-        instead = ", or name these leaves in init_from.skip" if begun is not None else ""
+        instead = ""
+        if begun is not None:
+            rules = _rules([key.partition(" ")[0] for keys in problems.values() for key in keys])
+            instead = f", or name these leaves in init_from.skip, as by {rules}"
         raise ValueError(
             f"init_from: {name} does not fit this config's model and optimizer: it "
             f"{', '.join(parts)}; set the same model keys as there{instead}"
         )
     return with_leaves(wanted, {**theirs, **anew})
+
+
+def _rules(paths: list[str]) -> tuple[str, ...]:
+    """Regular expressions that find all parts of the parameters that paths are of."""
+    return (*dict.fromkeys(f"^{re.escape(path.partition('/')[0])}(/|$)" for path in paths),)
 
 
 def renamed(leaves: Mapping[str, Any], pairs: Any) -> dict[str, Any]:

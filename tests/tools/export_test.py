@@ -11,11 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from maskjax.evaluation.intervals import wilson
+from maskjax.evaluation.metrics import Table
 from maskjax.paths import atomic_folder
 from maskjax.tools import export, model_card, programs, raw, saved
 from maskjax.tools.exported import Exported
 from maskjax.training.step import eval_context
 from maskjax.workdir.leaves import params_sha256
+from maskjax.workdir.tables import write_tables
 
 # What somebody does with a folder who has one library alone.
 _STRANGER = """
@@ -193,7 +196,7 @@ def test_what_lies_beside_the_programs(exported, smoke_run):
     card = (exported / "README.md").read_text()
     summary = json.loads((smoke_run / "summary.json").read_text())
     share = summary["test_linear_accuracy"]
-    low, high = model_card.wilson(share, 180)
+    low, high = wilson(share, 180)
     assert f"| test | linear_accuracy | {share:.4f} | {low:.4f} to {high:.4f} |" in card
     assert params_sha256(run.state.eval_params) in card
     assert "began from: random parameters" in card
@@ -212,9 +215,13 @@ def test_intervals_are_those_of_shares_of_all_examples(tmp_path):
     config = types.SimpleNamespace(eval=types.SimpleNamespace(corruptions=("blur",)))
     run = saved.Saved(tmp_path, config, data=None, task=None, state=None)
     rows = model_card._metrics(run, {"data": {"num_test": 100}})[0].splitlines()[2:]
-    low, high = model_card.wilson(0.5, 100)
+    low, high = wilson(0.5, 100)
     ends = {"accuracy": f"{low:.4f} to {high:.4f}"}  # fewer examples are corrupted, several times
     assert rows == [f"| test | {x} | 0.5000 | {ends.get(x, '')} |" for x in ("loss", *shares)]
+    told = Table(("loss",), ("value", "low", "high"), np.array([[0.5, 0.25, 0.75]]))
+    write_tables(tmp_path, "test", 9, {"intervals": told})
+    rows = model_card._metrics(run, {"data": {"num_test": 100}})[0].splitlines()[2:]
+    assert rows[0] == "| test | loss | 0.5000 | 0.2500 to 0.7500 |"
 
 
 def test_weights_of_others_have_a_licence_that_somebody_must_say(load_config):
@@ -224,15 +231,6 @@ def test_weights_of_others_have_a_licence_that_somebody_must_say(load_config):
     assert origin[0].endswith("`vit.safetensors` sha256 1234")
     assert origin[1].endswith("not known: say it with --licence")
     assert model_card._origin(config, record, "MIT")[1].endswith(": MIT")
-
-
-@pytest.mark.parametrize(
-    ("share", "count", "ends"),
-    # R's prop.test(correct=FALSE): 0 of 10, 81 of 263 (Newcombe 1998, table I), 10 of 10.
-    [(0.0, 10, (0.0, 0.2775)), (81 / 263, 263, (0.2553, 0.3662)), (1.0, 10, (0.7225, 1.0))],
-)
-def test_intervals_are_wilsons(share, count, ends):
-    np.testing.assert_allclose(model_card.wilson(share, count), ends, atol=5e-5)
 
 
 def test_pictures_go_in_as_bytes_and_are_normalised_as_the_processor_does(load_config):

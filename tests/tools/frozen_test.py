@@ -9,9 +9,11 @@ import pytest
 from maskjax import data as data_layer
 from maskjax import evaluation, tasks
 from maskjax.tasks.task import Context
+from maskjax.tools import dry_run as dry
 from maskjax.tools.dry_run import dry_run
+from maskjax.tools.saved import open_saved
 from maskjax.training.loop import train
-from maskjax.training.run import load_state
+from maskjax.training.run import initial_state, load_state
 
 
 def _features(config, folder, split):
@@ -30,12 +32,16 @@ def knn_config(load_config, smoke_run):
     return load_config("knn", "smoke", **{"init_from.path": str(smoke_run)})
 
 
-def test_knn_of_a_run_needs_no_step(knn_config, smoke_run, smoke_config, tmp_path):
+def test_knn_of_a_run_needs_no_step(load_config, knn_config, smoke_run, smoke_config, tmp_path):
     summary = train(knn_config, tmp_path / "knn")
     train_rows, rows = (_features(smoke_config, smoke_run, x) for x in ("train", "validation"))
     assert summary["knn_accuracy"] == evaluation.knn_accuracy(*train_rows, *rows)
     assert 0 < summary["test_knn_accuracy_pixels"] <= 1
     assert train(knn_config, tmp_path / "knn") == summary
+    assert not any("loss" in name for name in summary)  # nothing was lost
+    config = load_config("knn", "smoke", **{"eval.corruptions": ("blur",)})
+    with pytest.raises(ValueError, match=r"task 'frozen' has neither loss nor accuracy of its own"):
+        train(config, tmp_path / "blurred")
 
 
 def test_what_it_would_do_is_said_before(knn_config, tmp_path, smoke_run):
@@ -91,8 +97,42 @@ def test_a_probe_normalises_by_the_training_features_and_trains_its_heads_alone(
     for name in ("x1", "x100"):
         answers = (rows @ params["head"][name]["kernel"] + params["head"][name]["bias"]).argmax(1)
         assert summary[f"accuracy_{name}"] == pytest.approx((answers == labels).mean(), abs=0.006)
-    assert summary["accuracy"] == summary[f"accuracy_{probed[0].model.probe_heads[0]}"]
     assert len(summary["test_per_class"]) == 10
+
+
+def test_validation_chooses_the_head_that_test_judges_and_prediction_takes(
+    probed, smoke_run, smoke_config
+):
+    _, folder, summary, params = probed
+    validated = {name: x for name, x in summary.items() if name.startswith("accuracy_x")}
+    assert len(validated) == 5
+    (best,) = summary["test_heads"]
+    assert summary["accuracy"] == summary[f"accuracy_{best}"] == max(validated.values())
+    judged = [name for name in summary if name.startswith("test_accuracy_x")]
+    assert judged == [f"test_accuracy_{best}"]
+    rows, labels = _features(smoke_config, smoke_run, "test")
+    rows = (rows - params["norm"]["mean"]) / np.sqrt(params["norm"]["variance"] + 1e-6)
+    head = params["head"][best]
+    logits = rows @ head["kernel"] + head["bias"]
+    right = (logits.argmax(1) == labels).mean()
+    assert summary["test_accuracy"] == pytest.approx(right, abs=0.006)
+    opened = open_saved(folder, needs_examples=True)
+    batch = opened.data.examples("test", 300)
+    context = Context(jax.random.split(jax.random.key(0), len(labels)), train=False)
+    given = opened.task.outputs()["logits"](opened.state.params, batch, context)
+    np.testing.assert_allclose(given, logits, atol=1e-4)
+
+
+def test_what_it_would_take_is_that_of_features_and_not_of_images(probed):
+    config = probed[0]
+    data = data_layer.build(config.data, seed=0, batch_size=config.batch_size)
+    task = tasks.build(config, data)
+    state = jax.eval_shape(lambda: initial_state(task, config))
+    batch = dry._first_batch(dry._feed(task, data, config, state))
+    width = len(probed[3]["norm"]["mean"])
+    assert batch["features"].shape == (config.batch_size, width)
+    assert batch["label"].dtype == np.int32
+    assert "inputs" not in batch
 
 
 def test_a_probe_that_was_cut_short_ends_as_one_that_was_not(probed, tmp_path):

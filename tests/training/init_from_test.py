@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+import types
 
 import jax
 import numpy as np
@@ -73,11 +74,43 @@ def test_parameters_alone_start_at_step_0(toy, begun):
     state, record, line = _started(toy, _config(toy, begun, "params", optimizer__ema_decay=0.5))
     saved = runs.load_state(toy.Task(), toy.config(optimizer__ema_decay=0.5), begun)
     assert int(state.step) == 0
+    assert np.any(saved.params["kernel"] != saved.ema_params["kernel"])
+    np.testing.assert_array_equal(state.params["kernel"], saved.ema_params["kernel"])  # was judged
+    np.testing.assert_array_equal(state.ema_params["kernel"], saved.ema_params["kernel"])
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves(state.opt_state))
+    assert (record["step"], record["what"], record["averages"]) == (6, "params", True)
+    assert "starts at step 0 of 12 from the moving averages at step 6 of" in line
+    raw = _config(toy, begun, "params", init_from__averages=False, optimizer__ema_decay=0.5)
+    state, record, line = _started(toy, raw)
     np.testing.assert_array_equal(state.params["kernel"], saved.params["kernel"])
     np.testing.assert_array_equal(state.ema_params["kernel"], saved.params["kernel"])
-    assert not any(np.any(leaf) for leaf in jax.tree.leaves(state.opt_state))
-    assert (record["step"], record["what"]) == (6, "params")
-    assert "starts at step 0 of 12 from step 6" in line
+    assert "averages" not in record
+    assert "from step 6 of" in line
+
+
+def test_tables_of_positions_are_resampled_for_another_size(toy, begun):
+    class Other(toy.Task):
+        architecture = types.SimpleNamespace(grid=(2, 6))
+
+        def init(self, key):
+            return super().init(key) | {
+                "encoder": {"positions": {"table": np.zeros((1, 12, 1), np.float32)}}
+            }
+
+    config = _config(toy, begun, "params")
+    fresh = jax.device_put(runs.initial_state(Other(), config), jax.devices()[0])
+    table = np.array([[1.0], [5.0], [2.0], [6.0], [3.0], [7.0]], np.float32)[None]  # of 3 x 2
+    saved = {**jax.device_get(fresh.params), "encoder": {"positions": {"table": table}}}
+    task, options = Other(), config.init_from
+    state, strays = init_from._merge(fresh, {"params": saved}, options, begun, task, (3, 2))
+    found = np.asarray(state.params["encoder"]["positions"]["table"]).reshape(2, 6)
+    # A ramp by rows, and one by columns: bicubic keeps what is linear but near the border.
+    assert found.mean() == pytest.approx(table.mean(), abs=1e-5)
+    assert (found[1] - found[0] > 0.5).all()
+    assert found[0, 5] - found[0, 0] == pytest.approx(4, abs=1)
+    assert strays == {"resampled from 3x2 to 2x6": ["encoder/positions/table"]}
+    with pytest.raises(ValueError, match=r"has in another shape encoder/positions/table"):
+        init_from._merge(fresh, {"params": saved}, options, begun, task)
 
 
 def test_averages_may_be_new_or_left_out(toy, begun, tmp_path, caplog):

@@ -13,10 +13,10 @@ signals.leave_when_told()  # the other imports take seconds
 
 from absl import flags
 
+from maskjax import preemption
 from maskjax.paths import local_path
 from maskjax.terminal import say
 from maskjax.tools import startup, study, study_report, study_run, study_search
-from maskjax.training import preemption
 
 _STUDY = flags.DEFINE_string("study", None, "Study file[:variant].", required=True)
 _WORKDIR = flags.DEFINE_string(

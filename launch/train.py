@@ -14,12 +14,12 @@ import jax
 from absl import flags
 from ml_collections import config_flags
 
+from maskjax import preemption
 from maskjax.paths import local_path
 from maskjax.terminal import say
 from maskjax.tools import cluster, startup
 from maskjax.tools.dry_run import dry_run
 from maskjax.tools.report import report
-from maskjax.training import preemption
 from maskjax.training.loop import train
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Config file[:variant].")

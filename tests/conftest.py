@@ -80,7 +80,7 @@ SLOW = (
     "tests/training/init_from_test.py",
     "tests/training/loop_test.py",
     "tests/training/parallel_test.py",
-    "tests/training/preemption_test.py",
+    "tests/preemption_test.py",
     "tests/training/watch_test.py",
     "tests/training/wiring_test.py",
     "tests/typing_test.py",

@@ -17,13 +17,13 @@ import jax
 from absl import app, flags, logging
 from ml_collections import ConfigDict
 
+from maskjax import preemption
 from maskjax.config import flatten, load
 from maskjax.keys import KEYS, RENAMED
 from maskjax.spelling import did_you_mean, unknown_path
 from maskjax.terminal import say
 from maskjax.tools import allocator
 from maskjax.tools.cluster import Cluster, join
-from maskjax.training import preemption
 
 USER_ERROR = 2
 _PACKAGE = str(Path(__file__).parents[1])

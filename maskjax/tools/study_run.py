@@ -12,11 +12,10 @@ from typing import Any
 import jax
 from tqdm import tqdm
 
-from maskjax import workdir
+from maskjax import preemption, workdir
 from maskjax.paths import atomic_file
 from maskjax.terminal import say
 from maskjax.tools.study import RUNS, Study, StudyRun
-from maskjax.training import preemption
 from maskjax.training.loop import train
 from maskjax.workdir.lines import NO_NUMBERS, OF_RUN, judged_lines
 

@@ -17,9 +17,9 @@ from absl import logging
 from maskjax import workdir
 from maskjax.data.prefetch import InterruptedWait
 from maskjax.evaluation.metrics import numbers as metric_numbers
+from maskjax.preemption import Preempted
 from maskjax.training import draw as drawing
 from maskjax.training import watch as watching
-from maskjax.training.preemption import Preempted
 from maskjax.training.run import Run
 from maskjax.training.state import TrainState
 from maskjax.workdir.best import Best

@@ -3,9 +3,7 @@
 import contextlib
 import dataclasses
 import json
-import math
-import re
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,17 +16,14 @@ from maskjax import workdir
 from maskjax.interop import published
 from maskjax.interop.files import has_weights
 from maskjax.interop.fit import fitted
-from maskjax.interop.resample import resample_positions
-from maskjax.masking.parameters import matching
 from maskjax.models.patches import grid_shape
 from maskjax.paths import local_path
 from maskjax.tasks.task import Task
 from maskjax.training.state import TrainState
-from maskjax.typing import PyTree
 from maskjax.workdir.best import Best
 from maskjax.workdir.checkpoint import Checkpoints
 from maskjax.workdir.leaves import named_leaves, params_sha256
-from maskjax.workdir.merge import filled, listed, renamed
+from maskjax.workdir.merge import filled, found_in, listed, taken
 
 
 def check(options: Any) -> None:
@@ -146,7 +141,7 @@ def _published(state: TrainState, config: Any, task: Task | type[Task], path: Pa
         )
     weights = published.read(path, options.format)
     ours = named_leaves(serialization.to_state_dict(state.params))
-    skipped = _found(options.skip, {*ours})
+    skipped = found_in(options.skip, {*ours})
     wanted = {name: tuple(leaf.shape) for name, leaf in ours.items() if name not in skipped}
     architecture = getattr(task, "architecture", None)
     params, notes = fitted(weights, architecture, wanted, options.channels)
@@ -176,7 +171,7 @@ def _merge(
     """
     averages = state.ema_params
     if options.what == "params":
-        params, strays = _params(state.params, tree["params"], options, place, task, grid)
+        params, strays = taken(state.params, tree["params"], options, place, task, grid)
         if averages is not None:
             averages = jax.tree.map(jnp.copy, params)
         return dataclasses.replace(state, params=params, ema_params=averages), strays
@@ -207,55 +202,3 @@ def _merge(
         nonfinite_total=tree["nonfinite_total"],
     )
     return state, {}
-
-
-def _params(
-    params: PyTree,
-    saved: PyTree,
-    options: Any,
-    place: Path,
-    task: Task | type[Task],
-    grid: tuple[int, ...],
-) -> tuple[PyTree, dict[str, list[str]]]:
-    """Take the other's parameters; also says which are not as they were there."""
-    ours = named_leaves(serialization.to_state_dict(params))
-    theirs = renamed(named_leaves(saved), options.rename)
-    resampled = _resample(theirs, ours, grid, task)
-    skipped = matching("init_from.skip", tuple(options.skip), sorted({*ours, *theirs}))
-    anew = {*ours} & (skipped | _found(task.begins_anew, {*ours} - {*theirs}))
-    left = {*theirs} & (skipped | _found(task.leaves_out, {*theirs} - {*ours}))
-    found = filled(
-        params,
-        {key: leaf for key, leaf in theirs.items() if key not in left},
-        f"{place}: params",
-        {key: ours[key] for key in anew},
-    )
-    strays = {"begins anew": sorted(anew), "left out": sorted(left), **resampled}
-    return found, {how: keys for how, keys in strays.items() if keys}
-
-
-def _resample(
-    theirs: dict[str, Any],
-    ours: Mapping[str, Any],
-    grid: tuple[int, ...],
-    task: Task | type[Task],
-) -> dict[str, list[str]]:
-    """Make tables of positions fit inputs of another size, as those of published weights."""
-    model = getattr(task, "architecture", None)
-    if model is None or len(grid) != len(model.grid) or grid == model.grid:
-        return {}
-    length = math.prod(grid)
-    found = [
-        name
-        for name, leaf in theirs.items()
-        if name.endswith("positions/table") and name in ours and leaf.shape[1] == length
-    ]
-    for name in found:
-        table = resample_positions(jax.device_get(theirs[name]), grid, model.grid, antialias=False)
-        theirs[name] = jax.device_put(table, ours[name].sharding)
-    sizes = ("x".join(map(str, size)) for size in (grid, model.grid))
-    return {"resampled from {} to {}".format(*sizes): found}
-
-
-def _found(patterns: Sequence[str], paths: Set[str]) -> set[str]:
-    return {path for path in paths for pattern in patterns if re.search(pattern, path)}

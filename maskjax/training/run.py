@@ -11,10 +11,10 @@ import jax
 
 from maskjax import workdir
 from maskjax.config import flatten
+from maskjax.preemption import StopSignal
 from maskjax.tasks.task import Task
 from maskjax.training import init_from, parallel, watch
 from maskjax.training.evaluate import Evaluator
-from maskjax.training.preemption import StopSignal
 from maskjax.training.state import TrainState, create_state
 from maskjax.training.step import init_key, train_step
 from maskjax.training.update import Update, make_update

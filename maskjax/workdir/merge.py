@@ -1,16 +1,85 @@
 """Saved leaves put into the places of fresh ones: all of them, or an error that names others."""
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
+from pathlib import Path
 from typing import Any
 
+import jax
 from flax import serialization
 
+from maskjax.interop.resample import resample_positions
 from maskjax.masking.parameters import matching
+from maskjax.tasks.task import Task
 from maskjax.typing import PyTree
 from maskjax.workdir.leaves import named_leaves, with_leaves
 
 _NAMED = 5  # leaves that an error lists by name
+
+
+def taken(
+    params: PyTree,
+    saved: PyTree,
+    options: Any,
+    place: Path,
+    task: Task | type[Task] = Task,
+    grid: tuple[int, ...] = (),
+) -> tuple[PyTree, dict[str, list[str]]]:
+    """Take the parameters of another run, or weights.
+
+    Args:
+        params: those of a fresh run, which are replaced.
+        saved: the other's, nested dicts.
+        options: `config.init_from`; "skip" and "rename" are read.
+        place: of the other's, for errors.
+        task: the new run's; what it says of leaves that need not be on both sides is honoured.
+        grid: of the other's tables of positions; they are resampled for inputs of another size.
+
+    Returns:
+        The parameters, and which are not as they were there: "begins anew", "left out",
+        "resampled ...".
+
+    Raises:
+        ValueError: leaves that do not fit, named, or a rule that finds nothing.
+    """
+    ours = named_leaves(serialization.to_state_dict(params))
+    theirs = renamed(named_leaves(saved), options.rename)
+    resampled = _resample(theirs, ours, grid, getattr(task.architecture, "grid", ()))
+    skipped = matching("init_from.skip", tuple(options.skip), sorted({*ours, *theirs}))
+    anew = {*ours} & (skipped | found_in(task.begins_anew, {*ours} - {*theirs}))
+    left = {*theirs} & (skipped | found_in(task.leaves_out, {*theirs} - {*ours}))
+    found = filled(
+        params,
+        {key: leaf for key, leaf in theirs.items() if key not in left},
+        f"{place}: params",
+        {key: ours[key] for key in anew},
+    )
+    strays = {"begins anew": sorted(anew), "left out": sorted(left), **resampled}
+    return found, {how: keys for how, keys in strays.items() if keys}
+
+
+def found_in(patterns: Sequence[str], paths: Set[str]) -> set[str]:
+    """The paths in which one of some regular expressions is found, if there are any."""
+    return {path for path in paths for pattern in patterns if re.search(pattern, path)}
+
+
+def _resample(
+    theirs: dict[str, Any], ours: Mapping[str, Any], old: tuple[int, ...], new: tuple[int, ...]
+) -> dict[str, list[str]]:
+    """Make tables of positions fit another grid, as those of published weights."""
+    if len(old) != len(new) or old == new:
+        return {}
+    found = [
+        name
+        for name, leaf in theirs.items()
+        if name.endswith("positions/table") and name in ours and leaf.shape[1] == math.prod(old)
+    ]
+    for name in found:
+        table = resample_positions(jax.device_get(theirs[name]), old, new, antialias=False)
+        theirs[name] = jax.device_put(table, ours[name].sharding)
+    sizes = ("x".join(map(str, size)) for size in (old, new))
+    return {"resampled from {} to {}".format(*sizes): found}
 
 
 def filled(

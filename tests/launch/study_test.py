@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from maskjax import workdir
+from maskjax import preemption, workdir
 from maskjax.tools import startup, study, study_report
-from maskjax.training import preemption
 
 ROOT = Path(__file__).parents[2]
 STUDY = f"""

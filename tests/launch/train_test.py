@@ -12,9 +12,8 @@ from absl import flags
 from ml_collections.config_flags import config_flags
 from PIL import Image
 
-from maskjax import workdir
+from maskjax import preemption, workdir
 from maskjax.tools import report, startup
-from maskjax.training import preemption
 
 ROOT = Path(__file__).parents[2]
 SMOKE = f"--config={ROOT / 'configs' / 'mae.py'}:smoke"

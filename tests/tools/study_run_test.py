@@ -10,9 +10,8 @@ import pytest
 from PIL import Image
 from scipy import stats
 
-from maskjax import workdir
+from maskjax import preemption, workdir
 from maskjax.tools import study, study_report, study_run
-from maskjax.training import preemption
 
 forget = study_run.forget  # as it is before tests replace it
 # Accuracies on validation, by setting and seed; those on test are 0.1 lower.

@@ -6,9 +6,8 @@ import ml_collections
 import numpy as np
 import pytest
 
-from maskjax import workdir
+from maskjax import preemption, workdir
 from maskjax.tools import study, study_file, study_report, study_run, study_search
-from maskjax.training import preemption
 
 IS_POSITIVE = np.array([True, False, True, False])  # apple, banana, orange, mango
 

@@ -6,11 +6,11 @@ import math
 import numpy as np
 import pytest
 
-from maskjax import workdir
+from maskjax import preemption, workdir
 from maskjax.evaluation.metrics import Table
 from maskjax.tools.report import report
 from maskjax.tools.study_run import measured
-from maskjax.training import evaluate, hooks, preemption, run
+from maskjax.training import evaluate, hooks, run
 from maskjax.workdir.checkpoint import Checkpoints
 from maskjax.workdir.leaves import params_sha256
 from maskjax.workdir.lines import read_metrics

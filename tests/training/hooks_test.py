@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from maskjax import workdir
-from maskjax.training import hooks, preemption
+from maskjax import preemption, workdir
+from maskjax.training import hooks
 from maskjax.training.run import Run, initial_state
 from maskjax.workdir.checkpoint import Checkpoints
 

@@ -14,9 +14,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from maskjax import data as data_layer
-from maskjax import workdir
+from maskjax import preemption, workdir
 from maskjax.data import prefetch
-from maskjax.training import evaluate, hooks, loop, parallel, preemption, run
+from maskjax.training import evaluate, hooks, loop, parallel, run
 from maskjax.workdir import loggers
 from maskjax.workdir.leaves import params_sha256
 

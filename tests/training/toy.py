@@ -27,10 +27,11 @@ import numpy as np
 
 import maskjax.config
 from maskjax import data as data_layer
+from maskjax import preemption
 from maskjax.evaluation.metrics import Mean, numbers
 from maskjax.tasks.task import Sums
 from maskjax.tasks.task import Task as Base
-from maskjax.training import loop, parallel, preemption, run
+from maskjax.training import loop, parallel, run
 from maskjax.workdir import loggers
 
 WIDTH = 6

@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from maskjax import workdir
-from maskjax.training import hooks, preemption, schedule, watch
+from maskjax import preemption, workdir
+from maskjax.training import hooks, schedule, watch
 from maskjax.workdir import loggers
 
 

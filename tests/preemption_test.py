@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from maskjax.training import preemption
+from maskjax import preemption
 
 STUCK = """
 import multiprocessing, threading
-from maskjax.training import preemption
+from maskjax import preemption
 
 def wait():
     threading.Event().wait()
@@ -32,7 +32,7 @@ def test_a_process_leaves_though_a_thread_and_a_worker_are_stuck():
 UNHEARD = """
 import os, signal, sys
 from maskjax.tools import startup
-from maskjax.training import preemption
+from maskjax import preemption
 from maskjax.workdir import loggers
 
 def main():

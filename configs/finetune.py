@@ -34,6 +34,8 @@ What is trained: all of it, or less, by paths of the parameters:
     the head alone          --config.optimizer.frozen="('^encoder/',)"
     last two of 4 blocks    --config.optimizer.frozen="('^encoder/(?!transformer)','block0[01]/')"
     biases, head (BitFit)   --config.optimizer.frozen="('^encoder/.*(kernel|scale|token|table)$',)"
+    low-rank adapters of queries and values, and the head (LoRA, Hu et al. 2021)
+                            --config.model.lora_rank=8 --config.optimizer.frozen="('^encoder/',)"
 
 What is frozen has no gradient, no moments and no decay; it stays bitwise what it was. Rates that
 fall by layer want layers that move: with frozen ones set optimizer.layer_decay=1.0.
@@ -77,6 +79,9 @@ def _add_task(config: ConfigDict) -> None:
     config.model.attention = "xla"  # or "blockwise", "cudnn"
     config.model.remat = False
     config.model.pool = "mean"  # of the patch tokens, or the "class" token
+    config.model.lora_rank = 0  # of adapters beside the kernels that lora_on finds; 0 = none
+    config.model.lora_alpha = 16.0  # what they add weighs alpha / rank
+    config.model.lora_on = ("/attn/(query|value)/kernel$",)
 
     config.loss = ConfigDict()
     config.loss.smoothing = 0.1  # of labels

@@ -104,6 +104,7 @@ KEYS: dict[str, Key] = {
     "init_from.averages": Key(
         True,
         'of "params" the moving averages, which were judged, where that run kept some',
+        is_free=True,
         before=False,
     ),
     "init_from.format": Key(
@@ -278,6 +279,9 @@ RENAMED = {
 LATER = {
     "model.norm_eps": (1e-6, "model.positions"),
     "model.dropout": (0.0, "model.drop_path"),
+    "model.lora_rank": (0, "mix.mixup"),
+    "model.lora_alpha": (16.0, "mix.mixup"),
+    "model.lora_on": (("/attn/(query|value)/kernel$",), "mix.mixup"),
 }
 # Keys that a resumed run may change, "model.remat" among those of tasks.
 FREE = {name for name, key in KEYS.items() if key.is_free} | {"model.remat"}

@@ -6,6 +6,7 @@ The source's name tells the modality, which brings its own settings and its own 
 here knows what a record holds.
 """
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from maskjax.data.processor import Example, Processor
 from maskjax.data.progress import shown
 from maskjax.data.settings import Config, Settings
 from maskjax.data.sources import (
+    Sample,
     Source,
     Splits,
     modality_of,
@@ -69,8 +71,40 @@ def build(
     check_batch_size(batch_size, process_count)
     splits = _open(settings, batch_size, seed)
     skipped = set(splits.skipped)
-
     sources = {"train": splits.train, **splits.set_apart()}
+    processor = _processor(splits, settings, _sampler(sources, settings, skipped), is_compact)
+    num_targets = _num_targets(sources)
+    loader = functools.partial(Loader, num_targets=num_targets, skipped=skipped)
+    return Data(
+        processor=processor,
+        num_targets=num_targets,
+        num_classes=splits.train.num_classes,
+        class_names=splits.train.class_names,
+        num_train=len(splits.train),
+        num_validation=len(sources.get("validation", ())),
+        num_test=len(sources.get("test", ())),
+        _loaders={
+            name: loader(source, processor, settings.bad_files) for name, source in sources.items()
+        },
+        _seed=seed,
+        _batch_size=batch_size,
+        _num_workers=settings.num_workers,
+        _process_index=process_index,
+        _process_count=process_count,
+    )
+
+
+def _processor(splits: Splits, settings: Settings, sample: Sample, is_compact: bool) -> Processor:
+    """Make the modality's processor."""
+    modality = modality_of(settings.source)
+    processor = modality.prepare(splits, settings, sample)
+    if is_compact and modality.compact is not None:
+        return modality.compact(processor, splits, settings, sample)
+    return processor
+
+
+def _sampler(sources: Mapping[str, Source], settings: Settings, skipped: set[str]) -> Sample:
+    """Make what gives some examples of a split, without those that cannot be decoded."""
 
     def sample(processor: Processor, count: int, split: str = "train") -> Iterator[Example]:
         if split not in sources:
@@ -82,31 +116,7 @@ def build(
             if row.is_valid:
                 yield row.example
 
-    modality = modality_of(settings.source)
-    processor = modality.prepare(splits, settings, sample)
-    if is_compact and modality.compact is not None:
-        processor = modality.compact(processor, splits, settings, sample)
-    num_targets = _num_targets(sources)
-    return Data(
-        processor=processor,
-        num_targets=num_targets,
-        num_classes=splits.train.num_classes,
-        class_names=splits.train.class_names,
-        num_train=len(splits.train),
-        num_validation=len(sources.get("validation", ())),
-        num_test=len(sources.get("test", ())),
-        _loaders={
-            name: Loader(
-                source, processor, settings.bad_files, num_targets=num_targets, skipped=skipped
-            )
-            for name, source in sources.items()
-        },
-        _seed=seed,
-        _batch_size=batch_size,
-        _num_workers=settings.num_workers,
-        _process_index=process_index,
-        _process_count=process_count,
-    )
+    return sample
 
 
 def _num_targets(sources: Mapping[str, Source]) -> int:

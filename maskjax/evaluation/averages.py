@@ -1,6 +1,7 @@
 """Precision, recall and F1 of classes, and their means, from what was found, is true, was said."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ def averages(
     predicted: Float[np.ndarray, "*S C"],
     kinds: Sequence[str],
     is_counted: Bool[np.ndarray, "*S C"],
-) -> dict[str, Float[np.ndarray, "*S"]]:
+) -> dict[str, Any]:
     """Means of the scores over classes, as scikit-learn's.
 
     Args:
@@ -43,7 +44,7 @@ def averages(
         is_counted: classes that are in "macro".
 
     Returns:
-        "precision_macro" and so on; NaN where no class is counted.
+        "precision_macro" and so on, a number or an array of shape S; NaN where no class is counted.
     """
     each, counted = scores(hit, true, predicted), is_counted.sum(-1)
     whole, found = true.sum(-1), {}

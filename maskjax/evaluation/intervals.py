@@ -14,7 +14,7 @@ _SAMPLES, _SEED = 1000, 0
 _MOST_NUMBERS = 2**22  # of samples at a time
 
 
-def wilson(share: float, count: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
+def wilson(share: float, count: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Compute the score interval of a share (Wilson 1927).
 
     Args:
@@ -56,7 +56,7 @@ def intervals(
     Returns:
         (low, high) by name: "accuracy", "precision_macro" ...
     """
-    total, (row, column) = counts.sum(), np.nonzero(counts)
+    total, (row, column) = round(float(counts.sum())), np.nonzero(counts)
     cells = counts[row, column]
     ones, at = np.ones(len(cells)), np.arange(len(cells))
     rows, columns, diagonal = (
@@ -67,11 +67,11 @@ def intervals(
     at_once = max(1, _MOST_NUMBERS // len(cells))
     for first in range(0, samples, at_once):
         size = min(at_once, samples - first)
-        drawn = rng.multinomial(round(total), cells / total, size=size).astype(float)
+        drawn = rng.multinomial(total, cells / cells.sum(), size=size).astype(float)
         hit, true, predicted = drawn @ diagonal, drawn @ rows, drawn @ columns
         parts.append(averages(hit, true, predicted, kinds, true + predicted > 0))
     tail = (1 - confidence) / 2
-    found = {"accuracy": wilson(float(np.trace(counts) / total), float(total), confidence)}
+    found = {"accuracy": wilson(float(np.trace(counts) / cells.sum()), total, confidence)}
     for name in parts[0]:
         ends = np.quantile(np.concatenate([part[name] for part in parts]), [tail, 1 - tail])
         found[name] = (float(ends[0]), float(ends[1]))

@@ -15,6 +15,7 @@ from maskjax.models.mae import Decoder, Encoder
 from maskjax.models.patches import grid_shape
 from maskjax.models.sizes import Size
 from maskjax.models.transformer import Transformer
+from maskjax.typing import PyTree
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,8 +124,12 @@ def shapes_of(architecture: Architecture) -> Mapping[str, tuple[int, ...]]:
             found["decoder"] = decoder.init(key, tokens, order)["params"]
         return found
 
-    drawn: Any = jax.eval_shape(draw)
-    leaves = zip(leaf_paths(drawn), jax.tree.leaves(drawn), strict=True)
+    return leaf_shapes(jax.eval_shape(draw))
+
+
+def leaf_shapes(params: PyTree) -> Mapping[str, tuple[int, ...]]:
+    """List the shapes of parameters, by path; nobody can change the list."""
+    leaves = zip(leaf_paths(params), jax.tree.leaves(params), strict=True)
     return types.MappingProxyType({path: tuple(leaf.shape) for path, leaf in leaves})
 
 

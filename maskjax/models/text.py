@@ -2,14 +2,12 @@
 
 import dataclasses
 import functools
-import types
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import traverse_util
 
+from maskjax.models.architecture import leaf_shapes
 from maskjax.models.layers import Style
 from maskjax.models.sizes import Size, text_sizes, transformer_flops
 from maskjax.models.tokens import MaskedTokens, TokenEncoder
@@ -158,9 +156,8 @@ def text_shapes(architecture: TextArchitecture) -> Mapping[str, tuple[int, ...]]
     """List the parameters of an encoder and its head: {path: shape}."""
     row = jnp.ones((1, 1), jnp.int32)
     model = model_of(architecture)
-    drawn: Any = jax.eval_shape(lambda: model.init(jax.random.key(0), row, row, row - 1)["params"])
-    flat: dict[str, Any] = traverse_util.flatten_dict(drawn, sep="/")
-    return types.MappingProxyType({path: tuple(leaf.shape) for path, leaf in flat.items()})
+    draw = lambda: model.init(jax.random.key(0), row, row, row - 1)["params"]  # noqa: E731
+    return leaf_shapes(jax.eval_shape(draw))
 
 
 def text_flops(architecture: TextArchitecture, length: int, num_places: int) -> float:

@@ -14,6 +14,7 @@ from maskjax import masking
 from maskjax.evaluation.metrics import Mean, Metric
 from maskjax.models.architecture import Architecture, architecture_of
 from maskjax.models.head import WithHead
+from maskjax.models.lora import LORA, Adapters, merged, with_adapters
 from maskjax.models.patches import patchify
 from maskjax.tasks.fills import batch_gate, corrupt
 from maskjax.tasks.masker import MaskedTask, Masker, make_masker
@@ -26,6 +27,7 @@ from maskjax.typing import Array, Batch, Bool, Float, Key, Params
 FILLS = ("drop", "token", "noise", "zero", "gate")
 ALWAYS = "always"
 _FOLD_DROP_PATH = 1  # keeps drop path's draws apart from the masking rule's
+_FOLD_LORA = 1  # and adapters' apart from the model's
 
 
 class Seen(NamedTuple):
@@ -59,6 +61,7 @@ class Supervised(MaskedTask):
         fill: what hidden patches become: "drop", "token", "noise", "zero", or "gate", by which
             every patch is seen in part.
         when: "training" or "always".
+        lora: low-rank adapters of the model's kernels; None without.
         flops_per_example: matrix-product FLOPs of a training step, forward and backward.
     """
 
@@ -70,6 +73,7 @@ class Supervised(MaskedTask):
     fill: str
     when: str
     flops_per_example: float
+    lora: Adapters | None = None
 
     @property
     def group_size(self) -> int:
@@ -83,11 +87,12 @@ class Supervised(MaskedTask):
 
     @property
     def begins_anew(self) -> tuple[str, ...]:
-        """What pretraining may lack: the head; positions that begin as the fixed ones; a token."""
+        """What pretraining may lack: head, adapters, token; positions that begin as fixed ones."""
         is_tuned = self.model.encoder.positions == "sincos_learned"
         positions = ("^encoder/positions/",) if is_tuned else ()
         token = ("^encoder/mask_token$",) if self.model.mask_token else ()
-        return ("^head/", *positions, *token)
+        lora = (f"^{LORA}/",) if self.lora else ()
+        return ("^head/", *positions, *token, *lora)
 
     @property
     def leaves_out(self) -> tuple[str, ...]:
@@ -121,7 +126,16 @@ class Supervised(MaskedTask):
     def init(self, key: Key[Array, ""]) -> Params:
         """Draw the parameters, float32."""
         patches = patchify(jnp.zeros((1, *self.shape)), self.patch_size)
-        return self.model.init(key, patches)["params"]
+        params = self.model.init(key, patches)["params"]
+        if self.lora is None:
+            return params
+        return with_adapters(jax.random.fold_in(key, _FOLD_LORA), params, self.lora)
+
+    def without_adapters(self, params: Params) -> tuple["Supervised", Params]:
+        """The same with adapters merged into the kernels."""
+        if self.lora is None:
+            return self, params
+        return dataclasses.replace(self, lora=None), merged(params, self.lora.scale)
 
     def loss(self, params: Params, batch: Batch, context: Context) -> Sums:
         """Predict, and sum the error over the examples.
@@ -167,8 +181,9 @@ class Supervised(MaskedTask):
         if context.train or self.when == ALWAYS:
             gate = batch_gate(batch, self.shape, self.patch_size)
             patches = corrupt(self.fill, patches, is_masked, context, self.masker, gate=gate)
+        own = params if self.lora is None else merged(params, self.lora.scale)
         found: Any = self.model.apply(
-            {"params": params}, patches, hidden, is_visible=is_visible, drop_keys=keys
+            {"params": own}, patches, hidden, is_visible=is_visible, drop_keys=keys
         )
         return Seen(found[0], found[1], is_masked)
 
@@ -224,7 +239,20 @@ def supervised_parts(config: Any, data: Any, num_outputs: int) -> dict[str, Any]
         "fill": mask.fill,
         "when": mask.when,
         "flops_per_example": flops,
+        "lora": _adapters(config.model),
     }
+
+
+def _adapters(model: Any) -> Adapters | None:
+    """Read `model.lora_*`."""
+    if model.lora_rank < 0 or not 0 < model.lora_alpha < math.inf:
+        raise ValueError(
+            f"model.lora_rank {model.lora_rank} must be at least 0, which is none, and "
+            f"model.lora_alpha {model.lora_alpha} above 0 and finite"
+        )
+    if not model.lora_rank:
+        return None
+    return Adapters(model.lora_rank, float(model.lora_alpha), tuple(model.lora_on))
 
 
 def try_out(task: Supervised, data: Any, targets: Batch) -> None:

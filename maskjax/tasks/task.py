@@ -149,6 +149,14 @@ class Task(abc.ABC):
         del numbers
         return self
 
+    def without_adapters(self, params: Params) -> tuple["Task", Params]:
+        """Return a task and parameters that make the same of examples, with no more than it takes.
+
+        Args:
+            params: the parameters.
+        """
+        return self, params
+
     def baselines(self, data: Any, split: str) -> Mapping[str, float]:
         """Judge what learns nothing, or the best that there is, on a whole split, on the host.
 

@@ -1,5 +1,6 @@
 """A run opened from its folder, with its data or without."""
 
+import dataclasses
 import json
 import tempfile
 from collections.abc import Mapping
@@ -71,7 +72,10 @@ def open_saved(workdir: Path, *, source: str = "", needs_examples: bool, which: 
     state = load_state(task, config, workdir, which)
     judged = [line for line in read_metrics(workdir) if line["split"] == "validation"]
     numbers = {line["step"]: line for line in judged}.get(int(state.step), {})
-    return Saved(workdir, config, data, task.chosen(numbers), state)
+    plain, params = task.chosen(numbers).without_adapters(state.params)
+    averages = state.ema_params and task.without_adapters(state.ema_params)[1]
+    state = dataclasses.replace(state, params=params, ema_params=averages)
+    return Saved(workdir, config, data, plain, state)
 
 
 def writable(folder: Path, flag: str) -> Path:

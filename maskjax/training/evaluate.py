@@ -152,9 +152,11 @@ class Evaluator:
         for name in filter(None, self._config.eval.corruptions):
             found |= {f"{of}_corrupted", f"{of}_{name}"}
             found |= {f"{of}_{name}_{severity}" for severity in SEVERITIES}
-        probed = {f"{name}_accuracy" for name in self._probes if name != probes.RAW}
+        named = [name for name in self._probes if name != probes.RAW]
+        probed = {f"{name}_accuracy" for name in named}
         if probes.RAW in self._probes:
-            probed |= {f"{name}_pixels" for name in probed}
+            repeated = (name for name in named if name not in probes.OF_LABELS)
+            probed |= {f"{name}_accuracy_pixels" for name in repeated}
         return found | probed | {*self._rankings, *self._beside("validation")}
 
     def _rows_of(self, program: parallel.Program, judged: PyTree) -> Callable[[Batch], np.ndarray]:

@@ -16,6 +16,7 @@ from maskjax import workdir
 from maskjax.interop import published
 from maskjax.interop.files import has_weights
 from maskjax.interop.fit import fitted
+from maskjax.models.lora import LORA, merged
 from maskjax.models.patches import grid_shape
 from maskjax.paths import local_path
 from maskjax.tasks.task import Task
@@ -112,19 +113,28 @@ def _of_run(state: TrainState, folder: Path, options: Any) -> _Source:
         if found is None:
             raise FileNotFoundError(f"init_from.path: {checkpoints.nothing(which)}")
     step, tree = found
-    name, record = f"step {step} of {folder}", {"step": step}
-    if options.what == "params" and options.averages and tree.get("ema_params"):
-        tree, name = {"params": tree["ema_params"]}, f"the moving averages at {name}"
-        record["averages"] = True
-    return _Source(tree, saved / str(step), name, record, _grid_of(folder))
+    name, record, model = f"step {step} of {folder}", {"step": step}, _model_of(folder)
+    if options.what == "params":
+        params = tree["params"]
+        if options.averages and tree.get("ema_params"):
+            params, name = tree["ema_params"], f"the moving averages at {name}"
+            record["averages"] = True
+        if LORA in params and LORA not in state.params:
+            scale = model["lora_alpha"] / model["lora_rank"]
+            params, record["notes"] = merged(params, scale), ["its adapters are merged"]
+        tree = {"params": params}
+    return _Source(tree, saved / str(step), name, record, model.get("grid", ()))
 
 
-def _grid_of(folder: Path) -> tuple[int, ...]:
-    """The patches of a run along each axis; () of one without."""
+def _model_of(folder: Path) -> dict[str, Any]:
+    """The keys "model" of a run's config, and the "grid" of its patches where it has some."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         record = json.loads((folder / workdir.CONFIG).read_text())
-        return grid_shape(record["data"]["shape"], record["config"]["model"]["patch_size"])
-    return ()
+        model = dict(record["config"]["model"])
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            model["grid"] = grid_shape(record["data"]["shape"], model["patch_size"])
+        return model
+    return {}
 
 
 def _published(state: TrainState, config: Any, task: Task | type[Task], path: Path) -> _Source:

@@ -1,6 +1,7 @@
 """Classification: targets, weights, what is loaded, frozen and mixed, and what is refused."""
 
 import ast
+import json
 import types
 from pathlib import Path
 
@@ -205,6 +206,13 @@ def test_a_fine_tuning_starts_from_the_encoder_of_a_pretraining(make, load_confi
         ({"mask.when": "never"}, "unknown mask.when 'never'"),
         ({"data.missing": "hide:-9"}, "data.missing 'hide:-9' .* set it to '-9'"),
         ({"mask.rule": "random", "mask.ratio": 0.99}, "hides 16 of 16 patches"),
+        ({"model.lora_rank": -1}, "model.lora_rank -1 must be at least 0"),
+        ({"model.lora_rank": 9}, r"lora_rank 9 does not fit encoder/.*/query/kernel \[8, 8\]"),
+        (
+            {"model.lora_rank": 1, "model.lora_on": ("/bias$",)},
+            r"lora_rank 1 does not fit enc.*bias",
+        ),
+        ({"model.lora_rank": 1, "model.lora_on": ("qery",)}, "model.lora_on 'qery' is found in no"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(make, overrides, message):
@@ -328,3 +336,51 @@ def test_frozen_leaves_stay_bitwise_and_have_no_moments_and_no_decay(make):
         assert (old == np.asarray(new)).all() == (path in still), path
     num_moments = len(jax.tree.leaves(after.opt_state)) - 1  # beside the count
     assert num_moments == 2 * (len(leaf_paths(before)) - len(still))
+
+
+def test_adapters_are_nothing_at_first_and_never_change_what_they_adapt(make, tmp_path):
+    lora = {"model.lora_rank": 2, "model.lora_alpha": 6.0, "optimizer.frozen": ("^encoder/",)}
+    steady = {"optimizer.warmup_steps": 0, "optimizer.layer_decay": 1.0, **PLAIN}
+    (task, config), (plain, plain_config) = make(**lora, **steady), make(**steady)
+    state = run.initial_state(task, config)
+    drawn = run.initial_state(plain, plain_config).params
+    own = {name: part for name, part in state.params.items() if name != "lora"}
+    jax.tree.map(np.testing.assert_array_equal, own, drawn)
+    state = state.replace(params=with_head(state.params))
+    before, batch = jax.device_get(state.params), batch_of()
+    logits = jax.jit(task.outputs()["logits"])
+    without = jax.jit(plain.outputs()["logits"])
+    base = without({**own, "head": before["head"]}, batch, context(train=False))
+    np.testing.assert_array_equal(logits(before, batch, context(train=False)), base)
+    step = jax.jit(run.make_step(task, config, None))
+    for _ in range(2):  # A has a gradient once B is not zero
+        state, _ = step(state, batch)
+    after = jax.device_get(state.params)
+    jax.tree.map(np.testing.assert_array_equal, after["encoder"], before["encoder"])
+    moved = jax.tree.map(lambda old, new: (old != new).any(), before["lora"], after["lora"])
+    assert [*leaf_paths(moved)] == [
+        f"encoder/transformer/block00/attn/{name}/kernel/{part}"
+        for name in ("query", "value")
+        for part in ("a", "b")
+    ]
+    assert all(jax.tree.leaves(moved))
+    same, merged = task.without_adapters(after)
+    kernel_of = lambda tree: tree["encoder"]["transformer"]["block00"]["attn"]["query"]["kernel"]  # noqa: E731
+    parts = kernel_of(after["lora"])
+    expected = kernel_of(after) + 6 / 2 * parts["a"] @ parts["b"]
+    np.testing.assert_allclose(kernel_of(merged), expected, rtol=1e-5, atol=1e-6)
+    assert set(merged) == {"encoder", "head"}
+    tuned = logits(after, batch, context(train=False))
+    found = jax.jit(same.outputs()["logits"])(merged, batch, context(train=False))
+    np.testing.assert_allclose(found, tuned, rtol=1e-4, atol=1e-5)
+    assert np.abs(tuned - base).max() > 1e-4
+    # A run without adapters starts from both.
+    with Checkpoints(tmp_path / "run" / "checkpoints") as checkpoints:
+        checkpoints.save(2, state)
+    said = {"config": {"model": {"lora_rank": 2, "lora_alpha": 6.0}}}
+    (tmp_path / "run" / "config.json").write_text(json.dumps(said))
+    _, config = make(**{"init_from.path": str(tmp_path / "run")}, **steady)
+    fresh = jax.device_put(run.initial_state(plain, config), jax.devices()[0])
+    begun, _, line = init_from.start(fresh, config, lambda step, factor: 0.1, plain)
+    np.testing.assert_allclose(kernel_of(begun.params), kernel_of(merged), rtol=1e-6)
+    assert "its adapters are merged" in line

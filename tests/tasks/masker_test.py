@@ -189,7 +189,7 @@ BAD = [
     ({"mask.fill": "gate"}, "mask.fill 'gate' needs mask.follows='labels', not 'losses'"),
     ({"mask.best_of.candidates": 0}, "mask.best_of.candidates 0 must be at least 1"),
     (
-        {"mask.best_of.candidates": 2, "mask.best_of.metric": "nowhere.metric"},
+        {"mask.best_of.metric": "nowhere.metric"},  # also where there is one candidate alone
         "mask.best_of.metric 'nowhere.metric' is no function of a module",
     ),
     ({"mask.rule": "hard_patches", "mask.hard_patches.max_share": 2.0}, "max_share 2.0 must be"),

@@ -119,7 +119,7 @@ def test_validation_chooses_the_head_that_test_judges_and_prediction_takes(
     opened = open_saved(folder, needs_examples=True)
     batch = opened.data.examples("test", 300)
     context = Context(jax.random.split(jax.random.key(0), len(labels)), train=False)
-    given = opened.task.outputs()["logits"](opened.state.params, batch, context)
+    given = jax.jit(opened.task.outputs()["logits"])(opened.state.params, batch, context)
     np.testing.assert_allclose(given, logits, atol=1e-4)
 
 

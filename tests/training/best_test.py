@@ -27,7 +27,7 @@ def scripted(monkeypatch):
     def script(losses):
         tested = []
 
-        def call(self, state, split="validation", before_batch=lambda: None):
+        def call(self, state, split="validation", before_batch=lambda: None, validated=None):
             step = int(state.step)
             if split == "test":
                 tested.append(step)
@@ -164,9 +164,9 @@ def test_the_last_lines_say_what_was_judged(finished):
 def test_the_best_of_four_devices_is_that_of_one(toy, tmp_path, monkeypatch):
     plain = evaluate.Evaluator.__call__
 
-    def call(self, state, split="validation", before_batch=lambda: None):
+    def call(self, state, split="validation", before_batch=lambda: None, validated=None):
         if split == "test":
-            return plain(self, state, split, before_batch)
+            return plain(self, state, split, before_batch, validated)
         return {"loss": abs(int(state.step) - 3.9)}
 
     monkeypatch.setattr(evaluate.Evaluator, "__call__", call)
@@ -200,6 +200,7 @@ def test_a_resumed_run_may_watch_another_number(toy, tmp_path, scripted, monkeyp
         scripted_call = evaluate.Evaluator.__call__
         both = lambda *args, **kw: scripted_call(*args, **kw) | {"other": 0.0}  # noqa: E731
         monkeypatch.setattr(evaluate.Evaluator, "__call__", both)
+        monkeypatch.setattr(evaluate.Evaluator, "names", lambda *_: {"loss", "other"})
     _interrupt(toy, tmp_path, toy.config(**OPTIONS, **before), monkeypatch, at=5)
     summary = toy.fit(tmp_path, toy.config(**OPTIONS, stop__metric="loss", stop__patience=2))
     # Best at step 2; no better at 4, before it was watched, nor at 6.

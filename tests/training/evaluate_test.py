@@ -111,7 +111,8 @@ def test_raw_inputs_too_large_for_memory_are_left_out(toy, monkeypatch):
 )
 def test_only_the_probes_that_a_config_names_are_computed(toy, chosen, expected):
     evaluator, state, *_ = _evaluator(toy, eval__probes=chosen)
-    assert evaluator(state).keys() == {"loss", "hidden_share"} | expected
+    names = evaluator.names(state)  # which are known before
+    assert evaluator(state).keys() == names == {"loss", "hidden_share"} | expected
 
 
 def test_an_unknown_probe_is_an_error_before_the_first_step(toy, tmp_path):
@@ -163,6 +164,7 @@ def test_corrupted_examples_are_judged_as_clean_ones_and_averaged(toy, monkeypat
 
     monkeypatch.setattr(data, "eval_batches", eval_batches)
     report = evaluator(state)
+    assert report.keys() == evaluator.names(state)
     whole = [(name, severity) for name in ("shift", "fade") for severity in range(1, 6)]
     assert asked == [("validation", 12, corruption) for corruption in whole]
     monkeypatch.setattr(data, "eval_batches", lambda split, size, *_: real(split, size, 12))

@@ -195,7 +195,7 @@ def test_leaves_may_begin_anew_or_have_another_name(toy, begun):
     config = _config(toy, begun, "params", **options)
     fresh = jax.device_put(runs.initial_state(Other(), config), jax.devices()[0])
     state, record, _ = init_from.start(fresh, config, lambda step, factor: 0.25)
-    before = runs.load_state(toy.Task(), toy.config(optimizer__ema_decay=0.5), begun).params
+    before = runs.load_state(toy.Task(), toy.config(optimizer__ema_decay=0.5), begun).ema_params
     np.testing.assert_array_equal(state.params["head"]["weight"], before["kernel"])
     np.testing.assert_array_equal(state.params["extra"], np.full(toy.WIDTH, 7.0))
     assert record["params_sha256"] == params_sha256(state.params)
@@ -214,7 +214,7 @@ def test_a_task_says_which_leaves_need_not_be_on_both_sides(toy, begun):
     config = _config(toy, begun, "params")
     fresh = jax.device_put(runs.initial_state(Other(), config), jax.devices()[0])
     state, record, line = init_from.start(fresh, config, lambda step, factor: 0.25, Other())
-    before = runs.load_state(toy.Task(), toy.config(optimizer__ema_decay=0.5), begun).params
+    before = runs.load_state(toy.Task(), toy.config(optimizer__ema_decay=0.5), begun).ema_params
     np.testing.assert_array_equal(state.params["head"]["bias"], np.full(toy.WIDTH, 7.0))
     np.testing.assert_array_equal(state.params["kernel"], before["kernel"])  # is on both sides
     assert (record["begins anew"], record["left out"]) == (["head/bias"], ["bias"])

@@ -92,6 +92,7 @@ def test_a_slip_in_what_is_watched_can_be_mended(toy, tmp_path):
         ValueError, match=r"'los' is no number .*did you mean 'loss'\?\): use one of \['hid"
     ):
         toy.fit(tmp_path, toy.config(stop__metric="los", **options))
+    assert not any(tmp_path.iterdir())  # it is known before the first step
     summary = toy.fit(tmp_path, toy.config(stop__metric="loss", **options))
     assert summary["steps"] == 2
     trained = [line for line in loggers.read_metrics(tmp_path) if line["split"] == "train"]

@@ -2,6 +2,7 @@
 
     --input=my_pictures/       reconstructions of images, 16 to a picture
     --input=waves.npy          of signals, or other arrays
+    --input="The [MASK] sat"   words for the holes of a text; a file has a text a line
     --input=12,50,181          the items that follow a history; a file has a history a line
     --input=my_pictures/ --what=features --output=features.csv    numbers, one row an input
 

@@ -251,6 +251,8 @@ MASKS: dict[str, Key] = {
     "multi_block.target_scale": Key((0.15, 0.2), "share of the positions of a target"),
     "multi_block.target_aspect": Key((0.75, 1.5), "of a target's sides"),
     "multi_block.context_scale": Key((0.85, 1.0), "share of the positions of the context"),
+    "spans.p": Key(0.2, "of the geometric law of words in a span", before=0.2),
+    "spans.max_span_length": Key(10, "words of a span, at most", before=10),
     "tube.space_rule": Key("random", "the rule of one frame"),
     # What weighted, hard_patches and error_window follow, and best_of, and the fill "gate".
     "follows": Key("losses", 'or "labels", "frequencies" (of ids)', before="losses"),

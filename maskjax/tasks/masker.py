@@ -125,21 +125,24 @@ class Masker:
         counts: Int[Array, "B"],
         is_candidate: Bool[Array, "B L"],
         ids: Int[Array, "B L"] | None = None,
+        *,
+        is_whole: bool = False,
     ) -> Bool[Array, "B L"]:
         """Hide positions of rows of different lengths.
 
         Args:
             context: keys, step and memory.
-            batch: what a metric of one's own reads.
+            batch: what a metric of one's own reads; "word_ids" for rules that hide words.
             counts: how many positions are hidden in each row.
             is_candidate: False where a position must stay visible, such as padding.
             ids: the vocabulary's entry of each position.
+            is_whole: whether the rule's own choice is taken, which may be fewer than the count.
 
         Returns:
             True where a position is hidden.
         """
         scores = self._scores(context, batch, counts, ids=ids, is_candidate=is_candidate)
-        return masking.cut_counts(scores, counts)
+        return masking.cut_chosen(scores) if is_whole else masking.cut_counts(scores, counts)
 
     def gate(
         self, context: Context, num_rows: int, ids: Int[Array, "B L"] | None = None
@@ -159,19 +162,13 @@ class Masker:
         return jax.vmap(count)(context.keys)
 
     def _scores(
-        self,
-        context: Context,
-        batch: Mapping[str, Any],
-        counts: Any,
-        *,
-        ids: Array | None = None,
-        is_candidate: Array | None = None,
+        self, context: Context, batch: Batch, counts: Any, ids: Any = None, is_candidate: Any = None
     ) -> Float[Array, "B L"]:
         """What the batch, the rule, or the best of several tries of it says of each position."""
         if "mask_noise" in batch:
             noise = batch["mask_noise"]
             return noise if is_candidate is None else jnp.where(is_candidate, noise, -jnp.inf)
-        keys, runtime = context.keys, self._runtime(context, ids)
+        keys, runtime = context.keys, self._runtime(context, batch, ids)
         if is_candidate is not None:
             runtime["is_candidate"] = is_candidate
         if self.num_candidates == 1:
@@ -193,10 +190,12 @@ class Masker:
         logs = self.follower.log_weights(self._memory(context), ids)
         return self._rows(logs, context.keys.shape[0])
 
-    def _runtime(self, context: Context, ids: Array | None) -> dict[str, Any]:
+    def _runtime(self, context: Context, batch: Batch, ids: Array | None) -> dict[str, Any]:
         """What the rule takes beside key, grid and count."""
         wanted = masking.accepted_options(self.rule)
         runtime: dict[str, Any] = {"step": context.step} if masking.needs_step(self.rule) else {}
+        if "word_ids" in wanted and "word_ids" in batch:
+            runtime["word_ids"] = jnp.asarray(batch["word_ids"])
         if "log_weights" in wanted:
             runtime["log_weights"] = self._weights(context, ids)
         elif "losses" in wanted:

@@ -17,6 +17,7 @@ NONE = "none"  # in place of a rule: nothing is hidden, a plain autoencoder
 # Rules that follow a state, and what they take of it.
 FOLLOWING = {"weighted": "log_weights", "hard_patches": "losses", "error_window": "losses"}
 FOLLOWS = ("losses", "labels", "frequencies")
+_WORDS = "word_ids"  # which batches of texts have
 MANY_PATCHES = 2048  # more than images have in published models, or 16 frames of video
 
 
@@ -179,8 +180,11 @@ def mask_rule(options: Any, grid: tuple[int, ...], num_masked: int, modality: st
         ValueError: a rule that is unknown or not for this modality, or options that do not fit.
     """
     name = "random" if options.rule == NONE else options.rule
+    given_by_batches = {_WORDS} if modality == "text" else set()
     missing = {
-        each: set(masking.missing_options(masking.make_rule(each), {})) - {FOLLOWING.get(each)}
+        each: set(masking.missing_options(masking.make_rule(each), {}))
+        - {FOLLOWING.get(each)}
+        - given_by_batches
         for each in masking.rules_on(modality)
     }
     trainable = [each for each in missing if not missing[each]]
@@ -217,6 +221,8 @@ def mask_rule(options: Any, grid: tuple[int, ...], num_masked: int, modality: st
         runtime = {"step": jnp.int32(0)} if masking.needs_step(rule) else {}
         if name in FOLLOWING:
             runtime[FOLLOWING[name]] = jnp.zeros((1, math.prod(grid)))
+        if _WORDS in masking.missing_options(rule, runtime):
+            runtime[_WORDS] = jnp.zeros((1, math.prod(grid)), jnp.int32)
         keys = jax.random.split(jax.random.key(0), 1)
         jax.eval_shape(lambda: masking.draw(rule, keys, grid, num_masked, **runtime))
     except (TypeError, ValueError) as error:

@@ -42,6 +42,14 @@ def test_smoke_of_vectors_trains_evaluates_and_saves(load_config, tmp_path):
     check_smoke(load_config, "vectors", "default", tmp_path)
 
 
+def test_smoke_of_mlm_trains_and_is_judged_beside_ngrams(load_config, tmp_path):
+    index = {"data.index": str(tmp_path / "index")}
+    _, summary = check_smoke(load_config, "mlm", "default", tmp_path / "run", **index)
+    kinds = ("accuracy", "perplexity")
+    names = {f"{model}_{kind}" for model in ("unigram", "bigram") for kind in kinds}
+    assert {*kinds, *names, "test_accuracy", "test_bigram_perplexity"} <= set(summary)
+
+
 def test_smoke_of_finetune_trains_and_resumes_with_mixing_and_averages(load_config, tmp_path):
     config, straight = check_smoke(
         load_config, "finetune", "default", tmp_path / "run", **{"optimizer.ema_decay": 0.9}

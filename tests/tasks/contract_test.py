@@ -86,6 +86,29 @@ def histories(num_items, length):
     return types.SimpleNamespace(processor=processor), draw
 
 
+def texts(num_ids, length):
+    """Rows of two texts each, framed by ids below 5 and padded; one of them is of nothing."""
+
+    def draw(rng, size):
+        tokens = rng.integers(5, num_ids, (size, length)).astype(np.int32)
+        segments = np.repeat([[1, 2, 0]], [length // 2, length // 2 - 2, 2], axis=1)
+        segments = np.where(np.arange(size)[:, None] == 1, 0, segments).astype(np.int32)
+        is_special = (segments == 0) | (np.arange(length) % (length // 2) == 0)
+        tokens = np.where(segments == 0, 0, np.where(is_special, 2, tokens))
+        words = np.where(is_special, -1, np.arange(length) // 2)
+        rows = {"tokens": tokens, "segment_ids": segments, "word_ids": words}
+        places = np.where(segments == 0, 0, np.arange(length) % (length // 2))
+        rows = {name: x.astype(np.int32) for name, x in (rows | {"positions": places}).items()}
+        return rows | {"is_special": is_special}
+
+    specials = types.SimpleNamespace(mask=4)
+    names = types.SimpleNamespace(
+        vocab_size=num_ids, specials=specials, special_ids=(0, 1, 2, 3, 4)
+    )
+    processor = types.SimpleNamespace(tokenizer=names, max_length=length)
+    return types.SimpleNamespace(processor=processor), draw
+
+
 LABELLED, HALF = arrays(10, 1, has_labels=True), {"mask.ratio": 0.5}
 CASES = {
     "mae": Case("mae", PATCHES, *arrays(8, 8, 1)),
@@ -119,6 +142,10 @@ CASES = {
     "attentive probe": Case(
         "linear_probe:attentive", PATCHES, *arrays(8, 8, 1, has_labels=True), is_random=False
     ),
+    "mlm, whole words in two fixed ways": Case(
+        "mlm", {"mask.rule": "whole_word", "mask.ratio": 0.5, "mask.copies": 2}, *texts(11, 12)
+    ),
+    "mlm, masks that follow losses": Case("mlm", WEIGHTED, *texts(11, 12)),
     "bert4rec": Case("bert4rec", {"mask.rule": "weighted"}, *histories(9, 6)),
     "regress, mixed": Case(
         "finetune", PATCH_ENCODER | DROPS | {"task": "regress"}, *arrays(8, 8, 1, num_targets=2)

@@ -108,7 +108,7 @@ def read_documents(path: Path, settings: TextSettings) -> Iterator[Text]:
             continue
         if not gathered:
             first = number
-        gathered.append(line)
+        gathered.append(line.rstrip("\r\n") + "\n")
         size += len(line)
         if size > MAX_BYTES:
             raise ValueError(

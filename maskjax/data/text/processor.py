@@ -212,6 +212,10 @@ class TextProcessor:
             )
         return self({"pieces": [each[:2] for each in found]})
 
+    def words(self, ids: Sequence[int]) -> list[str]:
+        """Name tokens, as the vocabulary spells them."""
+        return [self.tokenizer.token(i) for i in ids]
+
     def describe(self) -> dict[str, Any]:
         """Say how rows are made, and all of the tokenizer."""
         return {

@@ -30,7 +30,7 @@ def written(folder, content, name="texts.txt"):
 )
 @pytest.mark.parametrize("is_gzipped", [False, True])
 def test_documents_end_where_the_setting_says(tmp_path, document, expected, is_gzipped):
-    content = "\ufeffa\nb\n\n\nc".encode()
+    content = "\ufeffa\r\nb\n\n\nc".encode()
     path = written(tmp_path, gzip.compress(content) if is_gzipped else content)
     found = list(read_documents(path, TextSettings(document=document)))
     assert [(each.place[1], each.text) for each in found] == expected

@@ -1,0 +1,177 @@
+"""What is hidden of a text: fresh masks or a few fixed ones, and what hidden tokens become."""
+
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from maskjax import masking
+from maskjax.tasks.masker import Masker, make_masker
+from maskjax.tasks.options import NONE, check_choice
+from maskjax.tasks.task import Context
+from maskjax.typing import Array, Batch, Bool, Int, Key
+
+
+class Vocabulary(NamedTuple):
+    """What a task knows of a tokenizer.
+
+    Attributes:
+        size: V.
+        mask: id of the mask token.
+        special: ids that are never hidden.
+    """
+
+    size: int
+    mask: int
+    special: tuple[int, ...]
+
+
+class Question(NamedTuple):
+    """What the model is given and asked.
+
+    Attributes:
+        ids: tokens, of which hidden ones are others now.
+        is_masked: True where hidden.
+        places: positions that are asked for.
+        is_asked: False where a row has fewer hidden tokens than there are places.
+    """
+
+    ids: Int[Array, "B L"]
+    is_masked: Bool[Array, "B L"]
+    places: Int[Array, "B K"]
+    is_asked: Bool[Array, "B K"]
+
+
+@dataclasses.dataclass(frozen=True)
+class TextMasks:
+    """Hides tokens of rows; special tokens and padding never.
+
+    In training the mask of a row is a function of (seed, epoch, row): fresh in each epoch (Liu et
+    al. 2019, RoBERTa, section 4.1), or one of `copies` fixed ones in turn (Devlin et al. 2019). Of
+    what is hidden `split` becomes the mask token, any token of the vocabulary, or stays.
+
+    An evaluation hides the same of the same rows, whatever a run trains by: `eval_ratio` of the
+    tokens at random, all of them behind the mask token.
+
+    Attributes:
+        masker: the rule of training, and its share.
+        vocabulary: ids.
+        copies: masks a row; 0 = a fresh one in each epoch.
+        split: shares of the mask token, random tokens, and no change.
+        eval_ratio: share of the tokens that is hidden in evaluations.
+        is_whole: whether the rule hides whole words alone, at most the share and not exactly it.
+    """
+
+    masker: Masker
+    vocabulary: Vocabulary
+    copies: int = 0
+    split: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    eval_ratio: float = 0.15
+    is_whole: bool = False
+
+    @property
+    def most(self) -> int:
+        """The most tokens that training hides in a row."""
+        return self._counts(jnp.array([self.masker.length]), self.masker.schedule.max_ratio)[1]
+
+    def question(self, batch: Batch, context: Context) -> Question:
+        """Hide tokens of a batch, in the way of training or of evaluations.
+
+        Args:
+            batch: "tokens", "is_special"; "epoch" in training; "word_ids" for rules of words.
+            context: keys, step, memory, and whether this is training.
+        """
+        tokens = jnp.asarray(batch["tokens"])
+        is_candidate = ~jnp.asarray(batch["is_special"])
+        lengths = is_candidate.sum(1, dtype=jnp.int32)
+        context = dataclasses.replace(context, keys=self._mask_keys(batch, context))
+        if context.train:
+            is_masked, ids, most = self._trained(batch, context, is_candidate, lengths)
+        else:
+            counts, most = self._counts(lengths, self.eval_ratio)
+            rule, grid = masking.make_rule("random"), self.masker.grid
+            given = (context.keys, grid, counts)
+            is_masked = masking.draw_counts(rule, *given, is_candidate=is_candidate)
+            ids = masking.fill_token(tokens, is_masked, self.vocabulary.mask)
+        is_asked, at = jax.lax.top_k(is_masked.astype(jnp.int32), most)
+        return Question(ids, is_masked, at, is_asked > 0)
+
+    def _trained(
+        self, batch: Batch, context: Context, is_candidate: Array, lengths: Array
+    ) -> tuple[Array, Array, int]:
+        """What is hidden in training, what stands there then, and the most of a row."""
+        tokens, schedule = jnp.asarray(batch["tokens"]), self.masker.schedule
+        counts, most = self._counts(lengths, schedule.max_ratio)
+        if schedule.min_ratio != schedule.max_ratio:
+            counts = self._moving_counts(lengths, context, most)
+        given = (context, batch, counts, is_candidate, tokens)
+        is_masked = self.masker.flags(*given, is_whole=self.is_whole)
+        ids = masking.text.corrupt_tokens(
+            tokens,
+            is_masked,
+            context.keys,
+            mask_token_id=self.vocabulary.mask,
+            vocab_size=self.vocabulary.size,
+            split=self.split,
+        )
+        return is_masked, ids, most
+
+    def _mask_keys(self, batch: Batch, context: Context) -> Key[Array, "B"]:
+        """Keys of the masks: of rows and epochs in training, of rows alone in evaluations."""
+        if context.document_keys is None:  # texts of one's own
+            return context.keys
+        epoch = jnp.asarray(batch["epoch"]) if context.train else 0 * jnp.asarray(batch["id"])
+        if self.copies:
+            epoch = epoch % self.copies
+        return jax.vmap(jax.random.fold_in)(context.document_keys, epoch)
+
+    def _counts(self, lengths: Int[Array, "B"], ratio: float) -> tuple[Int[Array, "B"], int]:
+        """Hidden tokens of each row, and the most of any."""
+        length = self.masker.length
+        count = functools.partial(masking.num_masked_from_lengths, ratio=ratio, max_length=length)
+        with jax.ensure_compile_time_eval():
+            most = int(count(jnp.array([length]))[0])
+        return count(lengths), most
+
+    def _moving_counts(
+        self, lengths: Int[Array, "B"], context: Context, most: int
+    ) -> Int[Array, "B"]:
+        """Counts of a ratio that is known only in the step."""
+        ratio = jax.vmap(lambda key: self.masker.schedule.ratio(context.step, key))(context.keys)
+        counts = jnp.round(lengths * ratio).astype(jnp.int32)
+        return jnp.where(lengths > 0, jnp.clip(counts, 1, most), 0)
+
+
+def make_text_masks(config: Any, data: Any) -> TextMasks:
+    """Make the masks of a config.
+
+    Args:
+        config: the whole config; "mask" is read.
+        data: its processor has `max_length` and `tokenizer`.
+
+    Raises:
+        ValueError: a rule or share that does not fit; the message names the key.
+    """
+    mask, processor = config.mask, data.processor
+    check_choice("mask.fill", mask.fill, ("token",))
+    if mask.rule == NONE:
+        raise ValueError(f"mask.rule {NONE!r} leaves nothing to predict: use 'random'")
+    if not 0 < mask.eval_ratio < 1:
+        raise ValueError(f"mask.eval_ratio {mask.eval_ratio} must lie strictly between 0 and 1")
+    if mask.copies < 0:
+        raise ValueError(f"mask.copies {mask.copies} must be at least 0, a fresh mask each epoch")
+    split = tuple(map(float, mask.split))
+    if len(split) != 3 or min(split) < 0 or abs(sum(split) - 1) > 1e-6:
+        raise ValueError(f"mask.split {split} must be 3 shares that sum to 1: 0.8,0.1,0.1")
+    tokenizer, length = processor.tokenizer, processor.max_length
+    size, mask_id = tokenizer.vocab_size, tokenizer.specials.mask
+    return TextMasks(
+        masker=make_masker(config, (length,), data, modality="text", num_ids=size),
+        vocabulary=Vocabulary(size, mask_id, tuple(tokenizer.special_ids)),
+        copies=mask.copies,
+        split=split,
+        eval_ratio=mask.eval_ratio,
+        is_whole=mask.rule == "whole_word",
+    )

@@ -6,8 +6,8 @@ from maskjax.data.text.arranging import arrange
 from maskjax.data.text.processor import TextProcessor
 from maskjax.data.text.settings import TextSettings
 from maskjax.data.text.sources import corpus_named
-from maskjax.data.text.subwords import Subwords
-from maskjax.data.text.tokenizer import Bytes, Tokenizer
+from maskjax.data.text.subwords import Subwords, Tokenizer
+from maskjax.data.text.tokenizer import Bytes
 from maskjax.data.text.tokenizer_files import read_tokenizer
 
 # Imported because importing them registers their sources.

@@ -19,7 +19,7 @@ from maskjax.data.progress import shown
 from maskjax.data.sources import digest
 from maskjax.data.text.corpora import Corpus
 from maskjax.data.text.files import Text
-from maskjax.data.text.tokenizer import Tokenizer
+from maskjax.data.text.subwords import Tokenizer
 from maskjax.paths import atomic_folder, local_path
 from maskjax.typing import Bool, Int, Shaped
 

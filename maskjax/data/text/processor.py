@@ -12,8 +12,8 @@ import numpy as np
 from maskjax.data.processor import Example, Record, stack
 from maskjax.data.text.files import lines
 from maskjax.data.text.settings import TextSettings
-from maskjax.data.text.subwords import from_description
-from maskjax.data.text.tokenizer import NAMES, Tokenizer
+from maskjax.data.text.subwords import Tokenizer, from_description
+from maskjax.data.text.tokenizer import NAMES
 from maskjax.typing import Bool, Int
 
 NO_WORD = NO_TAG = -1

@@ -23,7 +23,7 @@ from maskjax.data.text.index import Index, open_index
 from maskjax.data.text.packing import Plan
 from maskjax.data.text.prose import prose as prose_corpus
 from maskjax.data.text.settings import TextSettings
-from maskjax.data.text.tokenizer import Tokenizer
+from maskjax.data.text.subwords import Tokenizer
 from maskjax.data.text.training import open_tokenizer
 from maskjax.data.tfds_folder import OTHER_SPLITS
 from maskjax.paths import local_path
@@ -43,7 +43,7 @@ class Documents(Source):
     def __init__(self, index: Index, tokenizer: Tokenizer):
         self.index, self.tokenizer = index, tokenizer
         self.class_names = index.class_names
-        self.num_classes = self.class_names and len(self.class_names)
+        self.num_classes = len(index.class_names) if index.class_names else None
         self.tag_numbers: np.ndarray | None = None  # of this index's tags in the training texts
 
     def __len__(self) -> int:
@@ -108,12 +108,11 @@ class Rows(Source):
 def splits_of(corpora: dict[str, Corpus], settings: TextSettings) -> Splits:
     """Open the index of each split's corpus, all with one tokenizer."""
     tokenizer = open_tokenizer(settings, corpora["train"])
-    return Splits(
-        **{
-            split: Documents(open_index(corpus, tokenizer, settings.index), tokenizer)
-            for split, corpus in corpora.items()
-        }
-    )
+    found = {
+        split: Documents(open_index(corpus, tokenizer, settings.index), tokenizer)
+        for split, corpus in corpora.items()
+    }
+    return Splits(found["train"], found.get("validation"), found.get("test"))
 
 
 @register("prose", modality="text")

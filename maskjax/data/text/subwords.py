@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from maskjax.data.text.tokenizer import NAMES, Bytes, Encoded, Frame, Specials, Tokenizer
+from maskjax.data.text.tokenizer import NAMES, Bytes, Encoded, Frame, Specials
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +111,10 @@ class Subwords:
     def describe(self) -> dict[str, Any]:
         """Say all of it."""
         return {"kind": "subwords", "json": self.text, "named": dict(self.named)}
+
+
+# Picklable, and equal where they do the same; ids are 0 ... vocab_size - 1.
+Tokenizer = Subwords | Bytes
 
 
 def from_description(description: Mapping[str, Any]) -> Tokenizer:

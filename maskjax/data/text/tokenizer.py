@@ -1,8 +1,8 @@
-"""What a tokenizer is: from text to ids and back; and bytes, which need none."""
+"""What a tokenizer says of texts; and bytes, which need none."""
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -58,46 +58,6 @@ class Encoded(NamedTuple):
     ids: Int[np.ndarray, "n"]
     is_start: Bool[np.ndarray, "n"]
     offsets: Int[np.ndarray, "n 2"] | None = None
-
-
-@runtime_checkable
-class Tokenizer(Protocol):
-    """What a tokenizer can do; picklable, and equal where it does the same.
-
-    Attributes:
-        vocab_size: ids are 0 ... vocab_size - 1.
-        specials: ids of special tokens.
-        special_ids: all ids that are never hidden.
-        frame: what stands around texts.
-    """
-
-    @property
-    def vocab_size(self) -> int: ...
-
-    @property
-    def specials(self) -> Specials: ...
-
-    @property
-    def special_ids(self) -> tuple[int, ...]: ...
-
-    @property
-    def frame(self) -> Frame: ...
-
-    def encode(self, texts: Sequence[str], *, has_offsets: bool = False) -> list[Encoded]:
-        """Take texts apart; what is written like a special token is that token."""
-        ...
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """Make a text of ids, special tokens by their names."""
-        ...
-
-    def token(self, i: int) -> str:
-        """Name one token."""
-        ...
-
-    def describe(self) -> dict[str, Any]:
-        """Say what `from_description` needs, in values that JSON knows."""
-        ...
 
 
 @dataclasses.dataclass(frozen=True)

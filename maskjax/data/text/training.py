@@ -9,8 +9,8 @@ from maskjax.data.sources import digest
 from maskjax.data.text.corpora import Corpus
 from maskjax.data.text.index import folder_of, kept
 from maskjax.data.text.settings import TextSettings
-from maskjax.data.text.subwords import Subwords, framed, wordpiece_json
-from maskjax.data.text.tokenizer import NAMES, Bytes, Tokenizer
+from maskjax.data.text.subwords import Subwords, Tokenizer, framed, wordpiece_json
+from maskjax.data.text.tokenizer import NAMES, Bytes
 from maskjax.data.text.tokenizer_files import read_tokenizer
 from maskjax.paths import atomic_file
 

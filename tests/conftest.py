@@ -60,6 +60,7 @@ SLOW = (
     "tests/tasks/classify_test.py",
     "tests/tasks/mae_test.py",
     "tests/tasks/masker_test.py",
+    "tests/tasks/mlm_test.py",
     "tests/tasks/nothing_hidden_test.py",
     "tests/tasks/wiring_test.py",
     "tests/tools/benchmark_test.py",

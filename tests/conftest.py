@@ -50,7 +50,6 @@ SLOW = (
     "tests/launch/stranger_test.py",
     "tests/launch/study_test.py",
     "tests/launch/tokenize_test.py",
-    "tests/launch/tokenize_test.py",
     "tests/launch/train_test.py",
     "tests/masking/",
     "tests/models/",

@@ -137,7 +137,8 @@ class MaskedText(MaskedTask):
             special = jnp.array(self.vocabulary.special, jnp.int32)
             logits = logits.at[..., special].set(-jnp.inf)  # no guess for a person to read
             count = min(_NUM_GUESSES, self.vocabulary.size - len(self.vocabulary.special))
-            return jax.lax.top_k(jax.nn.softmax(logits), count)
+            chances, guesses = jax.lax.top_k(jax.nn.softmax(logits), count)
+            return chances, guesses
 
         return jax.jit(filled)
 

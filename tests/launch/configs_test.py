@@ -67,7 +67,7 @@ def cut(folder, config):
 
 def check_smoke(load_config, name, variant, folder, **overrides):
     few = FEW if variant in DRAWN else FEW | UNPROBED
-    shallow = {} if name == "vectors" else SHALLOW
+    shallow = {} if name in ("mlm", "vectors") else SHALLOW
     config = load_config(name, f"{variant}_smoke", **(few | shallow | overrides))
     summary = train(config, folder)
     check_summary(config, summary, folder)

@@ -142,10 +142,9 @@ CASES = {
     "attentive probe": Case(
         "linear_probe:attentive", PATCHES, *arrays(8, 8, 1, has_labels=True), is_random=False
     ),
-    "mlm, whole words in two fixed ways": Case(
-        "mlm", {"mask.rule": "whole_word", "mask.ratio": 0.5, "mask.copies": 2}, *texts(11, 12)
+    "mlm, masks that follow losses": Case(  # they are drawn by keys of the documents
+        "mlm", WEIGHTED | {"mask.copies": 2}, *texts(11, 12), is_random=False
     ),
-    "mlm, masks that follow losses": Case("mlm", WEIGHTED, *texts(11, 12)),
     "bert4rec": Case("bert4rec", {"mask.rule": "weighted"}, *histories(9, 6)),
     "regress, mixed": Case(
         "finetune", PATCH_ENCODER | DROPS | {"task": "regress"}, *arrays(8, 8, 1, num_targets=2)

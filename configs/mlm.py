@@ -6,7 +6,8 @@ Variants:
 
     default             Python's own documentation, 1.2 million characters of English that are on
                         every machine, a vocabulary of 4096 pieces trained on it, and a BERT of
-                        2 blocks of width 128
+                        2 blocks of width 128. 800 steps are few: on held-out documents accuracy
+                        .107, perplexity 306; unigrams .051 and 435, bigrams .192 and 172
     smoke               the same for a few steps: does everything work?
     bert_base           BERT base on texts of your own, --config.data.source=text:PATH, with a
                         tokenizer of launch/tokenize.py or a published one in data.tokenizer

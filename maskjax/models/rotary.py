@@ -31,8 +31,8 @@ def rotation(positions: Int[Array, "_ L"], head_width: int, theta: float) -> Rot
         ValueError: an odd head width.
 
     >>> turned = rotation(jnp.array([[0, 3]]), 4, 100.0)
-    >>> jnp.round(jnp.arctan2(turned.sin, turned.cos), 3).tolist()
-    [[[0.0, 0.0], [3.0, 0.30000001192092896]]]
+    >>> [round(angle, 3) for angle in jnp.arctan2(turned.sin, turned.cos)[0, 1].tolist()]
+    [3.0, 0.3]
     """
     if head_width % 2:
         raise ValueError(

@@ -188,9 +188,10 @@ def test_it_is_drawn(place):
 def as_new(monkeypatch):
     """A process that knows nothing of the folder yet."""
     monkeypatch.setattr(sys, "path", list(sys.path))
-    for name in ("of_mine", "of_mine.fill_in"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.delitem(data.SOURCES, "vectors_of_mine", raising=False)
+    names = [(sys.modules, name) for name in ("of_mine", "of_mine.fill_in")]
+    for known, name in [*names, (data.SOURCES, "vectors_of_mine")]:
+        monkeypatch.setitem(known, name, None)  # what a test adds goes with it
+        monkeypatch.delitem(known, name)
 
 
 def test_it_predicts_from_anywhere_with_the_task_beside_its_config(

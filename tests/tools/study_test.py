@@ -3,6 +3,7 @@
 import itertools
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,7 @@ def write(tmp_path, monkeypatch):
     """`write(**changes)`: the path of a study file that says SAID with these changes."""
     monkeypatch.setattr(study, "check_ranges", lambda config: None)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
 
     def written(**changes):
         said = {key: value for key, value in (SAID | changes).items() if value is not None}

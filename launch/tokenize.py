@@ -13,7 +13,8 @@ if __name__ == "tokenize":
 
     path = os.path.join(os.path.dirname(os.__file__), "tokenize.py")
     spec = importlib.util.spec_from_file_location(__name__, path)
-    assert spec and spec.loader
+    assert spec is not None
+    assert spec.loader is not None
     sys.modules[__name__] = module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
 else:

@@ -43,7 +43,11 @@ def test_smoke_of_vectors_trains_evaluates_and_saves(load_config, tmp_path):
 
 
 def test_smoke_of_mlm_trains_and_is_judged_beside_ngrams(load_config, tmp_path):
-    few = {"data.index": str(tmp_path / "index"), "data.tokenizer": "wordpiece:512", "data.limit": 20}
+    few = {
+        "data.index": str(tmp_path / "index"),
+        "data.tokenizer": "wordpiece:512",
+        "data.limit": 20,
+    }
     _, summary = check_smoke(load_config, "mlm", "default", tmp_path / "run", **few)
     kinds = ("accuracy", "perplexity")
     names = {f"{model}_{kind}" for model in ("unigram", "bigram") for kind in kinds}

@@ -9,6 +9,7 @@ from maskjax.data.text import files as text_files
 from maskjax.data.text.corpora import read_documents, read_json_lines, read_table, read_tagged
 from maskjax.data.text.sources import text_corpora
 
+CUT = gzip.compress(b"a\n" * 99, mtime=0)[:-9]  # without a time: it names a test
 SETTINGS = TextSettings()
 LABELLED = TextSettings(layout="whole", label_column="label")
 PAIRS = TextSettings(layout="whole", pair_column="other", text_column="one")
@@ -68,7 +69,7 @@ def test_tagged_words_become_texts_with_spans(tmp_path):
         (read_documents, SETTINGS, b"", "texts.txt is empty: leave it out"),
         (read_documents, SETTINGS, b"ab\nc\xff\n", "no UTF-8: line 2 has 0xff at byte 4; convert"),
         (read_documents, SETTINGS, b"\xef\xbb\xbfa\xff", "line 1 has 0xff at byte 4"),
-        (read_documents, SETTINGS, gzip.compress(b"a\n" * 99, mtime=0)[:-9], "gzipped and broken behind"),
+        (read_documents, SETTINGS, CUT, "gzipped and broken behind"),
         (read_json_lines, SETTINGS, b'{"text": "a"}\n{"text": \n', "line 2 of .* is no JSON"),
         (read_json_lines, SETTINGS, b'["a"]\n', "line 1 of .* is no object: write"),
         (read_json_lines, SETTINGS, b'{"body": "a"}\n', "line 1 of .* has no 'text', only 'body'"),

@@ -120,6 +120,11 @@ def _of_run(state: TrainState, folder: Path, options: Any) -> _Source:
             params, name = tree["ema_params"], f"the moving averages at {name}"
             record["averages"] = True
         if LORA in params and LORA not in state.params:
+            if not model:
+                raise ValueError(
+                    f"init_from.path {folder}: its {workdir.CONFIG} cannot be read, which says how "
+                    "its adapters weigh: put that file back"
+                )
             scale = model["lora_alpha"] / model["lora_rank"]
             params, record["notes"] = merged(params, scale), ["its adapters are merged"]
         tree = {"params": params}

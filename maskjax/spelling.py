@@ -1,7 +1,9 @@
-"""What somebody may have meant by a word that is not known."""
+"""Names in messages: what was meant by one that is not known, and a few of many."""
 
 import difflib
 from collections.abc import Iterable
+
+_NAMED = 5  # of many
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -74,3 +76,9 @@ def unknown_path(kind: str, path: str, known: Iterable[str]) -> str:
 
 def _last(path: str) -> str:
     return path.replace("/", ".").rpartition(".")[2]
+
+
+def listed(names: list[str]) -> str:
+    """Name the first of many, such as paths of leaves, and say how many more there are."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return "; ".join(names[:_NAMED]) + more

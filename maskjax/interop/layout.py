@@ -13,6 +13,8 @@ from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 
+from maskjax.spelling import listed
+
 _TABLE = "positions/table"
 _FUSED = {
     "attn/qkv": ("attn/query", "attn/key", "attn/value"),
@@ -104,3 +106,22 @@ def to_torch(
 def depth_of(leaves: Mapping[str, np.ndarray], stack: str) -> int:
     """Count the blocks of a stack."""
     return len({found[1] for path in leaves if (found := re.match(rf"{stack}/block(\d+)/", path))})
+
+
+def check_shapes(
+    params: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], place: str
+) -> None:
+    """Refuse, in a ValueError, tensors that do not fit the others of the same file.
+
+    Args:
+        params: {path: array}; a path without a shape is not looked at.
+        shapes: {path: shape} of the model that the file says it is.
+        place: the file, for the message.
+    """
+    wrong = [
+        f"{path} {list(np.shape(params[path]))} where {list(shape)} belongs"
+        for path, shape in shapes.items()
+        if path in params and np.shape(params[path]) != shape
+    ]
+    if wrong:
+        raise ValueError(f"{place} does not fit itself: {listed(wrong)}; fetch it again")

@@ -15,9 +15,9 @@ from maskjax.interop.text import read_text
 from maskjax.models.architecture import Architecture, shapes_of
 from maskjax.models.sizes import Size
 from maskjax.models.text import TextArchitecture
+from maskjax.spelling import listed
 
 FORMATS: dict[str, ModuleType] = {"mae": mae, "hf": hf, "timm": timm}
-_NAMED = 5  # tensors that an error lists by name
 
 
 class Published(NamedTuple):
@@ -86,7 +86,7 @@ def _read_vit(
     leaves = dialect.to_paths(spoken, arrays)
     architecture = _described(leaves, facts, place)
     params = layout.from_torch(leaves)
-    _check_shapes(params, architecture, place)
+    layout.check_shapes(params, shapes_of(architecture), place)
     return params, architecture
 
 
@@ -107,7 +107,7 @@ def _recognised(content: Content, arrays: Mapping[str, np.ndarray]) -> str:
     raise ValueError(
         f"{content.path} holds no vision transformer with names of {', '.join(FORMATS)}, "
         f"and no text encoder of transformers: its "
-        f"tensors are {_listed(sorted(arrays))}"
+        f"tensors are {listed(sorted(arrays))}"
     )
 
 
@@ -123,7 +123,7 @@ def _check_whole(spoken: dialect.Dialect, arrays: Mapping[str, np.ndarray], plac
     has_norm = any(expected.get(path) in arrays for path in _NORMS)
     if missing or not has_norm:
         missing += [] if has_norm else [expected[_NORMS[0]]]
-        raise ValueError(f"{place} lacks {_listed(missing)}: fetch the whole file")
+        raise ValueError(f"{place} lacks {listed(missing)}: fetch the whole file")
 
 
 _NORMS = ("encoder/transformer/norm/scale", "head/norm/scale")
@@ -198,19 +198,3 @@ def _grid(table: np.ndarray, sides: list[int], facts: Facts, place: str) -> tupl
         f"{place} has {rows} positions beside the class token's, and {said}: give a folder whose "
         "config.json says the size of the image"
     )
-
-
-def _check_shapes(params: Mapping[str, np.ndarray], architecture: Architecture, place: str) -> None:
-    """Refuse tensors that do not fit the others of the same file."""
-    wrong = [
-        f"{path} {list(np.shape(params[path]))} where {list(shape)} belongs"
-        for path, shape in shapes_of(architecture).items()
-        if path in params and np.shape(params[path]) != shape
-    ]
-    if wrong:
-        raise ValueError(f"{place} does not fit itself: {_listed(wrong)}; fetch it again")
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return "; ".join(names[:_NAMED]) + more

@@ -14,11 +14,11 @@ from maskjax.interop.files import CONFIG, WEIGHTS
 from maskjax.interop.hf_text_config import CLASSES, TextFacts
 from maskjax.models.sizes import Size
 from maskjax.models.text import TextArchitecture, text_shapes
+from maskjax.spelling import listed
 
 PARTS = ("encoder", "dense", "norm", "bias")  # by their first words: the encoder, then its head
 UNREAD = ("pooler", "next_sentence")  # what weights may have and nothing here reads
 _POSITIONS = "encoder/positions"
-_NAMED = 5  # tensors that an error lists by name
 
 
 def read_text(
@@ -46,13 +46,7 @@ def read_text(
     architecture = _described(params, facts, place)
     if facts.unused_positions:
         params[_POSITIONS] = params[_POSITIONS][facts.unused_positions :]
-    wrong = [
-        f"{path} {list(np.shape(params[path]))} where {list(shape)} belongs"
-        for path, shape in text_shapes(architecture).items()
-        if path in params and np.shape(params[path]) != shape
-    ]
-    if wrong:
-        raise ValueError(f"{place} does not fit itself: {_listed(wrong)}; fetch it again")
+    layout.check_shapes(params, text_shapes(architecture), place)
     return params, architecture
 
 
@@ -134,7 +128,7 @@ def write_text(
     found = {path: np.shape(leaf) for path, leaf in params.items()}
     if wrong := [path for path in sorted(wanted) if found.get(path) != shapes[path]]:
         raise ValueError(
-            f"this is no whole {architecture.form}: {_listed(wrong)} missing or of another shape"
+            f"this is no whole {architecture.form}: {listed(wrong)} missing or of another shape"
         )
     kept = {path: np.asarray(params[path]) for path in wanted}
     kind = f"{CLASSES[architecture.form]}{'ForMaskedLM' if has_head else 'Model'}"
@@ -152,7 +146,7 @@ def write_text(
     options = ", add_pooling_layer=False" if has_pooler else ""
     lines = [f"load it by transformers.{kind}.from_pretrained(FOLDER{options})"]
     if left := sorted(set(params) - wanted):
-        lines.append(f"left out: {_listed(left)}")
+        lines.append(f"left out: {listed(left)}")
     return lines
 
 
@@ -171,7 +165,7 @@ def _check_whole(
     if not any("/block00/" in path for path in expected):
         missing.append(f"{spoken.stacks[hf_text.STACK]}.0")
     if missing:
-        raise ValueError(f"{place} lacks {_listed(missing)}: fetch the whole file")
+        raise ValueError(f"{place} lacks {listed(missing)}: fetch the whole file")
 
 
 def _is_optional(path: str, form: str) -> bool:
@@ -233,8 +227,3 @@ def _pattern(it: TextArchitecture) -> dict[str, Any]:
         "base of global positions": it.theta if not all(is_local) else 0,
         "base of local positions": it.local_theta if any(is_local) else 0,
     }
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return "; ".join(names[:_NAMED]) + more

@@ -19,12 +19,13 @@ from maskjax.interop.fit import fitted
 from maskjax.models.lora import LORA, merged
 from maskjax.models.patches import grid_shape
 from maskjax.paths import local_path
+from maskjax.spelling import listed
 from maskjax.tasks.task import Task
 from maskjax.training.state import TrainState
 from maskjax.workdir.best import Best
 from maskjax.workdir.checkpoint import Checkpoints
 from maskjax.workdir.leaves import named_leaves, params_sha256
-from maskjax.workdir.merge import filled, found_in, listed, taken
+from maskjax.workdir.merge import filled, found_in, taken
 
 
 def check(options: Any) -> None:

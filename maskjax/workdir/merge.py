@@ -11,11 +11,10 @@ from flax import serialization
 
 from maskjax.interop.resample import resample_positions
 from maskjax.masking.parameters import matching
+from maskjax.spelling import listed
 from maskjax.tasks.task import Task
 from maskjax.typing import PyTree
 from maskjax.workdir.leaves import named_leaves, with_leaves
-
-_NAMED = 5  # leaves that an error lists by name
 
 
 def taken(
@@ -147,9 +146,3 @@ def renamed(leaves: Mapping[str, Any], pairs: Any) -> dict[str, Any]:
             raise ValueError(f"init_from.rename {pair} gives two leaves the same path")
         found = changed
     return found
-
-
-def listed(keys: list[str]) -> str:
-    """The first paths of many, and how many more there are."""
-    more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
-    return "; ".join(keys[:_NAMED]) + more

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from maskjax.workdir.merge import filled, listed, renamed
+from maskjax.spelling import listed
+from maskjax.workdir.merge import filled, renamed
 
 
 def test_an_error_names_what_each_side_lacks_and_what_has_another_shape_or_type():

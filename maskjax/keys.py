@@ -4,75 +4,12 @@ A new key is one more line. Keys of a task ("model", "mask", "loss") are its own
 them to `maskjax.config.base()`.
 """
 
-import math
-from typing import Any, NamedTuple
+from maskjax.key import ALWAYS, Key
+from maskjax.key import count as _count
 
-import numpy as np
-
-_COUNT = 2**31  # steps and examples are counted in int32
-ALWAYS = object()
 _LOGGERS = ("jsonl", "tensorboard")
 _MODES = ("min", "max")
 _PROBES = ("knn", "linear", "raw", "largest_class")
-
-
-class Key(NamedTuple):
-    """What is known of one key.
-
-    Attributes:
-        default: its value in `base()`.
-        meaning: what it is.
-        low: the least number; None where any value of the default's type will do.
-        high: the highest number, itself not allowed.
-        is_low_allowed: whether `low` itself is.
-        is_high_allowed: whether `high` is, after all.
-        choices: all values that there are; () where there are more.
-        are_names: whether it lists names, without commas in them.
-        is_free: whether a resumed run may change it, for it changes no result but by rounding.
-        is_place: whether it says where data are; what they are is compared by themselves.
-        before: what stands for it in configs from before it existed; unset for the oldest keys,
-            which every config has.
-        kind: type of its values, where the default is None, which has none.
-    """
-
-    default: Any
-    meaning: str
-    low: float | None = None
-    high: float = math.inf
-    is_low_allowed: bool = True
-    is_high_allowed: bool = False
-    choices: tuple[str, ...] = ()
-    are_names: bool = False
-    is_free: bool = False
-    is_place: bool = False
-    before: Any = ALWAYS
-    kind: type | None = None
-
-    @property
-    def range(self) -> str:
-        """The numbers that are allowed, in words."""
-        least = f"at least {self.low}" if self.is_low_allowed else f"above {self.low}"
-        most = f"at most {self.high}" if self.is_high_allowed else f"below {self.high}"
-        return f"{least} and {'finite' if self.high == math.inf else most}"
-
-    def problem(self, value: Any) -> str | None:
-        """Say what a value must be instead, None where it is right."""
-        if self.choices:
-            return None if value in self.choices else f"one of {self.choices}"
-        if self.low is None:
-            return None
-        is_whole = isinstance(self.default, int)
-        kinds = (int, np.integer) if is_whole else (int, float, np.integer, np.floating)
-        if not isinstance(value, kinds) or isinstance(value, bool):
-            return "a whole number" if is_whole else "a number"
-        is_above = value >= self.low if self.is_low_allowed else value > self.low
-        is_below = value <= self.high if self.is_high_allowed else value < self.high
-        return None if is_above and is_below else self.range  # NaN is neither
-
-
-def _count(default: int, meaning: str, *, low: int = 0, **others: Any) -> Key:
-    return Key(default, meaning, low=low, high=_COUNT, **others)
-
 
 KEYS: dict[str, Key] = {
     "task": Key("", "a module of maskjax/tasks, or the dotted path of one of your own"),

@@ -7,7 +7,17 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 # Above all layers.
-ABOVE_ALL = {"typing", "keys", "config", "spelling", "paths", "preemption", "signals", "terminal"}
+ABOVE_ALL = {
+    "typing",
+    "key",
+    "keys",
+    "config",
+    "spelling",
+    "paths",
+    "preemption",
+    "signals",
+    "terminal",
+}
 # In the order of the design; the first three know nothing of each other but what is said here.
 LAYERS = (
     "masking",

@@ -10,7 +10,7 @@ import numpy as np
 
 from maskjax.evaluation.classification import classification, multilabel
 from maskjax.evaluation.metrics import Mean, Metric
-from maskjax.evaluation.panels import UNKNOWN, ClassPanel
+from maskjax.evaluation.panels import UNKNOWN, Panel
 from maskjax.tasks.mixing import GROUP
 from maskjax.tasks.supervised import Supervised, supervised_parts, try_out
 from maskjax.tasks.task import Context, Output
@@ -105,13 +105,12 @@ class Classify(Supervised):
 
         return {**found, "classes": classes}
 
-    def show(self, params: Params, batch: Batch, context: Context) -> dict[str, ClassPanel]:
+    def show(self, params: Params, batch: Batch, context: Context) -> dict[str, Panel]:
         """Examples with their classes and those that the model names."""
-        unknown = np.full(len(batch["inputs"]), UNKNOWN)
         chances = self.outputs()["classes"](params, batch, context)
+        unknown = np.full(len(chances), UNKNOWN)
         labels = batch.get("targets" if self.has_several else "label", unknown)
-        panel = ClassPanel(batch["inputs"], labels, chances, self.class_names)
-        return {"classified": panel}
+        return {"classified": self.body.panel(batch, labels, chances, self.class_names)}
 
 
 def build(config: Any, data: Any) -> Classify:
@@ -150,7 +149,7 @@ def build(config: Any, data: Any) -> Classify:
         has_several=has_several,
     )
     labels = {"label": jnp.zeros(GROUP, jnp.int32), "targets": jnp.zeros((GROUP, count))}
-    try_out(task, data, labels)
+    try_out(task, labels)
     return task
 
 

@@ -132,11 +132,13 @@ def _frame(x: Array, num_axes: int) -> Array:
 
 
 def make_mixing(options: Any) -> Mixing:
-    """Read `config.mix`.
+    """Read `config.mix`; None is none.
 
     Raises:
         ValueError: a number out of range; the message names the key.
     """
+    if options is None:
+        return Mixing()
     for name in ("mixup", "cutmix"):
         if not 0 <= options[name] < float("inf"):
             raise ValueError(

@@ -103,7 +103,7 @@ def build(config: Any, data: Any) -> Regress:
     )
     if any(not 0 < scale < math.inf for scale in task.scale):
         raise ValueError(f"loss.scale {task.scale} must be above 0 and finite")
-    try_out(task, data, {"targets": jnp.zeros((GROUP, count))})
+    try_out(task, {"targets": jnp.zeros((GROUP, count))})
     return task
 
 

@@ -60,6 +60,11 @@ def get_config(variant: str = "") -> ConfigDict:
     config.model = ConfigDict()
     config.model.form = "bert"  # or "roberta", "modernbert"
     config.model.size = "tiny"  # "mini", "small", "base", "large"
+    config.model.width = 0  # of the next four 0 is what the size says
+    config.model.depth = 0
+    config.model.heads = 0
+    config.model.hidden = 0  # width between the layers of the MLPs
+    config.model.epsilon = 0.0  # of LayerNorms; 0 = the form's
     config.model.max_length = 0  # rows of the table of positions; 0 = data.max_length
     config.model.dropout = 0.0
     config.model.dtype = "float32"  # compute; parameters are always float32

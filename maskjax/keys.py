@@ -221,6 +221,11 @@ LATER = {
     "model.lora_rank": (0, "mix.mixup"),
     "model.lora_alpha": (16.0, "mix.mixup"),
     "model.lora_on": (("/attn/(query|value)/kernel$",), "mix.mixup"),
+    "model.width": (0, "model.form"),
+    "model.depth": (0, "model.form"),
+    "model.heads": (0, "model.form"),
+    "model.hidden": (0, "model.form"),
+    "model.epsilon": (0.0, "model.form"),
 }
 # Keys that a resumed run may change, "model.remat" among those of tasks.
 FREE = {name for name, key in KEYS.items() if key.is_free} | {"model.remat"}

@@ -13,13 +13,12 @@ from maskjax import masking
 from maskjax.evaluation import ngrams
 from maskjax.evaluation.metrics import Mean, Metric, Perplexity
 from maskjax.evaluation.panels import UNKNOWN, TokenPanel
-from maskjax.models.sizes import text_sizes
-from maskjax.models.text import FORMS, model_of, named, text_flops
+from maskjax.models.text import model_of, text_flops
 from maskjax.models.tokens import MaskedTokens
 from maskjax.tasks.masker import MaskedTask, Masker
-from maskjax.tasks.options import check_choice
 from maskjax.tasks.task import Context, Output, Sums
 from maskjax.tasks.text_masks import Question, TextMasks, Vocabulary, make_text_masks
+from maskjax.tasks.text_model import computing, text_architecture
 from maskjax.typing import Array, Batch, Float, Key, Params
 
 _FOLD_DROPOUT = 2  # keeps these draws apart from the masking rule's
@@ -189,24 +188,10 @@ def build(config: Any, data: Any) -> MaskedText:
     Raises:
         ValueError: a rule, share, size or dtype that does not fit; the message names the key.
     """
-    model, length = config.model, data.processor.max_length
-    check_choice("model.form", model.form, FORMS)
-    check_choice("model.size", model.size, tuple(text_sizes))
-    check_choice("model.dtype", model.dtype, ("float32", "bfloat16"))
-    check_choice("model.attention", model.attention, masking.attention.IMPLEMENTATIONS)
-    if not 0 <= model.dropout < 1:
-        raise ValueError(f"model.dropout {model.dropout} must be at least 0 and below 1")
-    if model.max_length and model.max_length < length:
-        raise ValueError(
-            f"model.max_length {model.max_length} is below data.max_length {length}: raise it, or"
-            " set it to 0, as many positions as rows have"
-        )
-    masks = make_text_masks(config, data)
-    size = masks.vocabulary.size
-    architecture = named(model.form, model.size, size, model.max_length or length)
-    options = {"attention": model.attention, "remat": model.remat, "dropout": model.dropout}
+    length, masks = data.processor.max_length, make_text_masks(config, data)
+    architecture = text_architecture(config.model, masks.vocabulary.size, length)
     return MaskedText(
-        model=model_of(architecture, dtype=jnp.dtype(model.dtype), **options),
+        model=model_of(architecture, **computing(config.model)),
         masks=masks,
         architecture=architecture,
         flops_per_example=text_flops(architecture, length, masks.most),

@@ -175,7 +175,7 @@ def test_weights_are_made_to_fit_and_what_was_done_is_said(texts):
     [
         ({"size": Size(8, 3, 4)}, r"depth \(model.depth\) 4 there, 3 here, heads .* 2 there, 4"),
         ({"num_ids": 20}, "vocabulary 19 there, 20 here"),
-        ({"norm_eps": 1e-5}, r"epsilon \(model.norm_eps\) 0.001 there, 1e-05 here"),
+        ({"norm_eps": 1e-5}, r"epsilon \(model.epsilon\) 0.001 there, 1e-05 here"),
         ({"theta": 10.0}, "base of global positions 1000.0 there, 10.0 here"),
         ({"window": 0}, r"local blocks \[False, True, True, False\] there"),
         ({"form": "bert", "max_length": 7, "theta": 0.0}, "form .* modernbert there, bert or rob"),

@@ -8,14 +8,14 @@ from maskjax.data.text.settings import TextSettings
 from maskjax.data.text.sources import corpus_named
 from maskjax.data.text.subwords import Subwords, Tokenizer
 from maskjax.data.text.tokenizer import Bytes
-from maskjax.data.text.tokenizer_files import read_tokenizer
+from maskjax.data.text.tokenizer_files import published_files, read_tokenizer
 
 # Imported because importing them registers their sources.
 _SOURCES = (sources, tfds)
 
 __all__ = [
     "Bytes", "Subwords", "TextProcessor", "TextSettings", "Tokenizer", "corpus_named",
-    "read_tokenizer", "training",
+    "published_files", "read_tokenizer", "training",
 ]  # fmt: skip
 
 

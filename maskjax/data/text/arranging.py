@@ -24,7 +24,7 @@ def arrange(splits: Splits, settings: TextSettings) -> Splits:
         _check_alike(name, _documents(source), train)
     if not settings.limit:
         _check_labels(sources)
-    _check_tags(sources)
+    _check_tags(sources, is_limited=settings.limit > 0)
     if settings.layout != "whole":
         rows = {name: rows_of(source, settings, name) for name, source in sources.items()}
         return splits._replace(**rows)
@@ -87,13 +87,15 @@ def _check_labels(sources: Mapping[str, Source]) -> None:
             )
 
 
-def _check_tags(sources: Mapping[str, Source]) -> None:
+def _check_tags(sources: Mapping[str, Source], *, is_limited: bool) -> None:
     """Give all splits the tags of the training texts, and refuse others."""
     train = _documents(sources["train"])
     if train.index.tags is None:
         return
     names = train.index.tag_names
     seen = {names[i] for tags in _tags(sources["train"]) for i in np.unique(tags[tags >= 0])}
+    if is_limited:  # then the others' file may have what the few texts lack
+        seen = {*names}
     for name, source in sources.items():
         found = _documents(source)
         own = found.index.tag_names

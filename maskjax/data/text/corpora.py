@@ -220,13 +220,14 @@ def read_tagged(path: Path, settings: TextSettings) -> Iterator[Text]:
             first = first if words else number
             words.append((columns[0], columns[-1]))
         elif words:
-            yield _tagged(words, first)
+            yield tagged(words, first)
             words = []
     if words:
-        yield _tagged(words, first)
+        yield tagged(words, first)
 
 
-def _tagged(words: list[tuple[str, str]], line: int) -> Text:
+def tagged(words: list[tuple[str, str]], line: int) -> Text:
+    """Join words, each with its tag, by spaces; `line` is where the first stands."""
     tags, at = [], 0
     for word, tag in words:
         tags.append((at, at + len(word), tag))

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 
 from maskjax.data.processor import Example, Record, stack
 from maskjax.data.text.files import lines
+from maskjax.data.text.index import tags_of
 from maskjax.data.text.settings import TextSettings
 from maskjax.data.text.subwords import Tokenizer, from_description
 from maskjax.data.text.tokenizer import NAMES
@@ -155,7 +157,8 @@ class TextProcessor:
             "tokens", "segment_ids" (0 = padding), "positions" (from 0 in each segment, 0 at
             padding), "word_ids" (counted through the row, -1 where "is_special"), all int32 [B, L];
             "is_special" bool [B, L], special tokens and padding; of pairs "token_types", of tagged
-            words "token_labels" (-1 where a token begins no word), int32 [B, L].
+            words "token_labels" (-1 where a token begins no word, the number of tags where nobody
+            knows its tag), int32 [B, L].
         """
         batch = stack(examples)
         is_start, segments = batch.pop("is_start"), batch["segment_ids"]
@@ -179,7 +182,8 @@ class TextProcessor:
         """Read texts of one's own; [MASK] in them is the tokenizer's mask token.
 
         Args:
-            text: a text, or the path of a file with a text a line; of pairs a tab is between.
+            text: a text, or the path of a file with a text a line; of pairs a tab is between. Words
+                that are to be tagged stand between white space.
             is_strict: makes no difference: a text that cannot be read is always refused.
 
         Yields:
@@ -204,17 +208,27 @@ class TextProcessor:
             raise ValueError(f"{where} is {text[:40]!r}: give {wish}")
         mask = self.tokenizer.token(self.tokenizer.specials.mask)
         parts = [part.strip().replace(NAMES["mask"][0], mask) for part in parts]
-        found = self.tokenizer.encode(parts)
+        found = self.tokenizer.encode(parts, has_offsets=bool(self.tag_names))
         size = sum(len(each.ids) for each in found)
         if size > self.room and self.layout != "whole":
             raise ValueError(
                 f"{where} has {size} tokens, and the model reads {self.room} at a time: cut it"
             )
-        return self({"pieces": [each[:2] for each in found]})
+        record: dict[str, Any] = {"pieces": [each[:2] for each in found]}
+        if self.tag_names:
+            spans = np.array([word.span() for word in re.finditer(r"\S+", parts[0])], np.int64)
+            assert found[0].offsets is not None
+            unknown = [len(self.tag_names)] * len(spans)
+            record["tags"] = tags_of(found[0].offsets, spans, unknown)
+        return self(record)
 
     def words(self, ids: Sequence[int]) -> list[str]:
         """Name tokens, as the vocabulary spells them."""
         return [self.tokenizer.token(i) for i in ids]
+
+    def spell(self, ids: Sequence[int]) -> str:
+        """Write tokens as a text."""
+        return self.tokenizer.decode(ids).strip()
 
     def describe(self) -> dict[str, Any]:
         """Say how rows are made, and all of the tokenizer."""

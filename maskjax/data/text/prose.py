@@ -39,10 +39,15 @@ def _documents(modules: list[Path]) -> Iterator[str]:
 
     yield from (text for _, text in sorted(topics.topics.items()))
     for path in modules:
-        tree = ast.parse(path.read_bytes())
-        kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-        nodes = (node for node in ast.walk(tree) if isinstance(node, kinds))
-        yield "\n\n".join(found for node in nodes if (found := ast.get_docstring(node)))
+        yield "\n\n".join(docstrings_of(path))
+
+
+def docstrings_of(path: Path) -> Iterator[str]:
+    """The docstrings of a module, its own first."""
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, kinds) and (found := ast.get_docstring(node)):
+            yield found
 
 
 def _unique(documents: Iterator[str]) -> Iterator[Text]:

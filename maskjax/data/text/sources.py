@@ -18,8 +18,10 @@ from maskjax.data.text.corpora import (
     read_tagged,
     text_files,
 )
+from maskjax.data.text.docstrings import docstrings as docstrings_corpus
 from maskjax.data.text.files import Text
 from maskjax.data.text.index import Index, open_index
+from maskjax.data.text.names import names as names_corpus
 from maskjax.data.text.packing import Plan
 from maskjax.data.text.prose import prose as prose_corpus
 from maskjax.data.text.settings import TextSettings
@@ -122,6 +124,24 @@ def prose(argument: str, settings: TextSettings) -> Splits:
     return splits_of({"train": prose_corpus()}, settings)
 
 
+@register("docstrings", modality="text")
+def docstrings(argument: str, settings: TextSettings) -> Splits:
+    """Python's own docstrings, each with its module as its class: labelled texts anywhere."""
+    refuse_argument("docstrings", argument)
+    _refuse_columns("docstrings", settings)
+    _need_whole(settings, "labels")
+    return splits_of({"train": docstrings_corpus()}, settings)
+
+
+@register("names", modality="text")
+def names(argument: str, settings: TextSettings) -> Splits:
+    """Python's own source, each name with what it is: tagged words anywhere."""
+    refuse_argument("names", argument)
+    _refuse_columns("names", settings)
+    _need_whole(settings, "tags")
+    return splits_of({"train": names_corpus()}, settings)
+
+
 @register("text", modality="text")
 def text(argument: str, settings: TextSettings) -> Splits:
     """Read `text:PATH`, a file or all text files of a folder, gzipped or not.
@@ -170,12 +190,16 @@ def csv(argument: str, settings: TextSettings) -> Splits:
 def conll(argument: str, settings: TextSettings) -> Splits:
     """Read `conll:FILE`, a word and its BIO tag a line, empty lines between texts."""
     _refuse_columns("conll", settings)
+    _need_whole(settings, "tags")
+    return splits_of({"train": _of_file("conll", argument, read_tagged, settings)}, settings)
+
+
+def _need_whole(settings: TextSettings, what: str) -> None:
     if settings.layout != "whole":
         raise ValueError(
-            f"data.layout={settings.layout!r} cuts texts in pieces, and tags are of whole ones: set"
-            " it to 'whole'"
+            f"data.layout={settings.layout!r} cuts texts in pieces, and {what} are of whole ones:"
+            " set it to 'whole'"
         )
-    return splits_of({"train": _of_file("conll", argument, read_tagged, settings)}, settings)
 
 
 _COLUMNS = ("text_column", "pair_column", "label_column")
@@ -222,6 +246,7 @@ def corpus_named(source: str, settings: TextSettings) -> Corpus:
     readers = {"jsonl": read_json_lines, "csv": read_table, "conll": read_tagged}
     if kind in readers:
         return _of_file(kind, argument, readers[kind], settings)
-    if source == "prose":
-        return prose_corpus()
+    embedded = {"prose": prose_corpus, "docstrings": docstrings_corpus, "names": names_corpus}
+    if source in embedded:
+        return embedded[source]()
     return text_corpora(argument if kind == "text" else source, settings)["train"]

@@ -147,6 +147,23 @@ def wordpiece_json(vocabulary: Mapping[str, int], is_lower: bool | None = None) 
     return framed(made).to_str()
 
 
+def bytes_json() -> str:
+    """Make the tokenizer.json that takes texts apart as `Bytes` does."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    shown = [*range(33, 127), *range(161, 173), *range(174, 256)]  # as themselves (GPT-2's code)
+    others = (i for i in range(256) if i not in shown)
+    letters = {i: chr(i) for i in shown} | {i: chr(256 + at) for at, i in enumerate(others)}
+    names = [Bytes().token(i) for i in Bytes.special_ids]
+    vocabulary = {name: i for i, name in enumerate(names)}
+    vocabulary |= {letter: len(names) + i for i, letter in letters.items()}
+    made = Tokenizer(models.BPE(vocabulary, []))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    made.decoder = decoders.ByteLevel()
+    made.add_special_tokens(names)
+    return framed(made).to_str()
+
+
 def framed(made: Any) -> Any:
     """Let a tokenizer put [CLS] and [SEP] around texts, where it has both."""
     from tokenizers import processors

@@ -5,15 +5,46 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from maskjax.data.text.subwords import Subwords, wordpiece_json
+from maskjax.data.text.subwords import (
+    Subwords,
+    Tokenizer,
+    bytes_json,
+    from_description,
+    wordpiece_json,
+)
 from maskjax.data.text.tokenizer import NAMES
 from maskjax.paths import local_path
 
+_FILE = "tokenizer.json"
 _BESIDE = ("special_tokens_map.json", "tokenizer_config.json")
 
 
-def read_tokenizer(text: str) -> Subwords:
-    """Read a tokenizer.json, a vocab.txt, or a folder that has one of them.
+def published_files(tokenizer: Tokenizer, max_length: int, num_types: int) -> dict[str, str]:
+    """Write a tokenizer as transformers reads it: {name of a file: its content}.
+
+    Args:
+        tokenizer: what it is.
+        max_length: the most tokens that the model takes.
+        num_types: types of tokens that it tells apart.
+    """
+    ids = tokenizer.specials._asdict()
+    names = {f"{name}_token": tokenizer.token(i) for name, i in ids.items() if i is not None}
+    inputs = ["input_ids", *(["token_type_ids"] if num_types > 1 else []), "attention_mask"]
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": max_length,
+        "model_input_names": inputs,
+        **names,
+    }
+    content = tokenizer.text if isinstance(tokenizer, Subwords) else bytes_json()
+    return {
+        _FILE: content,
+        "tokenizer_config.json": json.dumps(config, indent=2, ensure_ascii=False) + "\n",
+    }
+
+
+def read_tokenizer(text: str) -> Tokenizer:
+    """Read a tokenizer.json, a vocab.txt, a folder that has one of them, or that of a run.
 
     Args:
         text: the path.
@@ -24,12 +55,14 @@ def read_tokenizer(text: str) -> Subwords:
     """
     path = local_path(text, "data.tokenizer")
     if path.is_dir():
-        inside = [path / name for name in ("tokenizer.json", "vocab.txt")]
+        if (of_run := _of_run(path)) is not None:
+            return of_run
+        inside = [path / name for name in (_FILE, "vocab.txt")]
         path = next((each for each in inside if each.is_file()), path)
         if path.is_dir():
             raise FileNotFoundError(
-                f"data.tokenizer={text!r} has neither tokenizer.json nor vocab.txt: give a folder"
-                " that has, or such a file"
+                f"data.tokenizer={text!r} has neither tokenizer.json nor vocab.txt, and is no run"
+                " of texts: give a folder that has, or such a file"
             )
     if not path.is_file():
         raise FileNotFoundError(
@@ -59,6 +92,15 @@ def read_tokenizer(text: str) -> Subwords:
     except ValueError:
         raise ValueError(f"{path} has no mask token: {_how_to_add(path, content)}") from None
     return found
+
+
+def _of_run(folder: Path) -> Tokenizer | None:
+    """The tokenizer that a run of maskjax learned with; None where the folder is no such run."""
+    try:
+        record = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return from_description(record["data"]["tokenizer"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _how_to_add(path: Path, content: str) -> str:

@@ -23,15 +23,22 @@ _AFFIXES = {"wordpiece": ("##", ""), "bpe": ("", "</w>")}
 
 
 def open_tokenizer(settings: TextSettings, corpus: Corpus) -> Tokenizer:
-    """Make the tokenizer that `data.tokenizer` says; a trained one is kept beside the indexes."""
-    kind, _, size = settings.tokenizer.partition(":")
+    """Make the tokenizer that `data.tokenizer` says; a trained one is kept beside the indexes.
+
+    It is trained on the corpus, or on the source that stands behind its size.
+    """
+    kind, size, source = [*settings.tokenizer.split(":", 2), "", ""][:3]
     if not settings.tokenizer:
         return Bytes()
     if kind not in KINDS:
         return read_tokenizer(settings.tokenizer)
     if not size.isdecimal():
         raise ValueError(f"data.tokenizer={settings.tokenizer!r}: give its size, as in {kind}:8192")
-    key = digest(corpus.identity, settings.tokenizer)
+    if source:
+        from maskjax.data.text.sources import corpus_named  # which opens tokenizers
+
+        corpus = corpus_named(source, settings)
+    key = digest(corpus.identity, f"{kind}:{size}")
     with kept(folder_of(settings.index), f"{key}.json") as path:
         if not path.exists():
             made = train(corpus, kind, int(size))

@@ -4,6 +4,7 @@ Arrays are in the model's own units. What turns them into what people read comes
 the model learned from: `ArrayUnits` or `TokenUnits`.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
@@ -30,6 +31,15 @@ class TokenUnits(Protocol):
 
     def words(self, ids: Sequence[int]) -> list[str]:
         """Name tokens or items, none of them `UNKNOWN`."""
+        ...
+
+
+@runtime_checkable
+class SpellingUnits(TokenUnits, Protocol):
+    """What writes a model's ids as a text, too."""
+
+    def spell(self, ids: Sequence[int]) -> str:
+        """Write tokens as they stand in a text, none of them `UNKNOWN`."""
         ...
 
 
@@ -99,7 +109,7 @@ class ClassPanel(NamedTuple):
     """Examples that were classified.
 
     Attributes:
-        inputs: [N, *shape].
+        inputs: [N, *shape]; of texts ids [N, L], UNKNOWN for what is not shown.
         labels: [N], the class of each, `UNKNOWN` where nobody knows; or [N, C], above 0 for the
             classes that an example has.
         probabilities: [N, C].
@@ -107,7 +117,7 @@ class ClassPanel(NamedTuple):
         note: what the reader must know.
     """
 
-    inputs: Float[np.ndarray | Array, "N *shape"]
+    inputs: Num[np.ndarray | Array, "N *shape"]
     labels: Num[np.ndarray | Array, "N *C"]
     probabilities: Float[np.ndarray | Array, "N C"]
     classes: Sequence[str] = ()
@@ -120,8 +130,47 @@ class ClassPanel(NamedTuple):
         return labels > 0 if labels.ndim == 2 else labels[:, None] == np.arange(count)
 
 
-Panel = ArrayPanel | RulePanel | TokenPanel | ClassPanel
-_Panel = TypeVar("_Panel", bound=ArrayPanel | RulePanel | TokenPanel | ClassPanel)
+class TagPanel(NamedTuple):
+    """Words of texts that were given a tag each.
+
+    Attributes:
+        seen: [N, L] ids.
+        is_valid: [N, L], False for what is not shown, such as padding.
+        true: [N, L], number of the tag of the word that begins here, UNKNOWN where none does or
+            nobody knows.
+        predicted: [N, L], the same as it was said, UNKNOWN where no word begins.
+        probabilities: [N, L], of what was said.
+        tags: their names.
+        note: what the reader must know.
+    """
+
+    seen: Int[np.ndarray | Array, "N L"]
+    is_valid: Bool[np.ndarray | Array, "N L"]
+    true: Int[np.ndarray | Array, "N L"]
+    predicted: Int[np.ndarray | Array, "N L"]
+    probabilities: Float[np.ndarray | Array, "N L"]
+    tags: Sequence[str]
+    note: str = ""
+
+
+Panel = ArrayPanel | RulePanel | TokenPanel | ClassPanel | TagPanel
+_Panel = TypeVar("_Panel", bound=Panel)
+
+
+class Tagged(NamedTuple):
+    """A word of a `TagPanel`.
+
+    Attributes:
+        word: as its tokens spell it.
+        tag: what was said of it.
+        probability: of that.
+        true: what it is, "" where nobody knows.
+    """
+
+    word: str
+    tag: str
+    probability: float
+    true: str
 
 
 class Guess(NamedTuple):
@@ -166,6 +215,33 @@ def in_words(panel: TokenPanel, units: TokenUnits) -> Iterator[list[str | Guess]
                 line.append(Guess(place, true[at], named(panel.guesses[row, at]), chances))
             else:
                 line.append(seen[at])
+        yield line
+
+
+def texts_of(ids: Int[np.ndarray | Array, "N L"], units: SpellingUnits) -> list[str]:
+    """Write the texts of a `ClassPanel`."""
+    rows = np.asarray(ids)
+    return [units.spell(row[row != UNKNOWN].tolist()) for row in rows]
+
+
+def tagged_words(panel: TagPanel, units: SpellingUnits) -> Iterator[list[Tagged]]:
+    """Name the words of each example, in order, with their tags."""
+    panel = first_rows(panel, len(panel.seen))
+    for row in range(len(panel.seen)):
+        places = np.flatnonzero(panel.is_valid[row])
+        firsts = [at for at in places.tolist() if panel.predicted[row, at] != UNKNOWN]
+        line: list[Tagged] = []
+        for at, end in itertools.pairwise([*firsts, panel.seen.shape[1]]):
+            inside = places[(places >= at) & (places < end)]
+            true = int(panel.true[row, at])
+            line.append(
+                Tagged(
+                    units.spell(np.asarray(panel.seen)[row, inside].tolist()),
+                    panel.tags[int(panel.predicted[row, at])],
+                    float(panel.probabilities[row, at]),
+                    "" if true == UNKNOWN else panel.tags[true],
+                )
+            )
         yield line
 
 

@@ -1,5 +1,6 @@
 """Panels of classified examples: what was seen, its class, and what the model took it for."""
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,13 +28,14 @@ from maskjax.evaluation.figures.canvas import (
     wrapped_note,
 )
 from maskjax.evaluation.figures.letters import literal, one_line
-from maskjax.typing import Bool, Float
+from maskjax.typing import Bool, Float, Num
 
 _BARS = 5  # classes that are named beside an example
 _SIDE, _WIDTH, _LINE = 1.25, 1.9, 0.25  # inches: a picture, its bars, a bar
 _GAP, _HEADING = 0.16, 0.22
 _COLUMNS = 3
 _LETTERS = 22
+_CHARACTER = 0.062  # inches of a written one
 _RIGHT, _WRONG = LINES[2], LINES[1]
 _NOTE = (
     "Bars: the likeliest classes and their probability; green is a class that the example has, "
@@ -42,12 +44,13 @@ _NOTE = (
 
 
 def class_panel(
-    inputs: Float[np.ndarray, "N *shape"],
+    inputs: Num[np.ndarray, "N *shape"],
     is_true: Bool[np.ndarray, "N C"],
     probabilities: Float[np.ndarray, "N C"],
     classes: Sequence[str],
     *,
     labels: Sequence[str] | None = None,
+    texts: Sequence[str] | None = None,
     note: str = "",
 ) -> Figure:
     """Draw examples with bars of the likeliest classes beside them.
@@ -59,6 +62,7 @@ def class_panel(
         probabilities: of each class.
         classes: their names.
         labels: a name for each example.
+        texts: what is written in place of inputs that are texts.
         note: what the reader must know.
 
     Returns:
@@ -84,7 +88,10 @@ def class_panel(
         name = one_line(labels[place], 42) if labels is not None else ""
         add_text(figure, left, top, _heading(name, is_true[place], classes), fontsize=8)
         box = (left, top + _HEADING, _SIDE, _BARS * _LINE)
-        _draw_input(figure, box, inputs[place])
+        if texts is None:
+            _draw_input(figure, box, inputs[place])
+        else:
+            _write_input(figure, box, texts[place])
         axes = add_axes(figure, left + _SIDE + 0.1, top + _HEADING, _WIDTH, _BARS * _LINE)
         _draw_bars(axes, probabilities[place], is_true[place], classes)
     add_note(figure, lines)
@@ -113,6 +120,14 @@ def _draw_input(figure: Figure, box: tuple[float, float, float, float], x: np.nd
         axes.set_yticks([])
         for spine in axes.spines.values():
             spine.set_color(EDGE)
+
+
+def _write_input(figure: Figure, box: tuple[float, float, float, float], text: str) -> None:
+    """Write a text, or how it begins, into a box."""
+    left, top, wide, high = box
+    lines = textwrap.wrap(one_line(text, 400), int(wide / _CHARACTER))
+    for row, line in enumerate(lines[: int(high / NOTE_LINE)]):
+        add_text(figure, left, top + row * NOTE_LINE, line, fontsize=7)
 
 
 def _draw_bars(

@@ -18,9 +18,13 @@ from maskjax.evaluation.panels import (
     ClassPanel,
     Panel,
     RulePanel,
+    SpellingUnits,
+    TagPanel,
     TokenPanel,
     TokenUnits,
     in_words,
+    tagged_words,
+    texts_of,
 )
 from maskjax.evaluation.sheets.rule_masks import picture_runtime, rule_masks
 
@@ -47,16 +51,27 @@ def draw_panel(
     if isinstance(panel, ClassPanel) and isinstance(units, ArrayUnits):
         return class_panel(
             units.denormalise(panel.inputs),
-            panel.is_true,
-            np.asarray(panel.probabilities),
-            class_names(panel.classes, panel.probabilities.shape[1]),
+            *_classes(panel),
             labels=labels,
             note=panel.note,
         )
+    if isinstance(panel, ClassPanel) and isinstance(units, SpellingUnits):
+        texts = texts_of(panel.inputs, units)
+        options = {"labels": labels, "texts": texts, "note": panel.note}
+        return class_panel(np.asarray(panel.inputs), *_classes(panel), **options)
+    if isinstance(panel, TagPanel) and isinstance(units, SpellingUnits):
+        return token_panel(list(tagged_words(panel, units)), labels=labels, note=panel.note)
     if isinstance(panel, TokenPanel) and isinstance(units, TokenUnits):
         return token_panel(list(in_words(panel, units)), labels=labels, note=panel.note)
-    kind = "words" if isinstance(panel, TokenPanel) else "denormalise"
+    kinds = {TokenPanel: "words", TagPanel: "spell", ClassPanel: "denormalise` or `spell"}
+    kind = kinds.get(type(panel), "denormalise")
     raise TypeError(f"a {type(panel).__name__} needs a processor with `{kind}`")
+
+
+def _classes(panel: ClassPanel) -> tuple[np.ndarray, np.ndarray, Sequence[str]]:
+    """Which classes are true, their chances and their names."""
+    chances = np.asarray(panel.probabilities)
+    return panel.is_true, chances, class_names(panel.classes, chances.shape[1])
 
 
 def _draw_arrays(panel: ArrayPanel, units: ArrayUnits, labels: Sequence[str] | None) -> Figure:

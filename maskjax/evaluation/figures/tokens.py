@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
+from maskjax.evaluation.entities import OUTSIDE
 from maskjax.evaluation.figures.canvas import (
     EDGE,
     FAINT,
@@ -22,7 +23,7 @@ from maskjax.evaluation.figures.canvas import (
     wrapped_note,
 )
 from maskjax.evaluation.figures.letters import literal, one_line
-from maskjax.evaluation.panels import Guess
+from maskjax.evaluation.panels import Guess, Tagged
 
 _WIDTH = 9.0
 _LINE = 0.42
@@ -36,6 +37,7 @@ _NOTE = (
     "Veiled: hidden from the model, with the likeliest guess and its probability below; green "
     "where that is what was hidden."
 )
+_TAG_NOTE = "Below words what they were taken for, and its probability; green where it is right."
 
 
 class _Box(NamedTuple):
@@ -47,7 +49,7 @@ class _Box(NamedTuple):
 
 
 def token_panel(
-    lines: Sequence[Sequence[str | Guess]],
+    lines: Sequence[Sequence[str | Guess | Tagged]],
     *,
     labels: Sequence[str] | None = None,
     note: str = "",
@@ -55,7 +57,8 @@ def token_panel(
     """Draw the tokens of each example in boxes, broken into lines.
 
     Args:
-        lines: of each example its words, as `panels.in_words` gives them; at least one example.
+        lines: of each example its words, as `panels.in_words` or `panels.tagged_words` gives them;
+            at least one example.
         labels: a name for each example.
         note: what the reader must know.
 
@@ -64,7 +67,8 @@ def token_panel(
     """
     labels = [one_line(label, 80) for label in labels or [""] * len(lines)]
     broken = [_broken([_boxed(word) for word in line]) for line in lines]
-    notes = wrapped_note([_NOTE, *([note] if note else [])], _WIDTH)
+    are_tags = any(isinstance(word, Tagged) for line in lines for word in line)
+    notes = wrapped_note([_TAG_NOTE if are_tags else _NOTE, *([note] if note else [])], _WIDTH)
     heights = [_TITLE * bool(label) + _LINE * len(part) for label, part in zip(labels, broken)]
     below = 0.1 + NOTE_LINE * len(notes)
     figure = new_figure(_WIDTH + 2 * MARGIN, sum(heights) + 0.1 * len(lines) + below + 2 * MARGIN)
@@ -80,10 +84,14 @@ def token_panel(
     return figure
 
 
-def _boxed(word: str | Guess) -> _Box:
+def _boxed(word: str | Guess | Tagged) -> _Box:
     """A word's texts, and how wide its box must be."""
     if isinstance(word, str):
         text, guess, color = one_line(word, _LETTERS), "", FAINT
+    elif isinstance(word, Tagged):
+        text, is_plain = one_line(word.word, _LETTERS), {word.tag, word.true} <= {OUTSIDE, ""}
+        guess = "" if is_plain else f"{one_line(word.tag, _LETTERS)} {word.probability:.0%}"
+        color = FAINT if not word.true else _RIGHT if word.true == word.tag else _WRONG
     else:
         text = one_line(word.true or "?", _LETTERS)
         guess = f"{one_line(word.words[0], _LETTERS)} {word.probabilities[0]:.0%}"

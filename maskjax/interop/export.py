@@ -75,7 +75,10 @@ def write(
     if isinstance(architecture, TextArchitecture):
         if format != "hf":
             raise ValueError(f"--format={format} holds models of images: use --format=hf")
-        lines = write_text(folder, params, architecture, about.special, part=part)
+        names = about.class_names
+        lines = write_text(
+            folder, params, architecture, about.special, part=part, class_names=names
+        )
         for name, content in about.files.items():
             (folder / name).write_text(content)
         return lines

@@ -30,13 +30,13 @@ _TABLES = {
     "encoder/norm": "embeddings.LayerNorm",
     "pooler": "pooler.dense",
 }
-_BERT_HEAD = {
+_BERT_IDS = {
     "dense": "cls.predictions.transform.dense",
     "norm": "cls.predictions.transform.LayerNorm",
     "bias": "cls.predictions.bias",
     "next_sentence": "cls.seq_relationship",
 }
-_ROBERTA_HEAD = {"dense": "lm_head.dense", "norm": "lm_head.layer_norm", "bias": "lm_head.bias"}
+_ROBERTA_IDS = {"dense": "lm_head.dense", "norm": "lm_head.layer_norm", "bias": "lm_head.bias"}
 _MODERN_BLOCK = {
     "norm1": "attn_norm",
     "attn/qkv": "attn.Wqkv",
@@ -50,36 +50,47 @@ _MODERN_TOPS = {
     "encoder/norm": "embeddings.norm",
     "encoder/blocks/norm": "final_norm",
 }
-_MODERN_HEAD = {"dense": "head.dense", "norm": "head.norm", "bias": "decoder.bias"}
+_MODERN_IDS = {"dense": "head.dense", "norm": "head.norm", "bias": "decoder.bias"}
+_MODERN_CLASSES = {
+    "head/dense": "head.dense",
+    "head/norm": "head.norm",
+    "head": "classifier",
+    "head/bias": "classifier.bias",
+}
+# Of heads that a file may be read by the first is taken: a BERT's pooler is then a pooler.
+_BERT_HEADS = {
+    "ids": _BERT_IDS,
+    "labels": {"head": "classifier"},
+    "classes": {"head/dense": "bert.pooler.dense", "head": "classifier"},
+}
+_ROBERTA_HEADS = {
+    "ids": _ROBERTA_IDS,
+    "labels": {"head": "classifier"},
+    "classes": {"head/dense": "classifier.dense", "head": "classifier.out_proj"},
+}
+_MODERN_HEADS = {"ids": _MODERN_IDS, "labels": _MODERN_CLASSES, "classes": _MODERN_CLASSES}
 # The output layer, which is the table of embeddings, and its bias once more.
 _TIED = re.compile(r"(cls\.predictions\.|lm_head\.)?decoder\.weight$")
 _TWICE = re.compile(r"(cls\.predictions|lm_head)\.decoder\.bias$")
 _LISTS = re.compile(r"embeddings\.(position_ids|token_type_ids)$")
 
 
-def _dialect(
-    prefix: str,
-    tops: Mapping[str, str],
-    head: Mapping[str, str],
-    stack: str,
-    block: Mapping[str, str],
-    has_bias: bool,
-) -> Dialect:
-    named = {path: f"{prefix}{name}" for path, name in tops.items()}
-    return Dialect(
-        {**named, **(head if prefix else {})}, {STACK: f"{prefix}{stack}"}, block, has_bias
-    )
-
-
-# By form: with a head, then the encoder alone.
+# By form, and by what the head says: ids of hidden tokens, labels of tokens, classes of texts; ""
+# is the encoder alone.
 DIALECTS = {
-    form: tuple(
-        _dialect(each, tops, head, stack, block, form != "modernbert") for each in (prefix, "")
-    )
-    for form, prefix, tops, head, stack, block in (
-        ("bert", "bert.", _TABLES, _BERT_HEAD, "encoder.layer", _BLOCK),
-        ("roberta", "roberta.", _TABLES, _ROBERTA_HEAD, "encoder.layer", _BLOCK),
-        ("modernbert", "model.", _MODERN_TOPS, _MODERN_HEAD, "layers", _MODERN_BLOCK),
+    form: {
+        kind: Dialect(
+            {path: f"{prefix if kind else ''}{name}" for path, name in tops.items()} | head,
+            {STACK: f"{prefix if kind else ''}{stack}"},
+            block,
+            form != "modernbert",
+        )
+        for kind, head in {**heads, "": {}}.items()
+    }
+    for form, prefix, tops, heads, stack, block in (
+        ("bert", "bert.", _TABLES, _BERT_HEADS, "encoder.layer", _BLOCK),
+        ("roberta", "roberta.", _TABLES, _ROBERTA_HEADS, "encoder.layer", _BLOCK),
+        ("modernbert", "model.", _MODERN_TOPS, _MODERN_HEADS, "layers", _MODERN_BLOCK),
     )
 }
 

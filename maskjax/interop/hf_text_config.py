@@ -13,6 +13,7 @@ _KINDS = {
     "camembert": "roberta",
     "modernbert": "modernbert",
 }
+_POOLING = {"class": "cls", "mean": "mean"}
 CLASSES = {"bert": "Bert", "roberta": "Roberta", "modernbert": "ModernBert"}
 # What must be so, by the keys of config.json; first what a missing key means.
 _PLAIN = {
@@ -48,6 +49,7 @@ class TextFacts(NamedTuple):
         window: the same.
         global_every: the same.
         claims: what config.json says of the tensors: {what: (key, number)}.
+        pool: what its head of classes reads, see `TextArchitecture`; "" where it has none.
     """
 
     form: str
@@ -59,6 +61,7 @@ class TextFacts(NamedTuple):
     window: int
     global_every: int
     claims: Mapping[str, tuple[str, Any]]
+    pool: str = ""
 
 
 def text_facts(config: Mapping[str, Any] | None, place: str) -> TextFacts:
@@ -100,7 +103,19 @@ def text_facts(config: Mapping[str, Any] | None, place: str) -> TextFacts:
         window=int(config.get("local_attention", 128)) if every > 1 else 0,
         global_every=every,
         claims=claims,
+        pool=_pool(config, is_modern),
     )
+
+
+def _pool(config: Mapping[str, Any], is_modern: bool) -> str:
+    """What the head of classes reads, by the name of the class in transformers."""
+    kinds = " ".join(config.get("architectures") or ())
+    if "ForTokenClassification" in kinds:
+        return "each"
+    if "ForSequenceClassification" not in kinds:
+        return ""
+    is_mean = is_modern and config.get("classifier_pooling", "cls") == "mean"
+    return "mean" if is_mean else "class"
 
 
 def _check_plain(config: Mapping[str, Any], plain: Mapping[str, Sequence[Any]], place: str) -> None:
@@ -145,7 +160,10 @@ def _thetas(config: Mapping[str, Any], place: str) -> tuple[float, float]:
 
 
 def text_config(
-    architecture: TextArchitecture, kind: str, special: Mapping[str, int]
+    architecture: TextArchitecture,
+    kind: str,
+    special: Mapping[str, int],
+    class_names: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Make the config.json of an export.
 
@@ -153,6 +171,7 @@ def text_config(
         architecture: of the model.
         kind: its class in transformers.
         special: such as {"pad_token_id": 0}.
+        class_names: of a head of classes or labels.
     """
     it, is_modern = architecture, architecture.form == "modernbert"
     usual = {"bos_token_id": None, "eos_token_id": None, "cls_token_id": None, "sep_token_id": None}
@@ -167,6 +186,11 @@ def text_config(
         "pad_token_id": padding_id(it, special),
         "tie_word_embeddings": True,
     }
+    if class_names:
+        config["id2label"] = {str(i): name for i, name in enumerate(class_names)}
+        config["label2id"] = {name: i for i, name in enumerate(class_names)}
+    if is_modern and it.pool in _POOLING:
+        config["classifier_pooling"] = _POOLING[it.pool]
     if is_modern:
         return (
             config

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,17 @@ from maskjax.models.sizes import Size
 from maskjax.models.text import TextArchitecture, text_shapes
 from maskjax.spelling import listed
 
-PARTS = ("encoder", "dense", "norm", "bias")  # by their first words: the encoder, then its head
+IDS = ("dense", "norm", "bias")  # by their first words: of the head that predicts ids
+PARTS = ("encoder", *IDS, "head")
 UNREAD = ("pooler", "next_sentence")  # what weights may have and nothing here reads
 _POSITIONS = "encoder/positions"
+# What of a file begins a head of classes that it has not, by its form.
+_BEGINS = {
+    "bert": {"pooler": "head/dense"},
+    "modernbert": {"dense": "head/dense", "norm": "head/norm"},
+}
+_KINDS = {"ids": "ForMaskedLM", "labels": "ForTokenClassification", "": "Model"}
+_KINDS |= {"classes": "ForSequenceClassification"}
 
 
 def read_text(
@@ -40,9 +48,11 @@ def read_text(
     """
     facts = hf_text_config.text_facts(config, place)
     arrays = hf_text.cleaned(arrays, place)
-    spoken = dialect.best(hf_text.DIALECTS[facts.form], arrays)
+    spoken = dialect.best((*hf_text.DIALECTS[facts.form].values(),), arrays)
     _check_whole(spoken, arrays, facts.form, place)
     params = layout.from_torch(dialect.to_paths(spoken, arrays))
+    if facts.pool == "class" and facts.form == "bert":
+        _renamed(params, {"pooler": "head/dense"})
     architecture = _described(params, facts, place)
     if facts.unused_positions:
         params[_POSITIONS] = params[_POSITIONS][facts.unused_positions :]
@@ -73,6 +83,10 @@ def fit_text(
         ValueError: they are of another architecture; all differences are named with both numbers.
     """
     notes = []
+    begins = _BEGINS.get(theirs.form, {})
+    is_begun = "head/dense/kernel" in wanted and "head/dense/kernel" not in params
+    if is_begun and _renamed(params, begins):
+        notes.append("the head begins with the layer that its own has, as in transformers")
     for part in UNREAD:
         paths = [path for path in params if path.startswith(f"{part}/")]
         for path in paths:
@@ -85,6 +99,9 @@ def fit_text(
         notes.append(f"of {theirs.max_length} positions the first {model.max_length} are taken")
         theirs = dataclasses.replace(theirs, max_length=model.max_length)
     ours, others = _pattern(model), _pattern(theirs)
+    if "head/kernel" in wanted and "head/kernel" in params:
+        ours |= _head(model.pool, wanted["head/kernel"])
+        others |= _head(theirs.pool, params["head/kernel"].shape)
     problems = [
         f"{what} {there} there, {here} here"
         for (what, there), here in zip(others.items(), ours.values(), strict=True)
@@ -105,6 +122,7 @@ def write_text(
     special: Mapping[str, int],
     *,
     part: str = "",
+    class_names: Sequence[str] = (),
 ) -> list[str]:
     """Write parameters into an empty folder, for transformers.
 
@@ -115,39 +133,76 @@ def write_text(
         special: ids of special tokens that config.json says, such as {"pad_token_id": 0}; RoBERTa's
             positions begin behind the row of its padding.
         part: "encoder" to leave the head out.
+        class_names: of a head of classes or labels; () where they have none.
 
     Returns:
         Lines for the user: how it is loaded, and what was left out.
 
     Raises:
-        ValueError: parameters are missing, or of another shape.
+        ValueError: parameters are missing, of another shape, or transformers has no such head.
     """
+    said = _said(params, architecture) if not part else ""
+    spoken = hf_text.DIALECTS[architecture.form][said]
     shapes = text_shapes(architecture)
-    has_head = "bias" in params and not part
-    wanted = {path for path in shapes if has_head or path.startswith("encoder/")}
+    wanted = {path for path in shapes if said == "ids" or path.startswith("encoder/")}
+    if said in ("classes", "labels"):
+        shapes = {
+            **shapes,
+            **{path: np.shape(x) for path, x in params.items() if path[:4] == "head"},
+        }
+        wanted |= {path for path in spoken.tensors({}) if path.startswith("head/")}
+        count = len(params["head/bias"])
+        class_names = class_names or [f"LABEL_{i}" for i in range(count)]
     found = {path: np.shape(leaf) for path, leaf in params.items()}
-    if wrong := [path for path in sorted(wanted) if found.get(path) != shapes[path]]:
+    if wrong := [path for path in sorted(wanted) if found.get(path) != shapes.get(path)]:
         raise ValueError(
             f"this is no whole {architecture.form}: {listed(wrong)} missing or of another shape"
         )
     kept = {path: np.asarray(params[path]) for path in wanted}
-    kind = f"{CLASSES[architecture.form]}{'ForMaskedLM' if has_head else 'Model'}"
-    config = hf_text_config.text_config(architecture, kind, special)
+    kind = f"{CLASSES[architecture.form]}{_KINDS[said]}"
+    names = class_names if said in ("classes", "labels") else ()
+    config = hf_text_config.text_config(architecture, kind, special, names)
     if architecture.form == "roberta":
         unused = 1 + hf_text_config.padding_id(architecture, special)
         kept[_POSITIONS] = np.pad(kept[_POSITIONS], ((unused, 0), (0, 0)))
-    whole, encoder = hf_text.DIALECTS[architecture.form]
-    spoken = whole if has_head else encoder
     tensors = dialect.to_names(spoken, layout.to_torch(kept, (), modules=spoken.block))
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     (folder / WEIGHTS).chmod(0o644)  # safetensors closes it to other readers
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
-    has_pooler = not has_head and architecture.form != "modernbert"
+    has_pooler = not said and architecture.form != "modernbert"
     options = ", add_pooling_layer=False" if has_pooler else ""
     lines = [f"load it by transformers.{kind}.from_pretrained(FOLDER{options})"]
     if left := sorted(set(params) - wanted):
         lines.append(f"left out: {listed(left)}")
     return lines
+
+
+def _said(params: Mapping[str, Any], architecture: TextArchitecture) -> str:
+    """What the head says: a kind of `hf_text.DIALECTS`."""
+    if "head/kernel" not in params:
+        return "ids" if "bias" in params else ""
+    if architecture.pool == "mean" and architecture.form != "modernbert":
+        raise ValueError(
+            f"transformers' {CLASSES[architecture.form]} reads classes off the first token, and "
+            "this model off the mean (model.pool 'mean'): give --part=encoder, or "
+            "--format=stablehlo"
+        )
+    return "labels" if architecture.pool == "each" else "classes"
+
+
+def _renamed(params: dict[str, np.ndarray], names: Mapping[str, str]) -> bool:
+    """Give modules other paths, in place; whether there were any."""
+    found = {path: path.partition("/") for path in params}
+    found = {path: parts for path, parts in found.items() if parts[0] in names and parts[2]}
+    for path, (old, _, rest) in found.items():
+        params[f"{names[old]}/{rest}"] = params.pop(path)
+    return bool(found)
+
+
+def _head(pool: str, shape: tuple[int, ...]) -> dict[str, Any]:
+    """What two heads of classes must share."""
+    skip = "or leave it out: init_from.skip=('^head/',)"
+    return {"what the head reads (model.pool)": pool, f"outputs of the head ({skip})": shape[-1]}
 
 
 def _check_whole(
@@ -156,7 +211,7 @@ def _check_whole(
     """Refuse a file that lacks tensors of the encoder, or of the head where it has some."""
     expected = spoken.tensors(spoken.depths(arrays))
     parts = {path.split("/")[0] for path, name in expected.items() if name in arrays}
-    needed = {"encoder", *(PARTS if parts & {*PARTS[1:]} else ())}
+    needed = {"encoder", *(IDS if parts & {*IDS} else ()), *(parts & {"head"})}
     missing = [
         name
         for path, name in expected.items()
@@ -206,6 +261,7 @@ def _described(params: Mapping[str, np.ndarray], facts: TextFacts, place: str) -
         local_theta=facts.local_theta,
         window=facts.window,
         global_every=facts.global_every,
+        pool=facts.pool if "head/kernel" in params else "",
     )
 
 
@@ -219,8 +275,8 @@ def _pattern(it: TextArchitecture) -> dict[str, Any]:
         "depth (model.depth)": it.size.depth,
         "heads (model.heads)": it.size.num_heads,
         "MLP width (model.hidden)": it.hidden,
-        "LayerNorm epsilon (model.norm_eps)": it.norm_eps,
-        "positions (data.length)": it.max_length,
+        "LayerNorm epsilon (model.epsilon)": it.norm_eps,
+        "positions (model.max_length)": it.max_length,
         "token types": it.num_types,
         "local blocks": is_local,
         "window": it.window if any(is_local) else 0,

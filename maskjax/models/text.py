@@ -41,6 +41,8 @@ class TextArchitecture:
         local_theta: the same in local blocks.
         window: of local blocks; 0 = all are global.
         global_every: of so many blocks one is global, the first one too.
+        pool: what a head of classes reads: the "class" token, the "mean", "each" token; "" where
+            the head predicts ids.
     """
 
     form: str
@@ -54,6 +56,7 @@ class TextArchitecture:
     local_theta: float = 0.0
     window: int = 0
     global_every: int = 1
+    pool: str = ""
 
 
 def named(form: str, size: str, num_ids: int, max_length: int = 512) -> TextArchitecture:

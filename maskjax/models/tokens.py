@@ -13,7 +13,7 @@ from maskjax.typing import Array, DType, Float, Int, Key
 
 _FOLD_INPUT, _FOLD_BLOCKS = 0, 1
 # Devlin et al. 2019 draw tables with deviation .02 (the released code).
-_table_init = nn.initializers.normal(0.02)
+table_init = nn.initializers.normal(0.02)
 
 
 class TokenEncoder(nn.Module):
@@ -47,11 +47,11 @@ class TokenEncoder(nn.Module):
 
     def setup(self):
         """Makes the tables and the LayerNorm."""
-        self.table = self.param("table", _table_init, (self.num_ids, self.width))
+        self.table = self.param("table", table_init, (self.num_ids, self.width))
         if self.max_length:
-            self.positions = self.param("positions", _table_init, (self.max_length, self.width))
+            self.positions = self.param("positions", table_init, (self.max_length, self.width))
         if self.num_types:
-            self.types = self.param("types", _table_init, (self.num_types, self.width))
+            self.types = self.param("types", table_init, (self.num_types, self.width))
         self.norm = layer_norm(self.dtype, "norm", self.norm_eps, self.blocks.style.has_bias)
 
     def __call__(

@@ -1,7 +1,7 @@
 """What classifies, or predicts numbers: an encoder with a head, and how examples reach it."""
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from maskjax.evaluation.panels import Panel
@@ -78,6 +78,11 @@ class Body(abc.ABC):
             chances: [B, C].
             names: of the classes; () where they have none.
         """
+
+    def baselines(self, data: Any, split: str) -> Mapping[str, float]:
+        """Judge what learns less of the same examples; see `Task`."""
+        del data, split
+        return {}
 
     def is_hiding(self, context: Context) -> bool:
         """Whether a rule hides something of examples."""

@@ -11,12 +11,16 @@ import numpy as np
 from maskjax.evaluation.classification import classification, multilabel
 from maskjax.evaluation.metrics import Mean, Metric
 from maskjax.evaluation.panels import UNKNOWN, Panel
+from maskjax.tasks.class_losses import (
+    check_examples,
+    cross_entropy,
+    read_class_weights,
+    read_smoothing,
+)
 from maskjax.tasks.mixing import GROUP
 from maskjax.tasks.supervised import Supervised, supervised_parts, try_out
 from maskjax.tasks.task import Context, Output
 from maskjax.typing import Array, Batch, Float, Params
-
-BALANCED = "balanced"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,14 +61,9 @@ class Classify(Supervised):
         """Weighted cross-entropy, divided by what an example weighs."""
         if self.has_several:
             return self._binary(outputs, targets, is_train)
-        surprise = -jax.nn.log_softmax(outputs)
         if not is_train:
-            return (targets * surprise).sum(1), jnp.ones(len(outputs))
-        targets = (1 - self.smoothing) * targets + self.smoothing / self.num_classes
-        if self.class_weights:
-            targets = targets * jnp.array(self.class_weights)[None]
-        weights = targets.sum(1)
-        return (targets * surprise).sum(1) / weights, weights
+            return -(targets * jax.nn.log_softmax(outputs)).sum(1), jnp.ones(len(outputs))
+        return cross_entropy(outputs, targets, self.smoothing, self.class_weights)
 
     def _binary(
         self, outputs: Float[Array, "B C"], targets: Float[Array, "B C"], is_train: bool
@@ -138,66 +137,21 @@ def build(config: Any, data: Any) -> Classify:
             f"task 'classify' on data with {what} (data.source {config.data.source!r}): give "
             "labels of two classes or more"
         )
-    if not 0 <= loss.smoothing < 1:
-        raise ValueError(f"loss.smoothing {loss.smoothing} must be at least 0 and below 1")
+    labels, names = _train_labels(data), tuple(getattr(data, "class_names", None) or ())
+    check_examples(count, labels, names)
     task = Classify(
         **supervised_parts(config, data, count),
         num_classes=count,
-        smoothing=loss.smoothing,
-        class_weights=_class_weights(loss.class_weights, count, data),
-        class_names=tuple(getattr(data, "class_names", None) or ()),
+        smoothing=read_smoothing(loss),
+        class_weights=read_class_weights(
+            loss.class_weights, count, labels, is_opened=hasattr(data, "source")
+        ),
+        class_names=names,
         has_several=has_several,
     )
-    labels = {"label": jnp.zeros(GROUP, jnp.int32), "targets": jnp.zeros((GROUP, count))}
-    try_out(task, labels)
+    targets = {"label": jnp.zeros(GROUP, jnp.int32), "targets": jnp.zeros((GROUP, count))}
+    try_out(task, targets)
     return task
-
-
-def _class_weights(given: Any, num_classes: int, data: Any) -> tuple[float, ...]:
-    """Read `loss.class_weights`: a number a class, "balanced" as one word, or () for all alike.
-
-    "balanced" is the number of examples over that of classes and of the class's own examples, as in
-    scikit-learn (King and Zeng 2001).
-    """
-    _check_examples(num_classes, data)
-    weights = tuple(given)
-    if weights == (BALANCED,):
-        labels = _train_labels(data)
-        if labels is None and getattr(data, "source", None) is None:
-            return ()  # a run that is only looked at
-        if labels is None:
-            raise ValueError(
-                f"loss.class_weights {BALANCED!r}: this data does not tell how often each class "
-                "occurs, or an example may have several; give a number a class"
-            )
-        counts = np.bincount(labels, minlength=num_classes)
-        return tuple((len(labels) / (num_classes * counts)).tolist())
-    if any(not isinstance(x, int | float) or not 0 < x < float("inf") for x in weights):
-        raise ValueError(
-            f"loss.class_weights {weights} must hold numbers above 0, or the word {BALANCED!r}"
-        )
-    if weights and len(weights) != num_classes:
-        raise ValueError(
-            f"loss.class_weights holds {len(weights)} numbers for {num_classes} classes: give one "
-            "a class, or () for all the same"
-        )
-    return weights
-
-
-def _check_examples(num_classes: int, data: Any) -> None:
-    """Refuse a class without training examples, and splits without labels."""
-    labels = _train_labels(data)
-    if labels is None:
-        return
-    counts = np.bincount(labels, minlength=num_classes)
-    if (counts == 0).any():
-        empty = int(counts.argmin())
-        names = getattr(data, "class_names", None)
-        named = f"class {empty}" + (f" ({names[empty]})" if names else "")
-        raise ValueError(
-            f"{named} has no training example, {int((counts == 0).sum())} of {num_classes} classes "
-            "in all: raise data.limit, number classes from 0 without gaps, or leave the class out"
-        )
 
 
 def _train_labels(data: Any) -> np.ndarray | None:

@@ -16,6 +16,7 @@ from maskjax.tasks.masker import MaskedTask, Masker
 from maskjax.tasks.mixing import GROUP, Mixing, make_mixing
 from maskjax.tasks.patch_body import patch_body
 from maskjax.tasks.task import Context, Output, Sums
+from maskjax.tasks.text_body import text_body
 from maskjax.typing import Array, Batch, Float, Key, Params
 
 _FOLD_LORA = 1  # keeps adapters' draws apart from the model's
@@ -147,6 +148,10 @@ class Supervised(MaskedTask):
         own = params if self.lora is None else merged(params, self.lora.scale)
         return self.body(own, batch, context)
 
+    def baselines(self, data: Any, split: str) -> Mapping[str, float]:
+        """Judge what learns less of the same examples."""
+        return self.body.baselines(data, split)
+
     def outputs(self) -> Mapping[str, Output]:
         """Name "features", what the head reads [B, D], and "logits", its outputs [B, N]."""
 
@@ -159,7 +164,9 @@ class Supervised(MaskedTask):
         return {"features": features, "logits": logits}
 
 
-def supervised_parts(config: Any, data: Any, num_outputs: int) -> dict[str, Any]:
+def supervised_parts(
+    config: Any, data: Any, num_outputs: int, *, is_each: bool = False
+) -> dict[str, Any]:
     """Make what every `Supervised` has.
 
     Args:
@@ -167,6 +174,7 @@ def supervised_parts(config: Any, data: Any, num_outputs: int) -> dict[str, Any]
             are read.
         data: what the body reads of it.
         num_outputs: of the head.
+        is_each: whether it reads each token of a text, and not the text as a whole.
 
     Returns:
         The attributes of `Supervised`, by name.
@@ -174,7 +182,7 @@ def supervised_parts(config: Any, data: Any, num_outputs: int) -> dict[str, Any]
     Raises:
         ValueError: an option that does not fit; the message names the key.
     """
-    body, mixing = _body(config, data, num_outputs), make_mixing(config.get("mix"))
+    body, mixing = _body(config, data, num_outputs, is_each), make_mixing(config.get("mix"))
     if mixing.is_on and not body.can_mix:
         raise ValueError(
             f"mix.mixup {mixing.mixup} and mix.cutmix {mixing.cutmix} mix numbers, and these "
@@ -183,8 +191,10 @@ def supervised_parts(config: Any, data: Any, num_outputs: int) -> dict[str, Any]
     return {"body": body, "mixing": mixing, "lora": _adapters(config.model)}
 
 
-def _body(config: Any, data: Any, num_outputs: int) -> Body:
+def _body(config: Any, data: Any, num_outputs: int, is_each: bool) -> Body:
     """The body of a config: a kind more is a line more."""
+    if getattr(getattr(data, "processor", None), "tokenizer", None) is not None:
+        return text_body(config, data, num_outputs, is_each=is_each)
     return patch_body(config, data, num_outputs)
 
 

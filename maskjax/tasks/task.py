@@ -86,6 +86,7 @@ class Task(abc.ABC):
         once: an output that frozen parameters alone decide, "" for none. It is computed once a run
             of every training example, for `begin`; and where these are not changed at random it
             stands in training batches, under its name, in place of the arrays that it is made of.
+        class_names: of what it tells apart, for tables; () where the data know, or nobody.
     """
 
     needs: tuple[str, ...] = ("inputs",)
@@ -97,6 +98,7 @@ class Task(abc.ABC):
     leaves_out: tuple[str, ...] = ()
     architecture: Architecture | None = None
     once: str = ""
+    class_names: tuple[str, ...] = ()
 
     @abc.abstractmethod
     def init(self, key: Key[Array, ""]) -> Params:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,6 +13,8 @@ from maskjax.tasks.masker import Masker, make_masker
 from maskjax.tasks.options import NONE, check_choice
 from maskjax.tasks.task import Context
 from maskjax.typing import Array, Batch, Bool, Int, Key
+
+EVAL_RATIO = 0.15
 
 
 class Vocabulary(NamedTuple):
@@ -68,7 +71,7 @@ class TextMasks:
     vocabulary: Vocabulary
     copies: int = 0
     split: tuple[float, float, float] = (0.8, 0.1, 0.1)
-    eval_ratio: float = 0.15
+    eval_ratio: float = EVAL_RATIO
     is_whole: bool = False
 
     @property
@@ -144,22 +147,27 @@ class TextMasks:
         return jnp.where(lengths > 0, jnp.clip(counts, 1, most), 0)
 
 
-def make_text_masks(config: Any, data: Any) -> TextMasks:
+def make_text_masks(
+    config: Any, data: Any, *, fills: Sequence[str] = ("token",), is_needed: bool = True
+) -> TextMasks:
     """Make the masks of a config.
 
     Args:
         config: the whole config; "mask" is read.
         data: its processor has `max_length` and `tokenizer`.
+        fills: what hidden tokens may become.
+        is_needed: whether there is nothing to do where no rule hides.
 
     Raises:
         ValueError: a rule or share that does not fit; the message names the key.
     """
     mask, processor = config.mask, data.processor
-    check_choice("mask.fill", mask.fill, ("token",))
-    if mask.rule == NONE:
+    check_choice("mask.fill", mask.fill, fills)
+    if mask.rule == NONE and is_needed:
         raise ValueError(f"mask.rule {NONE!r} leaves nothing to predict: use 'random'")
-    if not 0 < mask.eval_ratio < 1:
-        raise ValueError(f"mask.eval_ratio {mask.eval_ratio} must lie strictly between 0 and 1")
+    eval_ratio = mask.get("eval_ratio", EVAL_RATIO)
+    if not 0 < eval_ratio < 1:
+        raise ValueError(f"mask.eval_ratio {eval_ratio} must lie strictly between 0 and 1")
     if mask.copies < 0:
         raise ValueError(f"mask.copies {mask.copies} must be at least 0, a fresh mask each epoch")
     split = tuple(map(float, mask.split))
@@ -172,6 +180,6 @@ def make_text_masks(config: Any, data: Any) -> TextMasks:
         vocabulary=Vocabulary(size, mask_id, tuple(tokenizer.special_ids)),
         copies=mask.copies,
         split=split,
-        eval_ratio=mask.eval_ratio,
+        eval_ratio=eval_ratio,
         is_whole=mask.rule == "whole_word",
     )

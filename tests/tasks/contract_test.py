@@ -20,6 +20,7 @@ from maskjax.workdir.checkpoint import Checkpoints
 SIZE, STEPS = 8, 3  # a batch divides by four devices and into halves
 PATCH_ENCODER = {"model.encoder": {"width": 8, "depth": 1, "heads": 2}}
 PATCHES = PATCH_ENCODER | {"model.decoder": {"width": 8, "depth": 1, "heads": 2}}
+SMALL_TEXT = {"model.width": 8, "model.depth": 1, "model.heads": 2}
 DROPS = {"model.drop_path": 0.1, "model.dropout": 0.3}
 WEIGHTED = {"mask.rule": "weighted", "mask.ratio": 0.5}
 BY_LABELS = {"mask.follows": "labels", "mask.labels.alpha": 2.0}
@@ -86,7 +87,7 @@ def histories(num_items, length):
     return types.SimpleNamespace(processor=processor), draw
 
 
-def texts(num_ids, length):
+def texts(num_ids, length, *, has_labels=False, tags=()):
     """Rows of two texts each, framed by ids below 5 and padded; one of them is of nothing."""
 
     def draw(rng, size):
@@ -99,14 +100,23 @@ def texts(num_ids, length):
         rows = {"tokens": tokens, "segment_ids": segments, "word_ids": words}
         places = np.where(segments == 0, 0, np.arange(length) % (length // 2))
         rows = {name: x.astype(np.int32) for name, x in (rows | {"positions": places}).items()}
-        return rows | {"is_special": is_special}
+        rows["is_special"] = is_special
+        if has_labels:
+            rows["label"] = rng.integers(0, 2, size).astype(np.int32)
+        if tags:
+            labels = rng.integers(-1, len(tags) + 1, tokens.shape).astype(np.int32)
+            rows["token_labels"] = np.where(is_special, -1, labels)
+        return rows
 
     specials = types.SimpleNamespace(mask=4)
     names = types.SimpleNamespace(
         vocab_size=num_ids, specials=specials, special_ids=(0, 1, 2, 3, 4)
     )
-    processor = types.SimpleNamespace(tokenizer=names, max_length=length)
-    return types.SimpleNamespace(processor=processor), draw
+    names.frame = types.SimpleNamespace(before=(2,))
+    kind = {"layout": "whole", "has_pairs": False, "tag_names": tags}
+    processor = types.SimpleNamespace(tokenizer=names, max_length=length, **kind)
+    known = {"num_classes": 2, "num_train": 20} if has_labels else {}
+    return types.SimpleNamespace(processor=processor, **known), draw
 
 
 LABELLED, HALF = arrays(10, 1, has_labels=True), {"mask.ratio": 0.5}
@@ -144,6 +154,16 @@ CASES = {
     ),
     "mlm, masks that follow losses": Case(  # they are drawn by keys of the documents
         "mlm", WEIGHTED | {"mask.copies": 2}, *texts(11, 12), is_random=False
+    ),
+    "classify texts, tokens hidden by their losses": Case(
+        "text_classify",
+        SMALL_TEXT | WEIGHTED | {"loss.class_weights": (1.0, 2.0)},
+        *texts(11, 12, has_labels=True),
+    ),
+    "token labels, smoothed, hidden tokens out of the attention": Case(
+        "token_labels",
+        SMALL_TEXT | {"loss.smoothing": 0.1, "mask.rule": "random", "mask.fill": "drop"},
+        *texts(11, 12, tags=("B-X", "I-X", "O")),
     ),
     "bert4rec": Case("bert4rec", {"mask.rule": "weighted"}, *histories(9, 6)),
     "regress, mixed": Case(

@@ -39,7 +39,7 @@ def dry_run(config: Any, directory: str | Path) -> list[str]:
     config, folder, data, task = prepare(config, directory)
     spread = spread_of(task, config, data)
     update = update_of(task, config)
-    begins = _where(task, folder, config, spread, update)
+    begins = _where(task, data, folder, config, spread, update)
     state = jax.eval_shape(lambda: initial_state(task, config, update))
     sizes = (spread.num_devices, state.params, update.trainable(state.params))
     lines = first_lines(task, data, config, folder, *sizes)
@@ -77,7 +77,9 @@ def _feed(task: Task, data: Any, config: Any, state: TrainState) -> Any:
     return data.with_rows(rows_of, np.ones(data.num_train, bool))
 
 
-def _where(task: Task, folder: Path, config: Any, spread: parallel.Spread, update: Update) -> str:
+def _where(
+    task: Task, data: Any, folder: Path, config: Any, spread: parallel.Spread, update: Update
+) -> str:
     """Say where the run would begin; another run that it starts from is read, as by training."""
     if workdir.read_summary(folder) is not None:
         return "the run is finished: the same command without --dry_run prints its result"
@@ -89,7 +91,7 @@ def _where(task: Task, folder: Path, config: Any, spread: parallel.Spread, updat
     if not config.init_from.path:
         return "the run would begin from scratch"
     fresh = spread.replicate(initial_state(task, config, update))
-    _, _, line = init_from.start(fresh, config, update.schedule, task)
+    _, _, line = init_from.start(fresh, config, update.schedule, task, data.describe())
     return f"the run {line}"
 
 

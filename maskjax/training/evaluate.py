@@ -200,7 +200,8 @@ class Evaluator:
     def _judge(self, judge: _Judge, judged: PyTree, split: str) -> tuple[dict[str, float], Batch]:
         """Loss and metrics over a split, and its last batch; nothing of no split."""
         total, batch = self._total(judge, judged, self._batches(split))
-        self.tables = {} if total is None else tables(total.metrics, self._data.class_names or ())
+        names = judge.task.class_names or self._data.class_names or ()
+        self.tables = {} if total is None else tables(total.metrics, names)
         return _numbers(judge.task, total), batch
 
     def _total(self, judge: _Judge, judged: PyTree, batches: Iterator[Batch]) -> tuple[Any, Batch]:

@@ -13,6 +13,7 @@ from absl import logging
 from flax import serialization
 
 from maskjax import workdir
+from maskjax.data.text import read_tokenizer
 from maskjax.interop import published
 from maskjax.interop.files import has_weights
 from maskjax.interop.fit import fitted
@@ -43,6 +44,7 @@ def start(
     config: Any,
     schedule: Callable[[int, float], Any],
     task: Task | type[Task] = Task,
+    data: Mapping[str, Any] | None = None,
 ) -> tuple[TrainState, dict[str, Any], str]:
     """Put what another run has learned into a fresh state.
 
@@ -59,6 +61,7 @@ def start(
         schedule: learning rate of the new run at a step.
         task: the new run's; what it says of leaves that need not be on both sides is honoured
             with "params".
+        data: what the new run's data say of themselves: what ids stand for must be the same there.
 
     Returns:
         The state; a record of what was loaded, with the parameters' hash, for config.json; a line
@@ -70,6 +73,8 @@ def start(
     """
     path, options = local_path(config.init_from.path, "init_from.path"), config.init_from
     is_run = (path / workdir.CHECKPOINTS).is_dir() or not has_weights(path)
+    if not found_in(options.skip, {"encoder/table"}):
+        _check_ids(path, data or {})
     if options.format == "maskjax" or (is_run and options.format == "auto"):
         source = _of_run(state, path, options)
     else:
@@ -130,6 +135,34 @@ def _of_run(state: TrainState, folder: Path, options: Any) -> _Source:
             params, record["notes"] = merged(params, scale), ["its adapters are merged"]
         tree = {"params": params}
     return _Source(tree, saved / str(step), name, record, model.get("grid", ()))
+
+
+def _check_ids(folder: Path, ours: Mapping[str, Any]) -> None:
+    """Refuse a run, or weights, whose ids stood for other words or items: the table is of those."""
+    theirs: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        theirs = dict(json.loads((folder / workdir.CONFIG).read_text())["data"])
+    if "tokenizer" in ours and "tokenizer" not in theirs and folder.is_dir():
+        with contextlib.suppress(OSError, ValueError):  # weights may lie there alone
+            theirs["tokenizer"] = read_tokenizer(str(folder)).describe()
+    hints = {
+        "tokenizer": f"set data.tokenizer={folder}",
+        "item_names": "give data of the same items",
+    }
+    for name, hint in hints.items():
+        if name in ours and name in theirs and _ids(ours[name]) != _ids(theirs[name]):
+            raise ValueError(
+                f"init_from.path {str(folder)!r} learned with other {name.replace('_', ' ')} than "
+                f"these data have, so that ids stand for other things: {hint}, or leave the table "
+                "out by init_from.skip=('^encoder/table$',)"
+            )
+
+
+def _ids(said: Any) -> Any:
+    """What ids stand for, of what data say of themselves: a tokenizer's vocabulary, or names."""
+    if isinstance(said, Mapping) and "json" in said:
+        return json.loads(said["json"])["model"].get("vocab")
+    return said
 
 
 def _model_of(folder: Path) -> dict[str, Any]:

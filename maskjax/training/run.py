@@ -162,6 +162,7 @@ def spread_of(task: Task, config: Any, data: Any) -> parallel.Spread:
 def _first_state(
     fresh: TrainState,
     task: Task,
+    data: Any,
     config: Any,
     folder: Path,
     checkpoints: Checkpoints,
@@ -171,7 +172,7 @@ def _first_state(
     state = checkpoints.restore(fresh)
     if state is not fresh or not config.init_from.path:
         return state, f"goes on from step {state.step}" if state.step > 0 else ""
-    state, record, line = init_from.start(fresh, config, update.schedule, task)
+    state, record, line = init_from.start(fresh, config, update.schedule, task, data.describe())
     workdir.note(folder, {"init_from": record})
     checkpoints.save(int(state.step), state)  # the other run may go on, or be gone
     return state, line
@@ -229,7 +230,7 @@ def open_run(
         ) as checkpoints,
     ):
         fresh = spread.replicate(initial_state(task, config, update))
-        state, beginning = _first_state(fresh, task, config, folder, checkpoints, update)
+        state, beginning = _first_state(fresh, task, data, config, folder, checkpoints, update)
         if "stop" in state.watches and state.step > 0:
             seen = spread.replicate(watch.seen_before(config, folder, int(state.step)))
             state = dataclasses.replace(state, watches={**state.watches, "stop": seen})

@@ -2,7 +2,8 @@
 
     --input=my_pictures/       reconstructions of images, 16 to a picture
     --input=waves.npy          of signals, or other arrays
-    --input="The [MASK] sat"   words for the holes of a text; a file has a text a line
+    --input="The [MASK] sat"   words for the holes of a text, or its class, or its words' labels; a
+                               file has a text a line
     --input=12,50,181          the items that follow a history; a file has a history a line
     --input=my_pictures/ --what=features --output=features.csv    numbers, one row an input
 
@@ -35,7 +36,7 @@ _WHAT = flags.DEFINE_string(
 )  # fmt: skip
 _OUTPUT = flags.DEFINE_string(
     "output", "", "File for it: .png, .pdf or .svg, .txt, .csv or .npz, as fits; a folder for "
-    "pictures. In the run's folder by default; words are printed.",
+    "pictures; - prints JSON, a line an input. In the run's folder by default; words are printed.",
 )  # fmt: skip
 _DATA = flags.DEFINE_string("data", "", "Where the run's data are now, such as folder:DIR.")
 _STATE = flags.DEFINE_enum(

@@ -31,8 +31,12 @@ from pathlib import Path  # noqa: E402
 import pytest  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
-# They need PyTorch.
-collect_ignore = ["golden", "benchmarks", "interop/record.py", "interop/record_text.py"]
+# They need what is not installed.
+collect_ignore = [
+    "golden", "benchmarks", "interop/record.py", "interop/record_heads.py",
+    "interop/record_text.py",
+    "evaluation/record_seqeval.py",
+]  # fmt: skip
 # What starts processes, trains a config or compiles much; what is not here takes a minute or so
 # (`pytest -m quick`). Names of files, or of folders, or of tests within a file.
 SLOW = (
@@ -49,6 +53,7 @@ SLOW = (
     "tests/launch/errors_test.py::test_launchers_refuse_before_they_compute",
     "tests/launch/stranger_test.py",
     "tests/launch/study_test.py",
+    "tests/launch/texts_test.py",
     "tests/launch/tokenize_test.py",
     "tests/launch/train_test.py",
     "tests/masking/",
@@ -61,6 +66,7 @@ SLOW = (
     "tests/tasks/masker_test.py",
     "tests/tasks/mlm_test.py",
     "tests/tasks/nothing_hidden_test.py",
+    "tests/tasks/text_body_test.py",
     "tests/tasks/wiring_test.py",
     "tests/tools/benchmark_test.py",
     "tests/tools/dry_run_test.py",

@@ -12,7 +12,7 @@ import numpy as np
 from maskjax import data as data_layer
 from maskjax.data import Example
 from maskjax.evaluation.panels import UNKNOWN, ClassPanel, Panel
-from maskjax.tasks import pictures
+from maskjax.tasks import pictures, text_body, token_labels
 from maskjax.tools.exported import Exported
 from maskjax.tools.programs import INDEX
 from maskjax.tools.raw import in_units
@@ -109,15 +109,21 @@ class OfExport(Answers):
         return jax.tree.map(lambda x: x[: len(examples)], found)
 
     def panels(self, examples: Sequence[Example], size: int, first: int) -> dict[str, Panel]:
-        """Make what the outputs allow: reconstructions, and what was classified."""
+        """Make what the outputs allow: reconstructions, and what was classified or tagged."""
         found: dict[str, Panel] = {}
         if "reconstructions" in self.outputs:
             found |= self._reconstructions(examples, size, first)
         if "classes" in self.outputs:
             labels = np.full(len(examples), UNKNOWN)
             chances = self.rows("classes", examples, size, first)
-            inputs = self.processor.collate(examples)["inputs"]
+            batch = self.processor.collate(examples)
+            inputs = batch["inputs"] if "inputs" in batch else text_body.shown(batch)
             found["classified"] = ClassPanel(inputs, labels, chances, self.class_names)
+        if "labels" in self.outputs:
+            batch = self.processor.collate(examples)
+            chances = self.rows("labels", examples, size, first)
+            names = self.processor.tag_names
+            found["labelled"] = token_labels.labelled(batch, chances, names)
         return found
 
     def _reconstructions(

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from maskjax.data import text as texts
 from maskjax.interop import export, published, text
 from maskjax.models.text import TextArchitecture
 from maskjax.paths import atomic_folder
@@ -97,9 +98,16 @@ def _write(run: Saved, folder: Path, format: str, facts: Mapping[str, Any]) -> l
 def _about(run: Saved) -> export.About:
     """What a run knows beside its parameters."""
     if isinstance(run.task.architecture, TextArchitecture):
-        specials = run.data.processor.tokenizer.specials._asdict()
+        processor = run.data.processor
+        specials = processor.tokenizer.specials._asdict()
         ids = {f"{name}_token_id": specials[name] for name in ("pad", "cls", "sep")}
-        return export.About(special={name: i for name, i in ids.items() if i is not None})
+        return export.About(
+            class_names=run.task.class_names or run.data.class_names or (),
+            special={name: i for name, i in ids.items() if i is not None},
+            files=texts.published_files(
+                processor.tokenizer, processor.max_length, run.task.architecture.num_types
+            ),
+        )
     config, inputs = run.config, run.data.processor.describe()
     is_pretraining = run.config.task == "mae"
     is_8_bit = inputs.get("value_range") is None  # 0 and 255 stand for 0 and 1

@@ -2,10 +2,11 @@
 
 import csv
 import itertools
+import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,20 +16,22 @@ from maskjax import evaluation
 from maskjax import workdir as layout
 from maskjax.data import Example, UndecodableError
 from maskjax.data.progress import shown
-from maskjax.evaluation.panels import Guess, TokenPanel, in_words, said
+from maskjax.evaluation.panels import SpellingUnits
 from maskjax.paths import atomic_file
 from maskjax.spelling import did_you_mean
 from maskjax.terminal import say
+from maskjax.tools import words
 from maskjax.tools.answers import Answers
-from maskjax.tools.rows import SUFFIXES, write_rows
+from maskjax.tools.rows import CLASSES, SUFFIXES, write_rows
 from maskjax.tools.saved import writable
 
 PAGE = 16  # examples that are computed at a time, and rows of one picture
 BATCH = 64  # the same, where numbers are written
 MOST_SHOWN = 256
 _PICTURES, _WORDS = (".png", ".pdf", ".svg"), (".txt", ".csv")
-_COLUMNS = ("input", "position", "true", "rank", "guess", "probability")
-_DRAWN = {"reconstructions": "reconstructions", "classes": "classified"}  # output -> its panel
+JSON = Path("-")  # standard output
+# Output -> its panel.
+_DRAWN = {"reconstructions": "reconstructions", CLASSES: "classified", "labels": "labelled"}
 
 
 class _Page(NamedTuple):
@@ -57,8 +60,8 @@ def predict(
         what: a panel that the task shows, as "reconstructions", or one of its outputs, as
             "features"; "" is its first panel. Where both have the name, the file's decides.
         output: a picture (.png, .pdf, .svg), words (.txt, .csv) or numbers (.npz, .csv), as fits;
-            for pictures also a folder. None is the run's folder for pictures and numbers, and no
-            file for words.
+            for pictures also a folder; `JSON` for a line of JSON an input. None is the run's folder
+            for pictures and numbers, and no file for words.
         limit: read the first so many inputs, at least 1; None is 256 for pictures and words, and
             all for numbers.
         bad_files: "skip" leaves out files that cannot be decoded and names them, "error" refuses
@@ -74,30 +77,52 @@ def predict(
     """
     if limit is not None and limit < 1:
         raise ValueError(f"the limit of inputs is {limit}: it must be at least 1")
-    if output is not None:
+    if output is not None and output != JSON:
         is_folder = not output.suffix or output.is_dir()
         writable(output if is_folder else output.parent, "--output")
-    if what in answers.outputs and _are_numbers(what, output):
+    if what in answers.outputs and _are_numbers(what, output, answers.processor):
         path = output or answers.folder / f"{what}.npz"
-        _check_suffix(path, what, SUFFIXES)
+        if output != JSON:
+            _check_suffix(path, what, SUFFIXES)
         pages = _pages(answers.processor, inputs, limit, BATCH, bad_files)
         rows = (
             (page.labels, answers.rows(what, page.examples, page.size, page.first))
             for page in pages
         )
-        yield write_rows(path, what, rows, answers.class_names)
+        if output == JSON:
+            yield from _as_json(what, rows, answers.class_names)
+        else:
+            yield write_rows(path, what, rows, answers.class_names)
     else:
         limit = limit or MOST_SHOWN
         pages = _pages(answers.processor, inputs, limit, PAGE, bad_files)
         yield from _show(answers, what, pages, output, limit)
 
 
-def _are_numbers(what: str, output: Path | None) -> bool:
-    """Whether an output is written as numbers, where it could also be drawn."""
+def _are_numbers(what: str, output: Path | None, processor: Any) -> bool:
+    """Whether an output is written as numbers, where it could also be drawn or said in words."""
     suffix = "" if output is None else output.suffix
+    if what in _DRAWN and isinstance(processor, SpellingUnits):
+        return suffix == ".npz" or (suffix == ".csv" and what == CLASSES)
     if what not in _DRAWN or suffix in SUFFIXES:
         return True
     return suffix not in _PICTURES and what != "reconstructions"
+
+
+def _as_json(
+    what: str, pages: Iterator[tuple[list[str], Any]], class_names: Sequence[str]
+) -> Iterator[str]:
+    """Write an output as a line of JSON an input."""
+    for labels, rows in pages:
+        if isinstance(rows, Mapping):
+            raise ValueError(
+                f"--output={JSON}: {what} are arrays of the inputs' shape: write them as .npz"
+            )
+        for label, row in zip(labels, rows, strict=True):
+            said = (
+                words.of_classes(row, class_names)[1] if what == CLASSES else {what: row.tolist()}
+            )
+            yield json.dumps({"input": label, **said}, ensure_ascii=False)
 
 
 def _pages(
@@ -146,22 +171,28 @@ def _show(
 ) -> Iterator[str]:
     """Draw a panel of each page, or say it in words."""
     written: list[Path] = []
-    table: list[tuple] = []
+    table: list[tuple[str, str, dict[str, Any]]] = []
     digits, is_named = len(str(-(-limit // PAGE))), False
     for page in pages:
         panels = answers.panels(page.examples, page.size, page.first)
         what = _panel(what or next(iter(panels), ""), answers, panels)
         panel = panels[what]
-        if isinstance(panel, TokenPanel) and (output is None or output.suffix in _WORDS):
-            lines = list(in_words(panel, answers.processor))
-            table += zip(page.labels, lines, strict=True)
+        can_say = words.can_say(panel, answers.processor)
+        if can_say and (output in (None, JSON) or output.suffix in _WORDS):
+            said = words.of_panel(panel, answers.processor)
+            found = [(name, *each) for name, each in zip(page.labels, said, strict=True)]
             if output is None:
-                yield from (f"{name}: {said(line)}" for name, line in table[-len(lines) :])
+                yield from (f"{name}: {line}" for name, line, _ in found)
+            elif output == JSON:
+                for name, _, record in found:
+                    yield json.dumps({"input": name, **record}, ensure_ascii=False)
+            else:
+                table += found
             continue
         path = output or answers.folder / layout.FIGURES
         is_named = bool(path.suffix) and not path.is_dir()
         path = path if is_named else path / f"own_{what}.png"
-        _check_suffix(path, what, (*_PICTURES, *(_WORDS if isinstance(panel, TokenPanel) else ())))
+        _check_suffix(path, what, (*_PICTURES, *(_WORDS if can_say else ())))
         if not page.is_alone:
             path = path.with_stem(f"{path.stem}-{page.number + 1:0{digits}}")
         figure = evaluation.draw_panel(panel, answers.processor, labels=page.labels)
@@ -175,20 +206,18 @@ def _show(
         _remove_others(written)
 
 
-def _write_words(path: Path, table: Sequence[tuple[str, list[str | Guess]]]) -> None:
-    """Write a line an input, or as CSV a line a guess."""
+def _write_words(path: Path, table: Sequence[tuple[str, str, dict[str, Any]]]) -> None:
+    """Write a line an input, or as CSV a line for each thing that is said of it."""
     with atomic_file(path) as file:
         if path.suffix != ".csv":
-            file.writelines(f"{name}: {said(line)}\n" for name, line in table)
+            file.writelines(f"{name}: {line}\n" for name, line, _ in table)
             return
         writer = csv.writer(file)
-        writer.writerow(_COLUMNS)
-        for name, line in table:
-            for word in line:
-                if isinstance(word, Guess):
-                    guesses = zip(word.words, word.probabilities, strict=True)
-                    for rank, (guess, chance) in enumerate(guesses, 1):
-                        writer.writerow([name, word.position, word.true, rank, guess, chance])
+        for number, (name, _, record) in enumerate(table):
+            columns, rows = words.as_table(record)
+            if not number:
+                writer.writerow(["input", *columns])
+            writer.writerows([name, *row] for row in rows)
 
 
 def _panel(what: str, answers: Answers, panels: dict[str, Any]) -> str:

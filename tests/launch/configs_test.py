@@ -194,7 +194,8 @@ def test_every_config_is_covered_here():
         for node in ast.walk(ast.parse(Path(__file__).read_text()))
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "check_smoke"
     }
-    assert names == called | {"bert4rec", "knn", "linear_probe"}  # bert4rec_test, frozen_test
+    elsewhere = {"bert4rec", "knn", "linear_probe", "text_classify", "token_labels"}
+    assert names == called | elsewhere  # bert4rec_test, frozen_test, texts_test
 
 
 def test_imagenet_configs_have_the_published_hyperparameters(load_config):

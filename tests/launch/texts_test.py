@@ -1,0 +1,113 @@
+"""Classes and labels of texts: smoke runs through real tokenizers, and what is made of them."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+
+from maskjax import workdir
+from maskjax.data.text import docstrings, names
+from maskjax.tools.answers import open_answers
+from maskjax.tools.export import export
+from maskjax.tools.predict import JSON, predict
+from maskjax.training.loop import train
+
+SMALL = {"model.width": 16, "model.depth": 1, "model.heads": 2, "figures.num_examples": 2}
+HIDE = {"mask.rule": "whole_word", "mask.ratio": 0.3}
+CONFIGS = {
+    "text_classify": SMALL | HIDE | {"data.tokenizer": "wordpiece:300"},
+    "token_labels": SMALL | HIDE | {"mask.fill": "drop", "model.form": "modernbert"},
+}
+
+
+@pytest.fixture(scope="module")
+def runs(load_config, tmp_path_factory):
+    """{name: (config, folder, summary)} of a smoke run each, on few modules."""
+    folder, found = tmp_path_factory.mktemp("texts"), {}
+    with pytest.MonkeyPatch.context() as patch:
+        modules = [path for path in names.modules() if path.stem in ("bisect", "heapq", "bdb")]
+        patch.setattr(names, "modules", lambda: modules)
+        patch.setattr(docstrings, "MODULES", {"bdb": "bdb.py", "heapq": "heapq.py"})
+        for each in (names, docstrings):
+            each._texts.cache_clear()
+        for name, changes in CONFIGS.items():
+            own = {"data.index": str(folder / "index"), "data.limit": 0}
+            config = load_config(name, "smoke", **(changes | own))
+            found[name] = (config, folder / name, train(config, folder / name))
+            resumed = shutil.copytree(folder / name, folder / f"{name}-resumed")
+            (resumed / workdir.SUMMARY).unlink()
+            shutil.rmtree(resumed / workdir.CHECKPOINTS / str(config.total_steps))
+            found[f"{name}-resumed"] = train(config, resumed)["params_sha256"]
+    for each in (names, docstrings):
+        each._texts.cache_clear()
+    return found
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_smoke_run_trains_is_judged_and_resumes_in_the_middle_of_an_epoch(runs, name):
+    config, folder, summary = runs[name]
+    assert summary["steps"] == config.total_steps
+    assert np.isfinite(summary["validation_loss"])
+    assert runs[f"{name}-resumed"] == summary["params_sha256"]
+    if name == "text_classify":
+        judged = {"accuracy", "f1_macro", "bag_of_words_accuracy", "test_accuracy", "per_class"}
+        picture = "figures/classified.png"
+    else:
+        judged = {"accuracy", "f1", "precision", "f1_macro", "test_recall", "per_type"}
+        picture = "figures/labelled.png"
+        assert {"argument", "function"} <= {*summary["per_type"]}
+    assert judged <= {*summary}
+    assert picture in summary["figures"]
+    assert (folder / picture).is_file()
+
+
+def test_texts_of_ones_own_are_classified(runs, tmp_path):
+    _, folder, _ = runs["text_classify"]
+    answers, text = open_answers(folder, None), "Push item onto heap"
+    (line,) = predict(answers, [text], what="classes")
+    (said,) = predict(answers, [text], what="classes", output=JSON)
+    record = json.loads(said)
+    assert record["input"] == text
+    assert {*record["probabilities"]} == {"bdb", "heapq"}
+    assert sum(record["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert line.startswith(f"{text}: {record['class']} ")
+    (tmp_path / "texts.txt").write_text(f"{text}\n\nanother text\n")
+    path = tmp_path / "classes.csv"
+    list(predict(answers, [str(tmp_path / "texts.txt")], what="classes", output=path))
+    header, *rows = path.read_text().splitlines()
+    assert header == "input,class,bdb,heapq"
+    assert rows[0].startswith(f"line 1,{record['class']},")
+    assert rows[1].startswith("line 3,")
+    (numbers,) = predict(answers, [text], what="features", output=JSON)
+    assert len(json.loads(numbers)["features"]) == 16
+
+
+def test_words_of_ones_own_are_labelled(runs):
+    _, folder, _ = runs["token_labels"]
+    answers, text = open_answers(folder, None), "def f ( x ) :"
+    (said,) = predict(answers, [text], what="labels", output=JSON)
+    record = json.loads(said)
+    assert [word["word"] for word in record["words"]] == text.split()
+    assert {word["label"] for word in record["words"]} <= {*answers.processor.tag_names}
+    (line,) = predict(answers, [text])
+    assert line.startswith(f"{text}: def")
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_they_are_exported_with_their_tokenizers(runs, tmp_path, name):
+    _, folder, _ = runs[name]
+    kind = {"text_classify": "BertForSequence", "token_labels": "ModernBertForToken"}[name]
+    (line, *_) = export(folder, tmp_path / "out", format="hf")
+    assert f"transformers.{kind}Classification.from_pretrained" in line
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    processor = open_answers(folder, None).processor
+    known = processor.tag_names or ("bdb", "heapq")
+    assert config["id2label"] == {str(i): name for i, name in enumerate(known)}
+    text = "Push an item, \u00e9."
+    ids = processor.from_text(text, "the text")["tokens"]
+    made = Tokenizer.from_file(str(tmp_path / "out" / "tokenizer.json"))
+    assert made.encode(text).ids == ids[: len(made.encode(text).ids)].tolist()
+    assert Path(tmp_path / "out" / "tokenizer_config.json").is_file()

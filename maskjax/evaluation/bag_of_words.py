@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,8 @@ def learned(train: Sequence[Sequence[str]], labels: Int[np.ndarray, "N"]) -> Jud
     from sklearn.feature_extraction.text import CountVectorizer  # slow to import
     from sklearn.linear_model import LogisticRegression
 
-    counter = CountVectorizer(analyzer=list, binary=True)
+    as_they_are: Any = list  # words
+    counter = CountVectorizer(analyzer=as_they_are, binary=True)
     model = LogisticRegression(max_iter=1000).fit(counter.fit_transform(train), labels)
 
     def judge(judged: Sequence[Sequence[str]], true: Int[np.ndarray, "M"]) -> dict[str, float]:

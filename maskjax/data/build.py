@@ -14,7 +14,7 @@ import numpy as np
 
 from maskjax.data import training_set
 from maskjax.data.dataset import Data, Described, check_batch_size
-from maskjax.data.held_out import hold_out
+from maskjax.data.held_out import held_shares, hold_out
 from maskjax.data.labels import match_classes
 from maskjax.data.pipeline import Loader
 from maskjax.data.processor import Example, Processor
@@ -210,10 +210,8 @@ def _open_all(settings: Settings) -> Splits:
         if place := getattr(settings, f"{name}_source"):
             source, skipped = _open_other(name, place, settings)
             splits = splits._replace(**{name: source}, skipped=splits.skipped | skipped)
-    if splits.validation is None:
-        test = settings.test_fraction if splits.test is None else 0.0
-        held_out = hold_out(splits.train, settings.validation_fraction, test)
-        splits = splits._replace(train=held_out.train, **held_out.set_apart())
+    held_out = hold_out(splits.train, *held_shares(settings, splits.set_apart()))
+    splits = splits._replace(train=held_out.train, **held_out.set_apart())
     for name, source in splits.set_apart().items():
         place = getattr(settings, f"{name}_source")
         shown = f"data.{name}_source {place!r}" if place else f"data source {settings.source!r}"

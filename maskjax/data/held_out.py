@@ -1,9 +1,24 @@
 """Examples that are set apart where a source sets none apart, class by class."""
 
+from collections.abc import Collection
+
 import numpy as np
 
+from maskjax.data.settings import Settings
 from maskjax.data.sources import SUBSET_SEED, Source, Splits, Subset
 from maskjax.typing import Bool, Int
+
+
+def held_shares(settings: Settings, apart: Collection[str]) -> tuple[float, float]:
+    """Return the shares of validation and of test that are held out of the training examples.
+
+    Args:
+        settings: "validation_fraction" and "test_fraction" are read.
+        apart: names of the splits that come from elsewhere.
+    """
+    if "validation" in apart:
+        return 0.0, 0.0
+    return settings.validation_fraction, 0.0 if "test" in apart else settings.test_fraction
 
 
 def hold_out(source: Source, validation: float, test: float = 0.0) -> Splits:
@@ -27,10 +42,10 @@ def hold_out(source: Source, validation: float, test: float = 0.0) -> Splits:
         return Splits(source)
     labels = source.labels()
     labels = np.zeros(len(source), np.int32) if labels is None else labels
-    is_held = shares(labels, total, np.random.default_rng(SUBSET_SEED))
-    held = np.flatnonzero(is_held)
-    is_test = shares(labels[held], test / total, np.random.default_rng(SUBSET_SEED))
-    parts = {"validation": (validation, held[~is_test]), "test": (test, held[is_test])}
+    is_held = held(labels, total)
+    rows = np.flatnonzero(is_held)
+    is_test = held(labels[rows], test / total)
+    parts = {"validation": (validation, rows[~is_test]), "test": (test, rows[is_test])}
     if is_held.all() or any(share and not len(part) for share, part in parts.values()):
         names = " and ".join(f"data.{name}_fraction={x}" for name, (x, _) in parts.items() if x)
         raise ValueError(
@@ -40,6 +55,11 @@ def hold_out(source: Source, validation: float, test: float = 0.0) -> Splits:
     found = {name: Subset(source, part) for name, (share, part) in parts.items() if share}
     train = Subset(source, np.flatnonzero(~is_held))
     return Splits(train, found.get("validation"), found.get("test"))
+
+
+def held(labels: Int[np.ndarray, "N"], fraction: float) -> Bool[np.ndarray, "N"]:
+    """Tell which examples are held out, a share of each class."""
+    return shares(labels, fraction, np.random.default_rng(SUBSET_SEED))
 
 
 def shares(

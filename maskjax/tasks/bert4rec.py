@@ -107,7 +107,8 @@ class HiddenItems(MaskedTask):
         }
         rows = jnp.arange(len(items))[:, None]
         losses = jnp.zeros(items.shape).at[rows, question.places].set(loss)
-        seen = (losses, question.is_masked, is_item, batch, self._ids(items)[0])
+        guessed = jnp.zeros(items.shape, bool).at[rows, question.places].set(is_right)
+        seen = (losses, question.is_masked, is_item, batch, self._ids(items)[0], guessed)
         statistics = self.masker.statistics(*seen)
         return Sums((loss * weights).sum(), total, metrics, statistics)
 

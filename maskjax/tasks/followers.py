@@ -7,12 +7,11 @@ maskjax/masking/adaptive.
 
 import abc
 import dataclasses
-import math
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from maskjax.masking.adaptive import labels, running, token_frequencies
 from maskjax.typing import Array, Bool, Float, Int, PyTree
@@ -27,6 +26,8 @@ class Seen(NamedTuple):
         is_counted: False for padding, and where nothing could be predicted; hidden or not.
         ids: the vocabulary's entry of each position; None where positions have none.
         is_positive: the label of each example; None without labels.
+        is_right: whether the best guess is the truth; not read of visible positions. None where
+            nothing is guessed.
     """
 
     losses: Float[Array, "B L"]
@@ -34,6 +35,7 @@ class Seen(NamedTuple):
     is_counted: Bool[Array, "B L"]
     ids: Int[Array, "B L"] | None = None
     is_positive: Bool[Array, "B"] | None = None
+    is_right: Bool[Array, "B L"] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,10 +45,12 @@ class Follower(abc.ABC):
     Attributes:
         num_entries: N.
         by_id: whether entries are ids.
+        reads: what of a batch is the entry of each position, "" = the tokens, items ... of the task.
     """
 
     num_entries: int
     by_id: bool
+    reads: ClassVar[str] = ""
 
     @abc.abstractmethod
     def start(self) -> PyTree:
@@ -63,6 +67,10 @@ class Follower(abc.ABC):
     @abc.abstractmethod
     def remember(self, state: PyTree, statistics: Any) -> PyTree:
         """Make the next state."""
+
+    def entries(self, batch: Mapping[str, Any], ids: Array | None) -> Array | None:
+        """What of each position is followed, of a batch and the ids that the task gives."""
+        return jnp.asarray(batch[self.reads]) if self.reads else ids
 
     def _entries(self, ids: Int[Array, "B L"] | None) -> dict[str, Any]:
         return {"ids": ids, "num_entries": self.num_entries} if self.by_id else {}
@@ -168,67 +176,3 @@ class Frequencies(Follower):
     def remember(self, state: Any, statistics: Any) -> token_frequencies.TokenCounts:
         """Add the counts up."""
         return token_frequencies.apply(state, statistics)
-
-
-def make_follower(config: Any, length: int, num_ids: int, data: Any) -> Follower:
-    """Make what `mask.follows` names, with the options of its section.
-
-    Args:
-        config: the whole config; "mask" and "seed" are read.
-        length: positions of an example.
-        num_ids: size of the vocabulary; 0 where positions have no ids.
-        data: `num_train` and `num_classes` are read, where it has them.
-
-    Raises:
-        ValueError: an option that does not fit; the message names the key.
-    """
-    mask = config.mask
-    by_id = num_ids > 0 if not mask.entries else mask.entries == "ids"
-    if num_ids == 0 and (by_id or mask.follows == "frequencies"):
-        key = "mask.entries 'ids'" if by_id else "mask.follows 'frequencies'"
-        raise ValueError(
-            f"{key}: this data has no ids, such as items or tokens; "
-            f"use mask.{'entries=positions' if by_id else 'follows=losses'}"
-        )
-    entries = {"num_entries": num_ids if by_id else length, "by_id": by_id}
-    try:
-        if mask.follows == "losses":
-            made: Follower = Losses(**entries, **mask.losses)
-        elif mask.follows == "frequencies":
-            made = Frequencies(num_ids, True, mask.frequencies.exponent)
-        else:
-            _check_classes(mask.labels.positive, getattr(data, "num_classes", None))
-            made = Labels(
-                **entries,
-                alpha=mask.labels.alpha,
-                num_examples=max(getattr(data, "num_train", 1), 1),
-                start_from=mask.labels.start,
-                seed=config.seed,
-            )
-        _try_out(made, length)
-        return made
-    except ValueError as error:
-        raise ValueError(f"mask.{mask.follows}: {error}") from error
-
-
-def _check_classes(positive: Any, num_classes: int | None) -> None:
-    """Refuse classes that no example can have; where there are no labels others say so."""
-    most = math.inf if num_classes is None else num_classes
-    are_classes = all(isinstance(x, int | np.integer) and 0 <= x < most for x in positive)
-    if not (are_classes and len(positive) > 0):
-        known = "from 0" if num_classes is None else f"from 0 to {num_classes - 1}"
-        raise ValueError(f"positive {tuple(positive)} must hold classes {known}, at least one")
-
-
-def _try_out(follower: Follower, length: int) -> None:
-    """Once around, so that an option out of range shows before a run."""
-    ids = jnp.zeros((1, length), jnp.int32)
-    flags = jnp.ones((1, length), bool)
-    seen = Seen(jnp.ones((1, length)), flags, flags, ids, jnp.ones(1, bool))
-    state = jax.eval_shape(follower.start)
-
-    def around(state: PyTree) -> Array:
-        state = follower.remember(state, follower.statistics(seen))
-        return follower.log_weights(state, ids)
-
-    jax.eval_shape(around, state)

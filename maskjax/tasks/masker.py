@@ -15,8 +15,9 @@ import jax.numpy as jnp
 
 from maskjax import masking
 from maskjax.masking.adaptive import best_of, hard_share
-from maskjax.tasks.followers import Follower, Labels, Seen, make_follower
-from maskjax.tasks.options import FOLLOWING, dotted, mask_rule, ratio_schedule
+from maskjax.tasks.followers import Follower, Labels, Seen
+from maskjax.tasks.following import make_follower
+from maskjax.tasks.options import dotted, follows_something, mask_rule, ratio_schedule
 from maskjax.tasks.task import Context, Task
 from maskjax.typing import Array, Batch, Bool, Float, Int, PyTree
 
@@ -71,6 +72,7 @@ class Masker:
         is_counted: Bool[Array, "B L"],
         batch: Batch,
         ids: Int[Array, "B L"] | None = None,
+        is_right: Bool[Array, "B L"] | None = None,
     ) -> PyTree:
         """What `remember` needs of a batch; () where the masks follow nothing.
 
@@ -80,13 +82,15 @@ class Masker:
             is_counted: False for padding, and where nothing could be predicted; hidden or not.
             batch: labels are read where the masks follow them.
             ids: the vocabulary's entry of each position.
+            is_right: whether the best guess is the truth; those of visible ones are not read.
         """
         if self.follower is None:
             return ()
         label = batch.get("label")
         is_positive = None if label is None else jnp.isin(label, jnp.array(self.positive))
-        losses = jax.lax.stop_gradient(losses)
-        return self.follower.statistics(Seen(losses, is_masked, is_counted, ids, is_positive))
+        losses, ids = jax.lax.stop_gradient(losses), self.follower.entries(batch, ids)
+        seen = Seen(losses, is_masked, is_counted, ids, is_positive, is_right)
+        return self.follower.statistics(seen)
 
     def draw(
         self,
@@ -136,13 +140,16 @@ class Masker:
             counts: how many positions are hidden in each row.
             is_candidate: False where a position must stay visible, such as padding.
             ids: the vocabulary's entry of each position.
-            is_whole: whether the rule's own choice is taken, which may be fewer than the count.
+            is_whole: whether the rule's own choice is taken, which may be fewer than the count; not
+                of scores that the batch brings, which choose nothing.
 
         Returns:
             True where a position is hidden.
         """
+        ids = ids if self.follower is None else self.follower.entries(batch, ids)
         scores = self._scores(context, batch, counts, ids=ids, is_candidate=is_candidate)
-        return masking.cut_chosen(scores) if is_whole else masking.cut_counts(scores, counts)
+        is_chosen = is_whole and "mask_noise" not in batch
+        return masking.cut_chosen(scores) if is_chosen else masking.cut_counts(scores, counts)
 
     def gate(
         self, context: Context, num_rows: int, ids: Int[Array, "B L"] | None = None
@@ -179,11 +186,10 @@ class Masker:
         else:
             weights = jnp.exp(self._weights(context, ids))
             metric = lambda is_masked: jnp.where(is_masked, weights, 0).sum(1)  # noqa: E731
-        found = best_of(
+        return best_of(
             self.rule, keys, self.grid, counts, metric,
             num_candidates=self.num_candidates, **runtime,
-        )  # fmt: skip
-        return found.scores
+        ).scores  # fmt: skip
 
     def _weights(self, context: Context, ids: Array | None) -> Float[Array, "B L"]:
         assert self.follower is not None
@@ -196,7 +202,7 @@ class Masker:
         runtime: dict[str, Any] = {"step": context.step} if masking.needs_step(self.rule) else {}
         if "word_ids" in wanted and "word_ids" in batch:
             runtime["word_ids"] = jnp.asarray(batch["word_ids"])
-        if "log_weights" in wanted:
+        if "log_weights" in wanted and self.follower is not None:
             runtime["log_weights"] = self._weights(context, ids)
         elif "losses" in wanted:
             runtime["losses"] = jnp.exp(self._weights(context, ids))
@@ -221,11 +227,7 @@ class Masker:
 
 
 class MaskedTask(Task):
-    """A task that hides positions, by masks that may follow what it learns.
-
-    Attributes:
-        masker: what is hidden.
-    """
+    """A task that hides positions, by masks that may follow what it learns."""
 
     masker: Masker
 
@@ -283,7 +285,7 @@ def make_masker(
         raise ValueError(
             f"mask.fill 'gate' needs mask.follows='labels', not {mask.follows!r}, or data.gate"
         )
-    is_following = mask.rule in FOLLOWING or is_gated or (tries > 1 and not is_own)
+    is_following = follows_something(mask) or is_gated or (tries > 1 and not is_own)
     return Masker(
         rule=mask_rule(mask, grid, schedule.max_num_masked(length), modality),
         schedule=schedule,

@@ -79,7 +79,8 @@ class MaskedText(MaskedTask):
         }
         rows = jnp.arange(len(tokens))[:, None]
         losses = jnp.zeros(tokens.shape).at[rows, question.places].set(loss)
-        seen = (losses, question.is_masked, is_token, batch, tokens)
+        guessed = jnp.zeros(tokens.shape, bool).at[rows, question.places].set(is_right)
+        seen = (losses, question.is_masked, is_token, batch, tokens, guessed)
         return Sums(nats, total, metrics, self.masker.statistics(*seen))
 
     def outputs(self) -> Mapping[str, Output]:

@@ -16,9 +16,14 @@ from maskjax.spelling import did_you_mean, missing_import
 NONE = "none"  # in place of a rule: nothing is hidden, a plain autoencoder
 # Rules that follow a state, and what they take of it.
 FOLLOWING = {"weighted": "log_weights", "hard_patches": "losses", "error_window": "losses"}
-FOLLOWS = ("losses", "labels", "frequencies")
+FOLLOWS = ("losses", "labels", "frequencies", "accuracies", "kinds")
 _WORDS = "word_ids"  # which batches of texts have
 MANY_PATCHES = 2048  # more than images have in published models, or 16 frames of video
+
+
+def follows_something(options: Any) -> bool:
+    """Whether the rule of `config.mask` follows a state; whole words follow their kinds alone."""
+    return options.rule in FOLLOWING or (options.rule, options.follows) == ("whole_word", "kinds")
 
 
 def check_choice(name: str, value: str, known: Sequence[str]) -> None:

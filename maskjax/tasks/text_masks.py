@@ -47,6 +47,10 @@ class Question(NamedTuple):
     is_asked: Bool[Array, "B K"]
 
 
+# How many tokens a rule hides in its paper; others as Devlin et al. 2019.
+_COUNTS = {"spans": masking.text.spanbert_num_masked, "t5_spans": masking.text.t5_num_masked}
+
+
 @dataclasses.dataclass(frozen=True)
 class TextMasks:
     """Hides tokens of rows; special tokens and padding never.
@@ -64,7 +68,9 @@ class TextMasks:
         copies: masks a row; 0 = a fresh one in each epoch.
         split: shares of the mask token, random tokens, and no change.
         eval_ratio: share of the tokens that is hidden in evaluations.
-        is_whole: whether the rule hides whole words alone, at most the share and not exactly it.
+        rule: the name of the rule. "whole_word" hides whole words alone, at most the share and not
+            exactly it; "spans" and "t5_spans" count as SpanBERT and T5 do, and the tokens of one of
+            SpanBERT's spans become all the mask token, all random, or all stay (Joshi et al. 2020).
     """
 
     masker: Masker
@@ -72,12 +78,13 @@ class TextMasks:
     copies: int = 0
     split: tuple[float, float, float] = (0.8, 0.1, 0.1)
     eval_ratio: float = EVAL_RATIO
-    is_whole: bool = False
+    rule: str = "random"
 
     @property
     def most(self) -> int:
         """The most tokens that training hides in a row."""
-        return self._counts(jnp.array([self.masker.length]), self.masker.schedule.max_ratio)[1]
+        lengths = jnp.array([self.masker.length])
+        return self._counts(lengths, self.masker.schedule.max_ratio, self.rule)[1]
 
     def question(self, batch: Batch, context: Context) -> Question:
         """Hide tokens of a batch, in the way of training or of evaluations.
@@ -87,6 +94,9 @@ class TextMasks:
             context: keys, step, memory, and whether this is training.
         """
         tokens = jnp.asarray(batch["tokens"])
+        if tokens.shape[1] != self.masker.length:  # where lengths come in buckets
+            masker = dataclasses.replace(self.masker, grid=tokens.shape[1:])
+            return dataclasses.replace(self, masker=masker).question(batch, context)
         is_candidate = ~jnp.asarray(batch["is_special"])
         lengths = is_candidate.sum(1, dtype=jnp.int32)
         context = dataclasses.replace(context, keys=self._mask_keys(batch, context))
@@ -106,11 +116,11 @@ class TextMasks:
     ) -> tuple[Array, Array, int]:
         """What is hidden in training, what stands there then, and the most of a row."""
         tokens, schedule = jnp.asarray(batch["tokens"]), self.masker.schedule
-        counts, most = self._counts(lengths, schedule.max_ratio)
+        counts, most = self._counts(lengths, schedule.max_ratio, self.rule)
         if schedule.min_ratio != schedule.max_ratio:
             counts = self._moving_counts(lengths, context, most)
         given = (context, batch, counts, is_candidate, tokens)
-        is_masked = self.masker.flags(*given, is_whole=self.is_whole)
+        is_masked = self.masker.flags(*given, is_whole=self.rule == "whole_word")
         ids = masking.text.corrupt_tokens(
             tokens,
             is_masked,
@@ -118,6 +128,7 @@ class TextMasks:
             mask_token_id=self.vocabulary.mask,
             vocab_size=self.vocabulary.size,
             split=self.split,
+            unit_ids=masking.text.run_ids(is_masked) if self.rule == "spans" else None,
         )
         return is_masked, ids, most
 
@@ -130,10 +141,13 @@ class TextMasks:
             epoch = epoch % self.copies
         return jax.vmap(jax.random.fold_in)(context.document_keys, epoch)
 
-    def _counts(self, lengths: Int[Array, "B"], ratio: float) -> tuple[Int[Array, "B"], int]:
+    def _counts(
+        self, lengths: Int[Array, "B"], ratio: float, rule: str = ""
+    ) -> tuple[Int[Array, "B"], int]:
         """Hidden tokens of each row, and the most of any."""
         length = self.masker.length
-        count = functools.partial(masking.num_masked_from_lengths, ratio=ratio, max_length=length)
+        count_of = _COUNTS.get(rule, masking.num_masked_from_lengths)
+        count = functools.partial(count_of, ratio=ratio, max_length=length)
         with jax.ensure_compile_time_eval():
             most = int(count(jnp.array([length]))[0])
         return count(lengths), most
@@ -181,5 +195,5 @@ def make_text_masks(
         copies=mask.copies,
         split=split,
         eval_ratio=eval_ratio,
-        is_whole=mask.rule == "whole_word",
+        rule=mask.rule,
     )

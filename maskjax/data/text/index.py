@@ -1,31 +1,25 @@
 """The tokens of a corpus on disk: built once, read in place by any number of processes."""
 
-import array
 import contextlib
 import dataclasses
 import fcntl
 import functools
-import itertools
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from maskjax.data.labels import check_labels
-from maskjax.data.progress import shown
 from maskjax.data.sources import digest
 from maskjax.data.text.corpora import Corpus
-from maskjax.data.text.files import Text
+from maskjax.data.text.index_build import build
 from maskjax.data.text.subwords import Tokenizer
 from maskjax.paths import atomic_folder, local_path
 from maskjax.typing import Bool, Int, Shaped
 
 _VERSION = 1
-_CHARACTERS = 2**20  # that are tokenised at a time
-_NO_TAG = -1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,18 +51,26 @@ class Index:
     @functools.cached_property
     def tokens(self) -> Shaped[np.ndarray, "N"]:
         """Ids of all documents, one after the other; uint16 or uint32."""
-        return _mapped(self.folder / "tokens.bin", np.dtype(self._said["dtype"]))
+        return mapped(self.folder / "tokens.bin", np.dtype(self._said["dtype"]))
 
     @functools.cached_property
     def is_start(self) -> Bool[np.ndarray, "N"]:
         """True where a token begins a word."""
-        return _mapped(self.folder / "starts.bin", np.dtype(bool))
+        return mapped(self.folder / "starts.bin", np.dtype(bool))
 
     @functools.cached_property
     def tags(self) -> Int[np.ndarray, "N"] | None:
         """Numbers of the tags of words, at the first token of each, else -1; None without tags."""
-        path = self.folder / "tags.bin"
-        return _mapped(path, np.dtype(np.int16)) if path.exists() else None
+        return self._of_words("tags")
+
+    @functools.cached_property
+    def kinds(self) -> Int[np.ndarray, "N"] | None:
+        """Numbers of the kinds of words, likewise; None where the corpus says none."""
+        return self._of_words("kinds")
+
+    def _of_words(self, name: str) -> Int[np.ndarray, "N"] | None:
+        path = self.folder / f"{name}.bin"
+        return mapped(path, np.dtype(np.int16)) if path.exists() else None
 
     @functools.cached_property
     def offsets(self) -> Int[np.ndarray, "D_and_1"]:
@@ -112,11 +114,17 @@ class Index:
         """Names of the tags in the order of their numbers; () without tags."""
         return tuple(self._said["tag_names"])
 
+    @property
+    def kind_names(self) -> tuple[str, ...]:
+        """Names of the kinds in the order of their numbers; () without any."""
+        return tuple(self._said.get("kind_names", ()))  # older indexes say nothing
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
 
-def _mapped(path: Path, dtype: np.dtype) -> np.ndarray:
+def mapped(path: Path, dtype: np.dtype) -> np.ndarray:
+    """Map an array in a file without a header, which may be of nothing."""
     if not path.stat().st_size:
         return np.zeros(0, dtype)
     return np.memmap(path, dtype, "r").view(np.ndarray)
@@ -150,7 +158,7 @@ def open_index(corpus: Corpus, tokenizer: Tokenizer, folder: str = "") -> Index:
     with kept(folder_of(folder), key) as path:
         if not (path / "index.json").exists():
             with atomic_folder(path) as new:
-                _build(new, corpus, tokenizer)
+                build(new, corpus, tokenizer)
     return Index(path)
 
 
@@ -168,117 +176,3 @@ def kept(root: Path, name: str) -> Iterator[Path]:
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield root / name
-
-
-def _build(folder: Path, corpus: Corpus, tokenizer: Tokenizer) -> None:
-    """Write the index of a corpus that may be larger than memory."""
-    dtype = np.dtype(np.uint16 if tokenizer.vocab_size <= 2**16 else np.uint32)
-    offsets, seconds, places = array.array("q", [0]), array.array("i"), array.array("q")
-    labels: list[str] = []
-    tags: dict[str, int] = {}
-    with contextlib.ExitStack() as stack:
-        files = {
-            name: stack.enter_context((folder / f"{name}.bin").open("wb"))
-            for name in ("tokens", "starts", "tags")
-        }
-        documents = shown(corpus.read(), "reading texts", "document")
-        for texts in _by_size(documents):
-            has_tags = texts[0].tags is not None
-            firsts = tokenizer.encode([text.text for text in texts], has_offsets=has_tags)
-            others = tokenizer.encode(
-                [text.second or "" for text in texts if text.second is not None]
-            )
-            rest = iter(others)
-            for text, first in zip(texts, firsts):
-                ids, is_start = first.ids, first.is_start
-                places.extend(text.place)
-                if text.second is not None:
-                    second = next(rest)
-                    seconds.append(len(ids))
-                    ids, is_start = (np.concatenate(pair) for pair in zip(first[:2], second[:2]))
-                if text.label is not None:
-                    labels.append(text.label)
-                if text.tags is not None:
-                    assert first.offsets is not None
-                    numbers = [tags.setdefault(tag, len(tags)) for *_, tag in text.tags]
-                    spans = np.array([span[:2] for span in text.tags], np.int64)
-                    files["tags"].write(tags_of(first.offsets, spans, numbers).tobytes())
-                files["tokens"].write(ids.astype(dtype).tobytes())
-                files["starts"].write(is_start.astype(bool).tobytes())
-                offsets.append(offsets[-1] + len(ids))
-    if offsets[-1] == 0:
-        raise ValueError(f"data source {corpus.name!r} has no text: fill it, or take another")
-    _finish(folder, corpus, tags, labels, dtype)
-    np.save(folder / "offsets.npy", np.frombuffer(offsets, np.int64))
-    np.save(folder / "places.npy", np.frombuffer(places, np.int64).reshape(-1, 2))
-    if seconds:
-        np.save(folder / "seconds.npy", np.frombuffer(seconds, np.int32))
-
-
-def _by_size(documents: Iterator[Text]) -> Iterator[list[Text]]:
-    """Gather documents of some characters in all."""
-    for _, texts in itertools.groupby(documents, _Bins()):
-        yield list(texts)
-
-
-class _Bins:
-    """Numbers documents by how many characters came before them."""
-
-    def __init__(self):
-        self._size = 0
-
-    def __call__(self, text: Text) -> int:
-        self._size += len(text.text)
-        return self._size // _CHARACTERS
-
-
-def tags_of(
-    offsets: Int[np.ndarray, "n 2"], spans: Int[np.ndarray, "w 2"], numbers: Sequence[int]
-) -> Int[np.ndarray, "n"]:
-    """Give the first token of each word its tag.
-
-    Args:
-        offsets: characters where each token begins and ends; its white space may be within.
-        spans: where each word begins and ends, sorted.
-        numbers: of the words' tags.
-
-    Returns:
-        int16, -1 at all other tokens; a word of which no token is left has none.
-    """
-    found = np.full(len(offsets), _NO_TAG, np.int16)
-    at = np.searchsorted(offsets[:, 1], spans[:, 0], side="right")  # the first that ends behind
-    is_there = at < len(offsets)
-    is_there[is_there] = offsets[at[is_there], 0] < spans[is_there, 1]
-    found[at[is_there]] = np.asarray(numbers, np.int16)[is_there]
-    return found
-
-
-def _finish(
-    folder: Path, corpus: Corpus, tags: dict[str, int], labels: list[str], dtype: np.dtype
-) -> None:
-    """Number classes and tags by their sorted names, and say what the index holds."""
-    names = None
-    if labels:
-        are_numbers = all(label.isdecimal() for label in labels)
-        width = max(map(len, labels)) if are_numbers else 0  # "10" comes after "9"
-        words = np.array([label.zfill(width) for label in labels])
-        numbers, names = check_labels(words, len(labels), f"{corpus.name}: its labels")
-        names = [str(int(name)) for name in names or ()] if are_numbers else names
-        np.save(folder / "labels.npy", numbers)
-    if tags:
-        order = sorted(tags)
-        new = np.array([order.index(tag) for tag in tags], np.int16)
-        path = folder / "tags.bin"
-        old = np.fromfile(path, np.int16)
-        np.where(old < 0, old, new[old]).astype(np.int16).tofile(path)
-        tags = {tag: number for number, tag in enumerate(order)}
-    else:
-        (folder / "tags.bin").unlink()
-    said = {
-        "source": corpus.name,
-        "files": list(corpus.files),
-        "dtype": dtype.name,
-        "class_names": names,
-        "tag_names": list(tags),
-    }
-    (folder / "index.json").write_text(json.dumps(said, ensure_ascii=False), encoding="utf-8")

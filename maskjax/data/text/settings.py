@@ -15,8 +15,8 @@ class TextSettings(Settings):
     Attributes:
         tokenizer: the path of a tokenizer.json, of a vocab.txt (WordPiece), of a folder that has
             one of them, or of a run, whose tokenizer it is; or `wordpiece:SIZE`, `bpe:SIZE`,
-            `byte_bpe:SIZE`, trained on the texts of the source, or of another that stands behind
-            it, as in `wordpiece:8192:prose`; "" takes bytes.
+            `byte_bpe:SIZE`, trained on the training texts of the source, or of another that stands
+            behind it, as in `wordpiece:8192:prose`; "" takes bytes.
         max_length: L, tokens of a row, those that frame a text included.
         layout: what a row holds. "packed": as many pieces of documents as there is room for, each
             a segment of its own; "padded": one piece; "joined": documents one after the other,

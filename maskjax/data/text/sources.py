@@ -26,7 +26,7 @@ from maskjax.data.text.packing import Plan
 from maskjax.data.text.prose import prose as prose_corpus
 from maskjax.data.text.settings import TextSettings
 from maskjax.data.text.subwords import Tokenizer
-from maskjax.data.text.training import open_tokenizer
+from maskjax.data.text.training import learned_from, open_tokenizer
 from maskjax.data.tfds_folder import OTHER_SPLITS
 from maskjax.paths import local_path
 from maskjax.typing import Int
@@ -109,7 +109,7 @@ class Rows(Source):
 
 def splits_of(corpora: dict[str, Corpus], settings: TextSettings) -> Splits:
     """Open the index of each split's corpus, all with one tokenizer."""
-    tokenizer = open_tokenizer(settings, corpora["train"])
+    tokenizer = open_tokenizer(settings, learned_from(corpora, settings))
     found = {
         split: Documents(open_index(corpus, tokenizer, settings.index), tokenizer)
         for split, corpus in corpora.items()

@@ -1,13 +1,21 @@
 """Tokenizers trained on a corpus: the same texts give the same tokenizer."""
 
+import dataclasses
+import functools
+import itertools
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from maskjax.data.held_out import held, held_shares
 from maskjax.data.sources import digest
 from maskjax.data.text.corpora import Corpus
+from maskjax.data.text.files import Text
 from maskjax.data.text.index import folder_of, kept
+from maskjax.data.text.index_build import class_numbers
 from maskjax.data.text.settings import TextSettings
 from maskjax.data.text.subwords import Subwords, Tokenizer, framed, wordpiece_json
 from maskjax.data.text.tokenizer import NAMES, Bytes
@@ -45,6 +53,36 @@ def open_tokenizer(settings: TextSettings, corpus: Corpus) -> Tokenizer:
             with atomic_file(path) as file:
                 file.write(made.text)
         return Subwords(path.read_text(encoding="utf-8"))
+
+
+def learned_from(corpora: Mapping[str, Corpus], settings: TextSettings) -> Corpus:
+    """Make the corpus of the training documents alone: what is held out teaches nothing.
+
+    Args:
+        corpora: of the splits that a source sets apart, by name.
+        settings: say what else is set apart, and which share is held out.
+
+    Returns:
+        The training corpus, without the documents that `hold_out` will set apart.
+    """
+    corpus = corpora["train"]
+    sources = [name for name in ("validation", "test") if getattr(settings, f"{name}_source")]
+    share = sum(held_shares(settings, {*corpora, *sources}))
+    if not share:
+        return corpus
+
+    @functools.cache
+    def is_learned() -> Sequence[bool]:
+        labels = [text.label for text in corpus.read()]
+        known = [label for label in labels if label is not None]
+        numbers = class_numbers(known, corpus.name)[0] if known else np.zeros(len(labels), int)
+        return (~held(numbers, share)).tolist()
+
+    def read() -> Iterator[Text]:
+        return itertools.compress(corpus.read(), is_learned())
+
+    identity = digest(corpus.identity, "without held-out documents", share)
+    return dataclasses.replace(corpus, read=read, identity=identity)
 
 
 def train(corpus: Corpus, kind: str, size: int, *, is_cased: bool = False) -> Subwords:

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from maskjax.masking.checks import as_flags, as_integers
+from maskjax.masking.checks import as_flags, as_integers, per_position
 from maskjax.masking.core import grid_length
 from maskjax.masking.registry import register
 from maskjax.typing import Array, Bool, Float, Int, Key
@@ -16,6 +16,7 @@ def whole_word(
     num_masked: int | Int[Array, ""],
     *,
     word_ids: Int[Array, "L"],
+    log_weights: Float[Array, "L"] | None = None,
     is_candidate: Bool[Array, "L"] | None = None,
 ) -> Float[Array, "L"]:
     """Hides whole words, or any other units: all positions of one or none.
@@ -29,19 +30,25 @@ def whole_word(
     can be less. An exact count is filled from the words that were skipped, which splits at most
     one of them unless two words drew the same noise.
 
+    With weights the order is that of `weighted`: the next word is drawn in proportion to its weight
+    among those that are left, whatever its length.
+
     Args:
         key: draws the order of the words.
         grid: positions along each axis.
         num_masked: budget in positions; a traced one below 0 counts as 0.
         word_ids: a word is a run of positions with the same id; -1 is no word and never hidden,
             and so is None in a list, as tokenizers give it.
+        log_weights: logarithm of each word's weight at its first position, up to a constant; -inf is
+            never hidden. None: all weigh the same.
         is_candidate: False where a position must stay visible; it also ends a word.
 
     Returns:
-        U[1, 2) in chosen words, U[0, 1) in others, one number for a word; -inf in none.
+        U[1, 2) in chosen words, U[0, 1) in others, one number for a word; -inf in none. With
+        weights the numbers are places in the order over L, not uniform.
 
     Raises:
-        ValueError: a count out of range, or ids for another number of positions.
+        ValueError: a count out of range, or ids or weights for another number of positions.
 
     Examples:
         >>> word_ids = jnp.array([-1, 0, 0, 0, 0, 1, 1, -1])
@@ -57,6 +64,11 @@ def whole_word(
     next_start = jax.lax.cummin(jnp.where(is_start, positions, length), reverse=True)
     sizes = jnp.append(next_start[1:], length) - positions
     noise = jax.random.uniform(key, (length,))
+    if log_weights is not None:
+        log_weights = per_position("log_weights", log_weights, grid)[first]
+        ids = jnp.where(log_weights > -jnp.inf, ids, -1)
+        drawn = log_weights + jax.random.gumbel(key, (length,))
+        noise = jnp.argsort(jnp.argsort(drawn)).astype(noise.dtype) / length
     order = jnp.argsort(-noise)
     sizes = jnp.where(is_start & (ids >= 0), sizes, 0)[order]
     is_taken = jnp.zeros(length, bool).at[order].set(_take_what_fits(sizes, num_masked))

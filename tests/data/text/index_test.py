@@ -9,7 +9,8 @@ import pytest
 from maskjax.data.text import Bytes, Subwords
 from maskjax.data.text.corpora import Corpus
 from maskjax.data.text.files import Text
-from maskjax.data.text.index import open_index, tags_of
+from maskjax.data.text.index import open_index
+from maskjax.data.text.index_build import tags_of
 
 
 class Told(Corpus):

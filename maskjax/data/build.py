@@ -190,6 +190,7 @@ def _open(settings: Settings, batch_size: int, seed: int) -> Splits:
     if arrange is not None:
         splits = arrange(splits, settings)
         found = found if is_narrowed else len(splits.train)
+    _check_groups(splits.train, batch_size)
     if len(splits.train) < batch_size:
         defaults = ("limit", 0), ("train_fraction", 1), ("imbalance", 1)
         narrowing = [name for name, off in defaults if getattr(settings, name) != off]
@@ -201,6 +202,19 @@ def _open(settings: Settings, batch_size: int, seed: int) -> Splits:
             f" batch_size={batch_size}; lower batch_size{advice}"
         )
     return splits
+
+
+def _check_groups(train: Source, batch_size: int) -> None:
+    """Refuse groups that do not fill a batch."""
+    if train.groups is None:
+        return
+    for group, count in zip(*np.unique(train.groups, return_counts=True)):
+        if count < batch_size <= len(train):
+            raise ValueError(
+                f"only {count} training examples are of up to {group} tokens and of no shorter"
+                f" bucket, fewer than batch_size={batch_size}: lower it, or leave such a length out"
+                " of data.buckets"
+            )
 
 
 def _open_all(settings: Settings) -> Splits:

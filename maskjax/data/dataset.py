@@ -81,6 +81,12 @@ class Data(Described):
         """Files left out for their headers, or that this process could not decode and skipped."""
         return len(self._loaders["train"].skipped)
 
+    @property
+    def num_shapes(self) -> int:
+        """How many shapes training batches come in."""
+        groups = self._loaders["train"].source.groups
+        return 1 if groups is None else len(np.unique(groups))
+
     def describe(self) -> dict[str, Any]:
         """Say what the data is, not where, in values that JSON knows.
 

@@ -8,14 +8,15 @@ import os
 import signal
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import grain
 import numpy as np
 from absl import flags, logging
 
 from maskjax.data.corruption import Corrupting, Corruption
+from maskjax.data.groups import Grouped
 from maskjax.data.processor import Example, Processor, UndecodableError
 from maskjax.data.sources import Source
 from maskjax.typing import Batch, Int
@@ -108,7 +109,16 @@ class Loader:
 
     def collate(self, rows: Sequence[Row]) -> dict[str, np.ndarray]:
         """Make a batch of the processor's arrays and of what rows say of themselves."""
-        batch = dict(self.processor.collate([row.example for row in rows]))
+        return self._marked(self.processor.collate([row.example for row in rows]), rows)
+
+    def collate_group(self, rows: Sequence[Row]) -> dict[str, np.ndarray]:
+        """Make a batch of examples of one group, as small as it needs."""
+        shortened: Any = self.processor
+        batch = self.processor.collate([row.example for row in rows])
+        return self._marked(shortened.shortened(batch), rows)
+
+    def _marked(self, batch: Batch, rows: Sequence[Row]) -> dict[str, np.ndarray]:
+        batch = dict(batch)
         if self.source.num_classes is not None:
             batch["label"] = np.array([row.label for row in rows], np.int32)
             _check_labels(batch["label"], rows, self.source.num_classes)
@@ -174,7 +184,7 @@ def train_batches(
 
     Batch t holds positions [t * batch_size, (t + 1) * batch_size) of a stream in which every epoch
     is a fresh permutation; each process gets its contiguous part of it. Order and augmentation are
-    functions of (seed, position) alone.
+    functions of (seed, position) alone. Where examples have groups, so is the group of a batch.
 
     Args:
         loader: makes the examples and the batches.
@@ -189,14 +199,20 @@ def train_batches(
     Returns:
         An iterator; `close()` ends its workers.
     """
-    count = len(loader.source)
-    stream = grain.MapDataset.range(count).seed(seed).shuffle().repeat(_MAX_POSITIONS // count)
+    count, groups = len(loader.source), loader.source.groups
+    if groups is None:
+        stream = grain.MapDataset.range(count).seed(seed).shuffle().repeat(_MAX_POSITIONS // count)
+        epoch, collate = functools.partial(_epoch, count), loader.collate
+    else:
+        grouped = Grouped(groups, seed, batch_size)
+        stream = grain.MapDataset.range(_MAX_POSITIONS).seed(seed).map(grouped.index)
+        epoch, collate = grouped.epoch, loader.collate_group
     if loader.processor.is_random:
         stream = stream.random_map(loader.train)
     else:  # resetting a generator costs more than everything else
         stream = stream.map(loader.train)
-    stream = stream.map_with_index(functools.partial(_in_epoch, count))
-    batches = stream.batch(batch_size // process_count, batch_fn=loader.collate)
+    stream = stream.map_with_index(functools.partial(_in_epoch, epoch))
+    batches = stream.batch(batch_size // process_count, batch_fn=collate)
     batches = batches[start_step * process_count + process_index :: process_count]
     if not num_workers:
         return BatchIterator(iter(batches.to_iter_dataset(_read_options(loader.source))))
@@ -208,9 +224,13 @@ def train_batches(
     return BatchIterator(iter(stream))
 
 
-def _in_epoch(count: int, position: int, row: Row) -> Row:
-    """Note in which epoch of `count` examples a position of the stream is."""
-    return row._replace(epoch=position // count)
+def _epoch(count: int, position: int) -> int:
+    return position // count
+
+
+def _in_epoch(epoch: Callable[[int], int], position: int, row: Row) -> Row:
+    """Note in which epoch a position of the stream is."""
+    return row._replace(epoch=epoch(position))
 
 
 def _start_worker(worker_index: int, worker_count: int) -> None:

@@ -32,6 +32,8 @@ class Source(abc.ABC):
         in_memory: whether reading an example is so cheap that threads would only slow it down.
         is_wide: whether some image, however rare, is known to have more than 8 bits a number.
         has_gate: whether records have a "gate", the m of a soft gate, from 0 to 1 = seen.
+        groups: a number for each example: training batches are made of those of one number, and the
+            processor's `shortened` makes them as small as that group needs; None = of any.
     """
 
     shape: tuple[int | None, ...] = ()
@@ -41,6 +43,7 @@ class Source(abc.ABC):
     in_memory: bool = False
     is_wide: bool = False
     has_gate: bool = False
+    groups: Int[np.ndarray, "N"] | None = None
 
     @abc.abstractmethod
     def __len__(self) -> int:
@@ -225,6 +228,8 @@ class Subset(Source):
         self._indices = indices
         for name in Source.__annotations__:
             setattr(self, name, getattr(source, name))
+        if source.groups is not None:
+            self.groups = source.groups[indices]
 
     def __len__(self) -> int:
         return len(self._indices)

@@ -45,7 +45,7 @@ class Follower(abc.ABC):
     Attributes:
         num_entries: N.
         by_id: whether entries are ids.
-        reads: what of a batch is the entry of each position, "" = the tokens, items ... of the task.
+        reads: what of a batch is the entry of each position, "" = the task's tokens, items ...
     """
 
     num_entries: int

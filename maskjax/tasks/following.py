@@ -13,7 +13,6 @@ from maskjax.tasks.options import check_choice
 from maskjax.tasks.word_followers import Accuracies, Kinds
 from maskjax.typing import Array, PyTree
 
-
 _OF_IDS = ("frequencies", "accuracies", "kinds")
 
 

@@ -76,9 +76,10 @@ def log(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
     found = jax.device_get(metrics)
     numbers = metric_numbers(found.pop("metrics"))
     numbers |= {name: value.item() for name, value in found.items()}
+    compiled = run.program.read_compile_seconds()
+    run.meter.leave_out(compiled)
     if is_first:
-        numbers["compile_seconds"] = run.program.compile_seconds
-        run.meter.leave_out(run.program.compile_seconds)
+        numbers["compile_seconds"] = compiled
     numbers |= run.meter.read()
     if is_written:
         run.log.write(step, "train", numbers)

@@ -64,18 +64,20 @@ def choose_devices(num_devices: int = 0) -> list[Any]:
 
 
 class Program:
-    """A function compiled for its first arguments; others of another shape are an error.
+    """A function compiled once for each shape of its rows; more shapes than told are an error.
 
     Attributes:
         compile_seconds: time that tracing and compilation took, 0 before the first call.
     """
 
-    def __init__(self, jitted: Any, *, wait: bool):
+    def __init__(self, jitted: Any, *, wait: bool, num_shapes: int = 1):
         """Wrap a jitted or pmapped function; `wait` makes each call wait for its result."""
         self.compile_seconds = 0.0
         self._jitted = jitted
         self._wait = wait
-        self._compiled: Any = None
+        self._num_shapes = num_shapes
+        self._compiled: dict[tuple[Any, ...], Any] = {}
+        self._seconds_read = 0.0
 
     def __call__(self, *args: Any) -> Any:
         """Run, after compiling on the first call; JAX_DISABLE_JIT=1 has nothing compiled."""
@@ -86,11 +88,23 @@ class Program:
 
     def compile_for(self, *args: Any) -> Any:
         """Compile for arguments, or their shapes, unless that is done; returns what jax makes."""
-        if self._compiled is None:
+        if self._num_shapes == 1 and self._compiled:
+            return self._compiled[()]
+        several = self._num_shapes > 1
+        shape = tuple(x.shape for x in jax.tree.leaves(args[1:])) if several else ()
+        if shape not in self._compiled:
+            if len(self._compiled) == self._num_shapes:
+                raise ValueError(f"rows of {shape} are of a {self._num_shapes + 1}th shape")
             start = time.perf_counter()
-            self._compiled = self._jitted.lower(*args).compile()
-            self.compile_seconds = time.perf_counter() - start
-        return self._compiled
+            self._compiled[shape] = self._jitted.lower(*args).compile()
+            self.compile_seconds += time.perf_counter() - start
+        return self._compiled[shape]
+
+    def read_compile_seconds(self) -> float:
+        """Tell how long was compiled since this was last asked."""
+        found = self.compile_seconds - self._seconds_read
+        self._seconds_read = self.compile_seconds
+        return found
 
 
 class Spread:
@@ -178,7 +192,12 @@ class Spread:
         return jax.tree.map(lambda x: jax.ShapeDtypeStruct(shape(x), x.dtype), batch)
 
     def program(
-        self, function: Callable[[Any, Any], Any], *, rows_out: bool = False, donate: bool = False
+        self,
+        function: Callable[[Any, Any], Any],
+        *,
+        rows_out: bool = False,
+        donate: bool = False,
+        num_shapes: int = 1,
     ) -> Program:
         """Compile `function(replicated, rows)` over the devices.
 
@@ -187,6 +206,7 @@ class Spread:
             rows_out: its results are rows, for `join` to collect; else they are equal on all
                 devices, which nothing but a psum makes true.
             donate: reuse the memory of the first argument.
+            num_shapes: that rows come in, of which each is compiled for once.
 
         Returns:
             A program of arguments laid out by `replicate` and `split`.
@@ -208,7 +228,7 @@ class Spread:
                 devices=self._devices,
                 donate_argnums=donated,
             )
-        return Program(jitted, wait=self._wait)
+        return Program(jitted, wait=self._wait, num_shapes=num_shapes)
 
     def join(self, rows: Array) -> np.ndarray:
         """Collect on the host the rows that a program returned, in the order of the batch."""

@@ -249,7 +249,9 @@ def open_run(
                 config=config,
                 folder=folder,
                 spread=spread,
-                program=spread.program(step, donate=True),
+                program=spread.program(
+                    step, donate=True, num_shapes=getattr(feed, "num_shapes", 1)
+                ),
                 checkpoints=checkpoints,
                 stop=stop,
                 log=log,

@@ -30,6 +30,10 @@ def prepare(splits: Splits, settings: TextSettings, sample: Sample) -> TextProce
         layout=settings.layout,
         has_pairs=base.index.seconds is not None,
         tag_names=base.index.tag_names,
+        kind_names=base.index.kind_names or tuple(name for name, _ in settings.kinds),
+        kinds=tuple(expression for _, expression in settings.kinds),
+        buckets=(*settings.buckets, settings.max_length) if settings.buckets else (),
+        units=settings.units,
     )
 
 

@@ -9,6 +9,9 @@ from maskjax.data.sources import Source, Splits
 from maskjax.data.text.packing import join, one_a_row, pack, pieces_of
 from maskjax.data.text.settings import TextSettings
 from maskjax.data.text.sources import Documents, Rows
+from maskjax.data.text.subwords import Tokenizer
+from maskjax.data.text.units import Learner
+from maskjax.typing import Int
 
 
 def arrange(splits: Splits, settings: TextSettings) -> Splits:
@@ -25,12 +28,42 @@ def arrange(splits: Splits, settings: TextSettings) -> Splits:
     if not settings.limit:
         _check_labels(sources)
     _check_tags(sources, is_limited=settings.limit > 0)
+    _number_kinds(sources)
+    if settings.units:
+        _find_units(sources, settings)
     if settings.layout != "whole":
         rows = {name: rows_of(source, settings, name) for name, source in sources.items()}
-        return splits._replace(**rows)
-    for name, source in sources.items():
-        _warn_of_long(name, source, settings)
+        splits = splits._replace(**rows)
+    else:
+        for name, source in sources.items():
+            _warn_of_long(name, source, settings)
+    if settings.buckets:
+        splits.train.groups = _buckets_of(splits.train, settings)
     return splits
+
+
+def _buckets_of(train: Source, settings: TextSettings) -> Int[np.ndarray, "N"]:
+    """The length that each row has in training batches."""
+    if isinstance(train, Rows):
+        sizes = train.plan.sizes + _framing(train.tokenizer, has_pairs=False)
+    else:
+        sizes = _sizes(train)
+    lengths = np.array([*settings.buckets, settings.max_length])
+    return lengths[np.searchsorted(lengths, np.minimum(sizes, settings.max_length))]
+
+
+def _framing(tokenizer: Tokenizer, *, has_pairs: bool) -> int:
+    """Tokens that stand around a text, or around and between two."""
+    frame = tokenizer.frame
+    return len(frame.before) + len(frame.after) + (len(frame.between) if has_pairs else 0)
+
+
+def _sizes(source: Source) -> Int[np.ndarray, "N"]:
+    """Tokens of whole texts, with what frames them."""
+    documents, numbers = _documents(source), source.base()[1]
+    offsets, has_pairs = documents.index.offsets, documents.index.seconds is not None
+    framing = _framing(documents.tokenizer, has_pairs=has_pairs)
+    return offsets[numbers + 1] - offsets[numbers] + framing
 
 
 def rows_of(source: Source, settings: TextSettings, split: str = "train") -> Rows:
@@ -38,7 +71,7 @@ def rows_of(source: Source, settings: TextSettings, split: str = "train") -> Row
     documents, numbers = _documents(source), source.base()[1]
     index, frame = documents.index, documents.tokenizer.frame
     begins, ends = index.offsets[numbers], index.offsets[numbers + 1]
-    framing = len(frame.before) + len(frame.after)
+    framing = _framing(documents.tokenizer, has_pairs=False)
     room = settings.max_length - framing
     if not (ends > begins).any():
         raise ValueError(f"the {split} split of data source {settings.source!r} has no tokens")
@@ -109,6 +142,22 @@ def _check_tags(sources: Mapping[str, Source], *, is_limited: bool) -> None:
         found.tag_numbers = np.array([names.index(tag) if tag in names else -1 for tag in own])
 
 
+def _number_kinds(sources: Mapping[str, Source]) -> None:
+    """Give all splits the kinds of the training texts; words of others are of none."""
+    names = _documents(sources["train"]).index.kind_names
+    for found in map(_documents, sources.values()):
+        own = found.index.kind_names
+        found.kind_numbers = np.array([names.index(kind) if kind in names else -1 for kind in own])
+
+
+def _find_units(sources: Mapping[str, Source], settings: TextSettings) -> None:
+    """Let the collocations of the training texts be units of all splits."""
+    train = _documents(sources["train"])
+    learner = Learner(train.index, sources["train"].base()[1], train.tokenizer, settings)
+    for found in map(_documents, sources.values()):
+        found.units = learner.units_of(found.index)
+
+
 def _tags(source: Source) -> list[np.ndarray]:
     index, numbers = _documents(source).index, source.base()[1]
     assert index.tags is not None
@@ -122,12 +171,7 @@ def _place(source: Source, at: int) -> str:
 
 def _warn_of_long(name: str, source: Source, settings: TextSettings) -> None:
     """Say how many texts are cut off."""
-    documents, numbers = _documents(source), source.base()[1]
-    offsets, frame = documents.index.offsets, documents.tokenizer.frame
-    framing = len(frame.before) + len(frame.after)
-    if documents.index.seconds is not None:
-        framing += len(frame.between)
-    sizes = offsets[numbers + 1] - offsets[numbers] + framing
+    sizes = _sizes(source)
     count = int((sizes > settings.max_length).sum())
     if count:
         logging.warning(

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -199,9 +200,12 @@ def _value(record: Any, key: str, name: str, where: str) -> str:
 
 
 def read_tagged(path: Path, settings: TextSettings) -> Iterator[Text]:
-    """Read a CoNLL file: a word a line, its BIO tag in the last column, blank lines between."""
-    del settings
-    words: list[tuple[str, str]] = []
+    """Read a CoNLL file: a word a line, its BIO tag in the last column, blank lines between.
+
+    Where `data.kind_column` is the last one, words have a kind and no tag.
+    """
+    words: list[list[str]] = []
+    kind = settings.kind_column
     first, width = 1, 0
     for number, line in lines(path):
         columns = line.split()
@@ -213,23 +217,41 @@ def read_tagged(path: Path, settings: TextSettings) -> Iterator[Text]:
                     f"{where} has {len(columns)} columns, others {width}: give each line a word"
                     " and behind it a tag, and as many columns"
                 )
-            if not _TAG.fullmatch(columns[-1]):
+            if kind > width:
+                raise ValueError(
+                    f"data.kind_column={kind}: {where} has {width} columns; set it to one of them"
+                )
+            if kind != width and not _TAG.fullmatch(columns[-1]):
                 raise ValueError(
                     f"{where} has the tag {columns[-1]!r}: it must be O, B-... or I-..."
                 )
             first = first if words else number
-            words.append((columns[0], columns[-1]))
+            words.append(columns)
         elif words:
-            yield tagged(words, first)
+            yield tagged(words, first, kind)
             words = []
     if words:
-        yield tagged(words, first)
+        yield tagged(words, first, kind)
 
 
-def tagged(words: list[tuple[str, str]], line: int) -> Text:
-    """Join words, each with its tag, by spaces; `line` is where the first stands."""
-    tags, at = [], 0
-    for word, tag in words:
-        tags.append((at, at + len(word), tag))
-        at += len(word) + 1
-    return Text(" ".join(word for word, _ in words), (0, line), tags=tuple(tags))
+def tagged(words: Sequence[Sequence[str]], line: int, kind: int = 0) -> Text:
+    """Join words, each the first of some columns, by spaces.
+
+    Args:
+        words: with their columns; the last holds tags, unless it holds kinds.
+        line: where the first stands.
+        kind: column of kinds, from 1; 0 is none.
+    """
+    sizes = [len(columns[0]) + 1 for columns in words]
+    begins = itertools.accumulate([0, *sizes])
+    spans = [(begin, begin + size - 1) for begin, size in zip(begins, sizes)]
+
+    def of_words(column: int) -> tuple[tuple[int, int, str], ...]:
+        return tuple((*span, columns[column]) for span, columns in zip(spans, words))
+
+    return Text(
+        " ".join(columns[0] for columns in words),
+        (0, line),
+        tags=None if kind == len(words[0]) else of_words(-1),
+        kinds=of_words(kind - 1) if kind else None,
+    )

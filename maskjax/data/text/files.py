@@ -23,6 +23,7 @@ class Text(NamedTuple):
         second: the second text of a pair.
         label: its class.
         tags: (begin, end, tag) of each tagged word, in characters of `text`.
+        kinds: (begin, end, kind) of each word of which it is said, such as its part of speech.
     """
 
     text: str
@@ -30,6 +31,7 @@ class Text(NamedTuple):
     second: str | None = None
     label: str | None = None
     tags: tuple[tuple[int, int, str], ...] | None = None
+    kinds: tuple[tuple[int, int, str], ...] | None = None
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -12,18 +12,19 @@ import numpy as np
 
 from maskjax.data.processor import Example, Record, stack
 from maskjax.data.text.files import lines
-from maskjax.data.text.index import tags_of
+from maskjax.data.text.index_build import tags_of
+from maskjax.data.text.kinds import KindsOfWords, spread
 from maskjax.data.text.settings import TextSettings
 from maskjax.data.text.subwords import Tokenizer, from_description
 from maskjax.data.text.tokenizer import NAMES
-from maskjax.typing import Bool, Int
+from maskjax.typing import Batch, Bool, Int
 
 NO_WORD = NO_TAG = -1
 
 
 @dataclasses.dataclass(frozen=True)
 class TextProcessor:
-    """Reads {"pieces": ((tokens, is_start), ...)}, with "tags" where words are tagged.
+    """Reads {"pieces": ((tokens, is_start), ...)}, with "tags" and "kinds" where words have some.
 
     Attributes:
         tokenizer: what made the tokens.
@@ -31,6 +32,10 @@ class TextProcessor:
         layout: what a row holds, see `TextSettings`.
         has_pairs: whether texts are pairs.
         tag_names: of words, in the order of their numbers; () where words have no tags.
+        kind_names: of words, likewise, the first of them number 1; 0 is none.
+        kinds: an expression for each kind; () where records say the kinds.
+        buckets: lengths of training rows, the last one L; () where all have L tokens.
+        units: `data.units`, what words are here.
     """
 
     tokenizer: Tokenizer
@@ -38,6 +43,10 @@ class TextProcessor:
     layout: str
     has_pairs: bool = False
     tag_names: tuple[str, ...] = ()
+    kind_names: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    buckets: tuple[int, ...] = ()
+    units: str = ""
 
     is_random = False
 
@@ -51,6 +60,8 @@ class TextProcessor:
             description["layout"],
             description["has_pairs"],
             tuple(description["tag_names"]),
+            tuple(description.get("kind_names", ())),
+            tuple(description.get("kinds", ())),
         )
 
     @property
@@ -80,7 +91,7 @@ class TextProcessor:
         Returns:
             "tokens" int32 [L], "segment_ids" int32 [L], "is_start" bool [L] (True where a token
             begins a word); of pairs "token_types" int32 [L], of tagged words "token_labels" int32
-            [L]. What is too long for a row is cut off.
+            [L], of words with kinds "kinds" int32 [L]. What is too long for a row is cut off.
         """
         del rng
         pieces, frame = record["pieces"], self.tokenizer.frame
@@ -96,13 +107,16 @@ class TextProcessor:
             begin = at + len(frame.before)
             end = begin + len(tokens)
             row["tokens"][at:begin] = frame.before
-            _place(row, begin, tokens, is_start)
+            self._place(row, begin, tokens, is_start)
             row["tokens"][end : end + len(frame.after)] = frame.after
             row["segment_ids"][at : end + len(frame.after)] = number
             at = end + len(frame.after)
         if "tags" in record:
             begin, tags = len(frame.before), record["tags"][: self.room]
             row["token_labels"][begin : begin + len(tags)] = tags
+        if "kinds" in record and self.kind_names:
+            begin, kinds = len(frame.before), spread(record["kinds"])[: self.room]
+            row["kinds"][begin : begin + len(kinds)] = kinds
         return row
 
     def _join(self, row: Example, pieces: Sequence[Any]) -> None:
@@ -113,7 +127,7 @@ class TextProcessor:
             if number:
                 row["tokens"][at : at + len(frame.after)] = frame.after
                 at += len(frame.after)
-            _place(row, at, tokens, is_start)
+            self._place(row, at, tokens, is_start)
             at += len(tokens)
         row["tokens"][at : at + len(frame.after)] = frame.after
         row["segment_ids"][: at + len(frame.after)] = 1
@@ -128,9 +142,9 @@ class TextProcessor:
         behind = middle + len(frame.between)
         end = behind + sizes[1]
         row["tokens"][:begin] = frame.before
-        _place(row, begin, first[: sizes[0]], first_starts[: sizes[0]])
+        self._place(row, begin, first[: sizes[0]], first_starts[: sizes[0]])
         row["tokens"][middle:behind] = frame.between
-        _place(row, behind, second[: sizes[1]], second_starts[: sizes[1]])
+        self._place(row, behind, second[: sizes[1]], second_starts[: sizes[1]])
         row["tokens"][end : end + len(frame.after)] = frame.after
         row["segment_ids"][: end + len(frame.after)] = 1
         row["token_types"][behind : end + len(frame.after)] = frame.second_type
@@ -148,7 +162,22 @@ class TextProcessor:
             row["token_types"] = np.zeros(length, np.int32)
         if self.tag_names:
             row["token_labels"] = np.full(length, NO_TAG, np.int32)
+        if self.kind_names:
+            row["kinds"] = np.zeros(length, np.int32)
         return row
+
+    def _place(self, row: Example, at: int, tokens: np.ndarray, is_start: np.ndarray) -> None:
+        """Write a piece into a row; its first token begins a word, even where one was cut."""
+        end = at + len(tokens)
+        row["tokens"][at:end] = tokens
+        row["is_start"][at:end] = is_start
+        row["is_start"][at : at + min(1, len(tokens))] = True
+        if self.kinds:
+            row["kinds"][at:end] = self._kinds_of(tokens, row["is_start"][at:end])
+
+    @functools.cached_property
+    def _kinds_of(self) -> KindsOfWords:
+        return KindsOfWords(self.tokenizer, self.kinds)
 
     def collate(self, examples: Sequence[Example]) -> dict[str, np.ndarray]:
         """Stack rows, and number positions and words.
@@ -158,7 +187,7 @@ class TextProcessor:
             padding), "word_ids" (counted through the row, -1 where "is_special"), all int32 [B, L];
             "is_special" bool [B, L], special tokens and padding; of pairs "token_types", of tagged
             words "token_labels" (-1 where a token begins no word, the number of tags where nobody
-            knows its tag), int32 [B, L].
+            knows its tag), int32 [B, L]; and "kinds", of all tokens of a word, likewise.
         """
         batch = stack(examples)
         is_start, segments = batch.pop("is_start"), batch["segment_ids"]
@@ -168,6 +197,12 @@ class TextProcessor:
         batch["word_ids"] = np.where(is_special, np.int32(NO_WORD), words)
         batch["is_special"] = is_special
         return batch
+
+    def shortened(self, batch: Batch) -> Batch:
+        """Cut the padding of rows that are all of one bucket."""
+        longest = int((batch["segment_ids"] > 0).sum(1).max())
+        length = next(each for each in self.buckets if each >= longest)
+        return {name: x[:, :length] for name, x in batch.items()}
 
     @functools.cached_property
     def _is_special(self) -> Bool[np.ndarray, "V"]:
@@ -237,16 +272,10 @@ class TextProcessor:
             "layout": self.layout,
             "has_pairs": self.has_pairs,
             "tag_names": list(self.tag_names),
+            **({"kind_names": list(self.kind_names)} if self.kind_names else {}),
+            **({"kinds": list(self.kinds)} if self.kinds else {}),
             "tokenizer": self.tokenizer.describe(),
         }
-
-
-def _place(row: Example, at: int, tokens: np.ndarray, is_start: np.ndarray) -> None:
-    """Write a piece into a row; its first token begins a word, even where one was cut."""
-    end = at + len(tokens)
-    row["tokens"][at:end] = tokens
-    row["is_start"][at:end] = is_start
-    row["is_start"][at : at + min(1, len(tokens))] = True
 
 
 def positions_of(segment_ids: Int[np.ndarray, "B L"]) -> Int[np.ndarray, "B L"]:

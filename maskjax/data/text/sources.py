@@ -1,7 +1,7 @@
 """Sources of texts: `text:PATH`, `jsonl:FILE`, `csv:FILE`, `conll:FILE` and `prose`."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from maskjax.data.text.prose import prose as prose_corpus
 from maskjax.data.text.settings import TextSettings
 from maskjax.data.text.subwords import Tokenizer
 from maskjax.data.text.training import learned_from, open_tokenizer
+from maskjax.data.text.units import Units
 from maskjax.data.tfds_folder import OTHER_SPLITS
 from maskjax.paths import local_path
 from maskjax.typing import Int
@@ -46,7 +47,10 @@ class Documents(Source):
         self.index, self.tokenizer = index, tokenizer
         self.class_names = index.class_names
         self.num_classes = len(index.class_names) if index.class_names else None
-        self.tag_numbers: np.ndarray | None = None  # of this index's tags in the training texts
+        # Of this index's tags and kinds among those of the training texts.
+        self.tag_numbers: np.ndarray | None = None
+        self.kind_numbers: np.ndarray | None = None
+        self.units: Index | Units = index  # says where what is hidden as a whole begins
 
     def __len__(self) -> int:
         return len(self.index)
@@ -59,15 +63,15 @@ class Documents(Source):
             cuts.insert(1, begin + int(held.seconds[index]))
         record: dict[str, Any] = {
             "pieces": tuple(
-                (held.tokens[a:b], held.is_start[a:b]) for a, b in itertools.pairwise(cuts)
+                (held.tokens[a:b], self.units.is_start[a:b]) for a, b in itertools.pairwise(cuts)
             )
         }
         if held.labels is not None:
             record["label"] = int(held.labels[index])
         if held.tags is not None:
-            tags = held.tags[begin:end]
-            new = tags if self.tag_numbers is None else self.tag_numbers[tags]
-            record["tags"] = np.where(tags < 0, tags, new)
+            record["tags"] = _renumbered(held.tags[begin:end], self.tag_numbers)
+        if held.kinds is not None:
+            record["kinds"] = _renumbered(held.kinds[begin:end], self.kind_numbers)
         return record
 
     def labels(self) -> Int[np.ndarray, "N"] | None:
@@ -75,6 +79,12 @@ class Documents(Source):
 
     def fingerprint(self) -> str:
         return digest(self.index.key)
+
+
+def _renumbered(
+    numbers: Int[np.ndarray, "n"], new: Int[np.ndarray, "_"] | None
+) -> Int[np.ndarray, "n"]:
+    return numbers if new is None else np.where(numbers < 0, numbers, new[numbers])
 
 
 class Rows(Source):
@@ -89,6 +99,7 @@ class Rows(Source):
 
     def __init__(self, documents: Documents, plan: Plan):
         self.index, self.tokenizer, self.plan = documents.index, documents.tokenizer, plan
+        self.units = documents.units
 
     def __len__(self) -> int:
         return len(self.plan.rows) - 1
@@ -98,7 +109,7 @@ class Rows(Source):
         first, last = plan.rows[index : index + 2].tolist()
         begins, sizes = plan.begins[first:last].tolist(), plan.sizes[first:last].tolist()
         pieces = (
-            (held.tokens[at : at + size], held.is_start[at : at + size])
+            (held.tokens[at : at + size], self.units.is_start[at : at + size])
             for at, size in zip(begins, sizes)
         )
         return {"pieces": tuple(pieces)}
@@ -191,7 +202,7 @@ def conll(argument: str, settings: TextSettings) -> Splits:
     """Read `conll:FILE`, a word and its BIO tag a line, empty lines between texts."""
     _refuse_columns("conll", settings)
     _need_whole(settings, "tags")
-    return splits_of({"train": _of_file("conll", argument, read_tagged, settings)}, settings)
+    return splits_of({"train": _of_conll(argument, settings)}, settings)
 
 
 def _need_whole(settings: TextSettings, what: str) -> None:
@@ -205,14 +216,20 @@ def _need_whole(settings: TextSettings, what: str) -> None:
 _COLUMNS = ("text_column", "pair_column", "label_column")
 
 
+def _of_conll(argument: str, settings: TextSettings) -> Corpus:
+    keys = (*_COLUMNS, "kind_column") if settings.kind_column else _COLUMNS
+    return _of_file("conll", argument, read_tagged, settings, keys)
+
+
 def _of_file(
     kind: str,
     argument: str,
     read: Callable[[Path, TextSettings], Iterator[Text]],
     settings: TextSettings,
+    keys: Sequence[str] = _COLUMNS,
 ) -> Corpus:
     path = _path(kind, argument, "FILE")
-    return corpus_of_files(f"{kind}:{argument}", [path], read, settings, _COLUMNS)
+    return corpus_of_files(f"{kind}:{argument}", [path], read, settings, keys)
 
 
 def _path(kind: str, argument: str, what: str) -> Path:

@@ -45,7 +45,7 @@ def open_tokenizer(settings: TextSettings, corpus: Corpus) -> Tokenizer:
     if source:
         from maskjax.data.text.sources import corpus_named  # which opens tokenizers
 
-        corpus = corpus_named(source, settings)
+        corpus = learned_from({"train": corpus_named(source, settings)}, settings)
     key = digest(corpus.identity, f"{kind}:{size}")
     with kept(folder_of(settings.index), f"{key}.json") as path:
         if not path.exists():

@@ -39,8 +39,8 @@ def whole_word(
         num_masked: budget in positions; a traced one below 0 counts as 0.
         word_ids: a word is a run of positions with the same id; -1 is no word and never hidden,
             and so is None in a list, as tokenizers give it.
-        log_weights: logarithm of each word's weight at its first position, up to a constant; -inf is
-            never hidden. None: all weigh the same.
+        log_weights: logarithm of each word's weight at its first position, up to a constant; -inf
+            is never hidden. None: all weigh the same.
         is_candidate: False where a position must stay visible; it also ends a word.
 
     Returns:

@@ -230,3 +230,70 @@ def test_tokenizers_trained_apart_are_refused(tmp_path):
     config = {"tokenizer": "wordpiece:200", "validation_source": f"text:{tmp_path / 'other.txt'}"}
     with pytest.raises(ValueError, match="validation and training texts have tokenizers"):
         build(tmp_path, **config)
+
+
+@pytest.mark.parametrize("kind", ["text", "csv"])
+def test_what_is_held_out_teaches_no_tokenizer(tmp_path, kind):
+    """Every document has a letter of its own: those of held-out ones are unknown."""
+    letters = [chr(ord("a") + number) for number in range(26)]
+    config = {"tokenizer": "wordpiece:60", "validation_fraction": 0.2, "test_fraction": 0.2}
+    content = "\n\n".join(f"{letter} {letter}" for letter in letters)
+    if kind == "csv":  # held out class by class
+        rows = [f"{letter} {letter},{number % 3}" for number, letter in enumerate(letters)]
+        content = "\n".join(["text,label", *rows])
+        config |= {"layout": "whole", "label_column": "label"}
+    built = build(tmp_path, content, kind=kind, **config)
+    for split in ("train", "validation", "test"):
+        for batch in built.eval_batches(split, 4):
+            words = batch["tokens"][~batch["is_special"] | (batch["tokens"] == UNK)]
+            assert (words == UNK).all() == (split != "train")
+            assert (words == UNK).any() == (split != "train")
+
+
+def test_words_have_the_kind_whose_expression_is_found_in_them_first(tmp_path):
+    kinds = (("ends in e", "e$"), ("a or b", "[ab]"))
+    built = build(tmp_path, kinds=kinds)
+    assert built.processor.kind_names == ("ends in e", "a or b")
+    (batch,) = built.eval_batches("train", 4)
+    assert batch["tokens"][2].tolist()[:8] == [CLS, A, A, E, A, E, E, B]
+    assert batch["kinds"][2].tolist() == [0, 2, 1, 1, 1, 1, 1, 2, 0, 0]
+    assert batch["kinds"][1].tolist() == [0] * 10  # c c, d x [MASK]
+
+
+def test_kinds_of_words_are_a_column_that_need_not_be_tags(tmp_path):
+    content = "a DET\nae NOUN\nb VERB\n\nc VERB\n"
+    config = {"kind": "conll", "layout": "whole", "max_length": 8, "kind_column": 2}
+    (batch,) = build(tmp_path, content, **config).eval_batches("train", 2)
+    assert batch["kinds"].tolist() == [[0, 1, 2, 2, 3, 0, 0, 0], [0, 3, 0, 0, 0, 0, 0, 0]]
+    assert "token_labels" not in batch
+    content = "a DET B-X\nae NOUN O\n\nc VERB O\n"
+    (batch,) = build(tmp_path, content, **config).eval_batches("train", 2)
+    assert batch["kinds"][0].tolist()[:4] == [0, 1, 2, 2]
+    assert batch["token_labels"][0].tolist()[:4] == [-1, 0, 1, -1]
+    with pytest.raises(ValueError, match=r"data.kind_column=4: line 1 of .* has 3 columns"):
+        build(tmp_path, content, **(config | {"kind_column": 4}))
+
+
+def test_rows_of_a_batch_are_of_one_bucket_and_each_comes_once_an_epoch(tmp_path):
+    sizes = [1, 3, 7, 12, 2, 5, 20, 1, 9, 4, 15, 6, 14, 3] * 2  # and [CLS] and [SEP]
+    content = "\n\n".join(" ".join(["a"] * size) for size in sizes)
+    config = {"layout": "padded", "max_length": 24, "buckets": (8, 16), "batch_size": 3}
+    built = build(tmp_path, content, **config)
+    stream, seen = built.train_batches(), {}
+    whole = [next(stream) for _ in range(28)]  # three epochs of 28 rows
+    for batch in whole:
+        lengths = batch["tokens"].shape[1]
+        needs = (batch["segment_ids"] > 0).sum(1)
+        assert {(8, 16, 24)[np.searchsorted((8, 16, 24), n)] for n in needs} == {lengths}
+        assert {x.shape[1] for x in batch.values() if x.ndim == 2} == {lengths}
+        for i, epoch in zip(batch["id"].tolist(), batch["epoch"].tolist()):
+            seen.setdefault(i, []).append(epoch)
+    assert all(epochs == list(range(len(epochs))) for epochs in seen.values())
+    assert {len(epochs) for epochs in seen.values()} == {3}
+    assert built.num_shapes == 3
+    later = build(tmp_path, content, num_workers=2, **config).train_batches(start_step=11)
+    for one, other in zip(whole[11:14], later):
+        for name in one:
+            np.testing.assert_array_equal(one[name], other[name])
+    with pytest.raises(ValueError, match="only 4 training examples are of up to 24 tokens"):
+        build(tmp_path, content, **(config | {"batch_size": 7}))

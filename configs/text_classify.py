@@ -18,7 +18,7 @@ An encoder that was pretrained goes on with its own tokenizer and length:
 
     python launch/train.py --config=configs/mlm.py --workdir=runs/mlm
     python launch/train.py --config=configs/text_classify.py --config.init_from.path=runs/mlm \
-        --config.data.tokenizer=runs/mlm --config.model.max_length=128
+        --config.data.tokenizer=runs/mlm --config.model.form=modernbert
 
 and so does one of transformers, DIR a folder by save_pretrained (BERT, RoBERTa, ModernBERT; with a
 head of classes too, unless --config.init_from.skip="('^head/',)"):

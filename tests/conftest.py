@@ -65,6 +65,7 @@ SLOW = (
     "tests/tasks/mae_test.py",
     "tests/tasks/masker_test.py",
     "tests/tasks/mlm_test.py",
+    "tests/tasks/text_masks_test.py",
     "tests/tasks/nothing_hidden_test.py",
     "tests/tasks/text_body_test.py",
     "tests/tasks/wiring_test.py",

@@ -71,6 +71,8 @@ class TextMasks:
         rule: the name of the rule. "whole_word" hides whole words alone, at most the share and not
             exactly it; "spans" and "t5_spans" count as SpanBERT and T5 do, and the tokens of one of
             SpanBERT's spans become all the mask token, all random, or all stay (Joshi et al. 2020).
+        has_units: whether words are collocations (`data.units`), which become something else as a
+            whole too (Levine et al. 2021).
     """
 
     masker: Masker
@@ -79,6 +81,7 @@ class TextMasks:
     split: tuple[float, float, float] = (0.8, 0.1, 0.1)
     eval_ratio: float = EVAL_RATIO
     rule: str = "random"
+    has_units: bool = False
 
     @property
     def most(self) -> int:
@@ -128,9 +131,17 @@ class TextMasks:
             mask_token_id=self.vocabulary.mask,
             vocab_size=self.vocabulary.size,
             split=self.split,
-            unit_ids=masking.text.run_ids(is_masked) if self.rule == "spans" else None,
+            unit_ids=self._units(batch, is_masked),
         )
         return is_masked, ids, most
+
+    def _units(self, batch: Batch, is_masked: Array) -> Array | None:
+        """What becomes something else as a whole; None where each token does by itself."""
+        if self.rule == "spans":
+            return masking.text.run_ids(is_masked)
+        if self.has_units and self.rule == "whole_word":
+            return jnp.asarray(batch["word_ids"])
+        return None
 
     def _mask_keys(self, batch: Batch, context: Context) -> Key[Array, "B"]:
         """Keys of the masks: of rows and epochs in training, of rows alone in evaluations."""
@@ -196,4 +207,5 @@ def make_text_masks(
         split=split,
         eval_ratio=eval_ratio,
         rule=mask.rule,
+        has_units=bool(getattr(processor, "units", "")),
     )

@@ -148,3 +148,19 @@ def join(begins: Int[np.ndarray, "D"], ends: Int[np.ndarray, "D"], room: int, be
             left, begin = free - size, begin + size
     pairs = np.array(found, np.int64).reshape(-1, 2)
     return Plan(pairs[:, 0], pairs[:, 1], np.array([*rows, len(found)]))
+
+
+def cut_pair(first: int, second: int, room: int) -> tuple[int, int]:
+    """Take tokens off the longer of two texts, off the second of equal ones, until both fit.
+
+    >>> cut_pair(10, 3, 9), cut_pair(7, 7, 9), cut_pair(2, 3, 9)
+    ((6, 3), (5, 4), (2, 3))
+    """
+    over = max(0, first + second - room)
+    longer = min(over, abs(first - second))
+    if first > second:
+        first -= longer
+    else:
+        second -= longer
+    rest = over - longer
+    return first - rest // 2, second - (rest - rest // 2)

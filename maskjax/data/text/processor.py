@@ -14,6 +14,7 @@ from maskjax.data.processor import Example, Record, stack
 from maskjax.data.text.files import lines
 from maskjax.data.text.index_build import tags_of
 from maskjax.data.text.kinds import KindsOfWords, spread
+from maskjax.data.text.packing import cut_pair
 from maskjax.data.text.settings import TextSettings
 from maskjax.data.text.subwords import Tokenizer, from_description
 from maskjax.data.text.tokenizer import NAMES
@@ -289,19 +290,3 @@ def positions_of(segment_ids: Int[np.ndarray, "B L"]) -> Int[np.ndarray, "B L"]:
     is_first[:, 1:] = segment_ids[:, 1:] != segment_ids[:, :-1]
     firsts = np.maximum.accumulate(np.where(is_first, places, 0), axis=1)
     return np.where(segment_ids == 0, 0, places - firsts).astype(np.int32)
-
-
-def cut_pair(first: int, second: int, room: int) -> tuple[int, int]:
-    """Take tokens off the longer of two texts, off the second of equal ones, until both fit.
-
-    >>> cut_pair(10, 3, 9), cut_pair(7, 7, 9), cut_pair(2, 3, 9)
-    ((6, 3), (5, 4), (2, 3))
-    """
-    over = max(0, first + second - room)
-    longer = min(over, abs(first - second))
-    if first > second:
-        first -= longer
-    else:
-        second -= longer
-    rest = over - longer
-    return first - rest // 2, second - (rest - rest // 2)

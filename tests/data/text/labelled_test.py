@@ -101,7 +101,8 @@ def test_bytes_are_written_as_a_tokenizer_of_the_library():
 @pytest.mark.usefixtures("few")
 def test_a_tokenizer_is_trained_on_another_source_and_taken_from_a_run(tmp_path):
     (tmp_path / "own.txt").write_text("some other words")
-    settings = TextSettings(tokenizer="wordpiece:300:docstrings", index=str(tmp_path))
+    shares = {"validation_fraction": 0.0, "test_fraction": 0.0}
+    settings = TextSettings(tokenizer="wordpiece:300:docstrings", index=str(tmp_path), **shares)
     found = open_tokenizer(settings, docstrings_corpus())
     assert found == train(docstrings_corpus(), "wordpiece", 300)
     record = {"data": {"tokenizer": found.describe()}, "config": {}}

@@ -13,7 +13,7 @@ from maskjax.evaluation.figures import save_figure
 from maskjax.evaluation.figures.comparison import comparison_panel
 from maskjax.paths import atomic_file
 from maskjax.tools.study import RUNS, Study, StudyRun
-from maskjax.tools.study_run import Measured, check_metrics, measured, number
+from maskjax.tools.study_run import Measured, check_metrics, measured, number, with_reaches
 from maskjax.tools.study_table import Row, markdown
 
 SPLITS = ("validation", "test")
@@ -42,6 +42,7 @@ def write(study: Study, folder: Path, failed: Mapping[str, str]) -> str:
     found = {run.name: measured(folder / RUNS / run.name) for run in runs}
     done = {name: numbers for name, numbers in found.items() if numbers is not None}
     check_metrics(study, done)
+    done = with_reaches(study, runs, done, folder)
     rows = list(table(study, runs, done))
     beside = _beside(study, runs, done)
     text = "\n".join([*markdown(study, rows, beside), *_absent(runs, done, failed)]) + "\n"

@@ -17,11 +17,14 @@ from maskjax.paths import atomic_file
 from maskjax.terminal import say
 from maskjax.tools.study import RUNS, Study, StudyRun
 from maskjax.training.loop import train
-from maskjax.workdir.lines import NO_NUMBERS, OF_RUN, judged_lines
+from maskjax.workdir.lines import NO_NUMBERS, OF_RUN, first_reach, judged_lines
 
 # Numbers of a run by split, and there by name; one that was not finite is None.
 Measured = Mapping[str, Mapping[str, Any]]
 ERROR = "error.txt"  # in a run's folder: how it failed
+# Compared with the baseline of the same seed, and its number of the first metric at its end: when
+# it was first as good.
+REACHES = {"steps_to_baseline": "step", "seconds_to_baseline": "seconds"}
 RECORD = "study.json"  # in a study's folder: whose it is
 
 
@@ -196,10 +199,33 @@ def check_metrics(study: Study, done: Mapping[str, Measured]) -> None:
     """
     is_early = study.columns and len(done) < len(study.settings) * len(study.seeds)
     for metric in study.metrics if done and not is_early else ():
-        if all(number(run, "validation", metric) is None for run in done.values()):
+        if metric not in REACHES and all(
+            number(run, "validation", metric) is None for run in done.values()
+        ):
             known = sorted({name for run in done.values() for name in run.get("validation", ())})
             instead = f"compare some of {', '.join(known)}" if known else "nothing was held out"
             raise ValueError(
                 f"study {study.name}: no finished run has the metric {metric!r} on the validation "
                 f"split: {instead}"
             )
+
+
+def with_reaches(
+    study: Study, runs: Sequence[StudyRun], done: Mapping[str, Measured], folder: Path
+) -> dict[str, Measured]:
+    """Add when each run was first as good as its baseline is at the end, by the first metric.
+
+    A baseline is compared with itself. A run that never was has no number that is finite.
+    """
+    metric, direction = next(iter(study.metrics.items()))
+    found = dict(done)
+    for run in runs if set(study.metrics) & set(REACHES) else ():
+        name = run.setting.name
+        other = f"{study.baselines.get(name, name)},seed={run.seed}"
+        value = number(done.get(other, {}), "validation", metric)
+        if run.name in done and value is not None:
+            line = first_reach(folder / RUNS / run.name, metric, value, direction)
+            times = {each: line and line[key] for each, key in REACHES.items()}
+            mine = {**done[run.name].get("validation", {}), **times}
+            found[run.name] = {**done[run.name], "validation": mine}
+    return found

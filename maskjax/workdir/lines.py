@@ -47,6 +47,27 @@ def judged_lines(workdir: str | Path, summary: Mapping[str, Any]) -> dict[str, d
     return last | {line["split"]: line for line in lines if (line["split"], line["step"]) == best}
 
 
+def first_reach(
+    workdir: str | Path, metric: str, value: float, direction: str
+) -> Mapping[str, Any] | None:
+    """Find the first validation of a run that is as good as a value.
+
+    Args:
+        workdir: the run's folder.
+        metric: name of a number.
+        value: to reach.
+        direction: "max" or "min", what is better.
+
+    Returns:
+        Its line, with "step" and "seconds"; None where there is none.
+    """
+    for line in read_metrics(workdir):
+        found = line.get(metric) if line["split"] == "validation" else None
+        if found is not None and (found >= value if direction == "max" else found <= value):
+            return line
+    return None
+
+
 def has_measured(workdir: str | Path, name: str) -> bool:
     """Whether an evaluation of a run has given a number of a name."""
     lines = (line for line in read_metrics(workdir) if line["split"] == "validation")

@@ -12,6 +12,7 @@ from scipy import stats
 
 from maskjax import preemption, workdir
 from maskjax.tools import study, study_report, study_run
+from maskjax.workdir.lines import first_reach
 
 forget = study_run.forget  # as it is before tests replace it
 # Accuracies on validation, by setting and seed; those on test are 0.1 lower.
@@ -298,3 +299,16 @@ def test_what_a_run_compiled_is_forgotten(monkeypatch):
     monkeypatch.setattr(study_run.gc, "collect", lambda: done.append("objects"))
     forget()
     assert done == ["programs", "objects"]
+
+
+def test_when_a_run_was_first_as_good_as_a_value_is(tmp_path):
+    lines = [
+        {"split": split, "step": step, "seconds": 2.0 * step, "accuracy": x}
+        for step, split, x in [(1, "train", 0.9), (2, "validation", 0.2), (4, "validation", 0.5),
+                               (6, "validation", None), (8, "validation", 0.4)]
+    ]  # fmt: skip
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for value, direction, step in ((0.4, "max", 4), (0.2, "max", 2), (0.3, "min", 2)):
+        found = first_reach(tmp_path, "accuracy", value, direction)
+        assert (found["step"], found["seconds"]) == (step, 2.0 * step)
+    assert first_reach(tmp_path, "accuracy", 0.6, "max") is None

@@ -45,7 +45,8 @@ def open_tokenizer(settings: TextSettings, corpus: Corpus) -> Tokenizer:
     if source:
         from maskjax.data.text.sources import corpus_named  # which opens tokenizers
 
-        corpus = learned_from({"train": corpus_named(source, settings)}, settings)
+        alone = dataclasses.replace(settings, validation_source="", test_source="")
+        corpus = learned_from({"train": corpus_named(source, alone)}, alone)
     key = digest(corpus.identity, f"{kind}:{size}")
     with kept(folder_of(settings.index), f"{key}.json") as path:
         if not path.exists():

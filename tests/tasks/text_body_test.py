@@ -1,6 +1,7 @@
 """Texts with classes and tags: what is hidden of them, and what is asked, through the loader."""
 
 import types
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,8 @@ import pytest
 from maskjax import data, tasks
 from maskjax.tasks.task import Context
 from maskjax.tasks.text_body import keyword_flags
+from maskjax.training.update import make_update
+from maskjax.workdir import merge
 
 LEAST, MASK = 5, 4  # of bytes: ids below LEAST are special
 TABLE = "text,label\none two three,good\nfour five,bad\nsix,good\nseven eight nine,bad\n"
@@ -145,6 +148,51 @@ def test_a_bag_of_words_stands_beside(build_task):
     found = task.baselines(types.SimpleNamespace(source=lambda _: built.source("train")), "test")
     learned = {"bag_of_words_accuracy": 1.0, "bag_of_words_f1_macro": 1.0}
     assert found == learned | {"largest_class_accuracy": 0.5}
+
+
+def test_an_encoder_comes_from_a_language_model_and_its_head_stays_there(build_task, load_config):
+    task, _, built = build_task("text_classify", **{"init_from.path": "a run"})
+    config = load_config("mlm", "smoke", **(SMALL | {"data.max_length": 32}))
+    model = tasks.build(config, built)
+    shapes = (jax.eval_shape(each.init, jax.random.key(0)) for each in (task, model))
+    ours, theirs = (
+        jax.tree.map(lambda x, value=value: np.full(x.shape, value, np.float32), tree)
+        for value, tree in enumerate(shapes)
+    )
+    options = load_config("text_classify", "smoke").init_from
+    found, strays = merge.taken(ours, theirs, options, Path("there"), task)
+    assert all((leaf == 1).all() for leaf in jax.tree.leaves(found["encoder"]))
+    assert all((leaf == 0).all() for leaf in jax.tree.leaves(found["head"]))
+    parts = {how: {path.split("/")[0] for path in paths} for how, paths in strays.items()}
+    assert parts == {"begins anew": {"head"}, "left out": {"dense", "norm", "bias"}}
+
+
+def test_rates_fall_by_layer_and_adapters_find_the_kernels(build_task, load_config):
+    changes = {
+        "model.lora_rank": 2,
+        "optimizer.layer_decay": 0.5,
+        "optimizer.frozen": ("^encoder/",),
+    }
+    task, _, _ = build_task("text_classify", **changes)
+    shapes = jax.eval_shape(task.init, jax.random.key(0))
+    assert {*shapes["lora"]["encoder"]["blocks"]["block00"]["attn"]} == {"query", "value"}
+    update = make_update(load_config("text_classify", "smoke", **(SMALL | changes)), shapes)
+    factors = {path.split("/")[1]: x for path, x in update.rate_factors.items()}
+    assert (factors["table"], factors["positions"], factors["blocks"]) == (0.25, 0.25, 0.5)
+    assert update.rate_factors["head/kernel"] == 1
+    assert "encoder/table" in update.frozen
+    assert "head/kernel" not in update.frozen
+
+
+def test_pairs_are_read_by_their_types(build_task, tmp_path):
+    (tmp_path / "pairs.csv").write_text("text,other,label\n" + "one,two,x\nsix,ten,y\n" * 2)
+    pairs = {"data.source": f"csv:{tmp_path / 'pairs.csv'}", "data.pair_column": "other"}
+    task, batch, _ = build_task("text_classify", **pairs)
+    types, logits = batch["token_types"], task.outputs()["logits"]
+    assert types[0, :9].tolist() == [0] * 5 + [1] * 4  # [CLS]one[SEP], two[SEP]
+    params, given = drawn(task), context(train=False)
+    other = {**batch, "token_types": 0 * types}
+    assert np.abs(logits(params, batch, given) - logits(params, other, given)).max() > 1e-3
 
 
 @pytest.mark.parametrize(

@@ -61,9 +61,8 @@ HIDE = {"mask.rule": "random", "mask.ratio": 0.5}
 @pytest.mark.parametrize(("fill", "pool"), [("token", "class"), ("drop", "mean")])
 def test_what_is_hidden_or_padding_does_not_count(build_task, fill, pool):
     task, batch, _ = build_task("text_classify", **HIDE, **{"mask.fill": fill, "model.pool": pool})
-    params = drawn(task)
-    logits = jax.jit(task.outputs()["logits"])
-    seen = task.body.masks.question(batch, context())
+    params, look = drawn(task), jax.jit(task.body)
+    seen = look(params, batch, context())
     special = np.asarray(batch["is_special"])
     hidden = np.asarray(seen.is_masked)
     assert not (hidden & special).any()
@@ -71,12 +70,12 @@ def test_what_is_hidden_or_padding_does_not_count(build_task, fill, pool):
     assert hidden.sum(1).tolist() == [max(1, round(0.5 * n)) for n in lengths]
     blank = np.asarray(batch["segment_ids"]) == 0
     other = {**batch, "tokens": jnp.where(hidden | blank, 77, batch["tokens"])}
-    found = logits(params, batch, context())
+    found = seen.outputs
     assert len({*np.asarray(found)[:, 0].tolist()}) == 4
-    np.testing.assert_allclose(logits(params, other, context()), found, atol=1e-5)
+    np.testing.assert_allclose(look(params, other, context()).outputs, found, atol=1e-5)
     shown = {**batch, "tokens": jnp.where(hidden | special, batch["tokens"], 77)}
-    assert (np.abs(logits(params, shown, context()) - found).max(1) > 1e-3).all()
-    assert not np.array_equal(task.body.masks.question(batch, context(seed=1)).is_masked, hidden)
+    assert (np.abs(look(params, shown, context()).outputs - found).max(1) > 1e-3).all()
+    assert not np.array_equal(look(params, batch, context(seed=1)).is_masked, hidden)
 
 
 def test_masks_are_on_in_evaluation_only_where_they_are_asked_for(build_task):
@@ -131,7 +130,7 @@ def test_a_keyword_is_seen_half_as_much_as_its_text(build_task):
     task, batch, built = build_task(
         "text_classify", **{"model.form": "bag", "model.keywords": ("two",)}
     )
-    gate = np.asarray(task.body._gate(batch, context(train=False)))
+    gate = np.asarray(jax.jit(task.body._gate)(batch, context(train=False)))
     text = built.processor.tokenizer.decode(np.asarray(batch["tokens"])[0].tolist())
     at = text.encode().index(b"two") - len("[CLS]") + 1
     assert 0 < gate[0, 0] < 1
@@ -139,7 +138,7 @@ def test_a_keyword_is_seen_half_as_much_as_its_text(build_task):
     expected[at : at + 3] /= 2
     np.testing.assert_allclose(gate[0], expected, rtol=1e-6)
     assert len(np.unique(gate[1:])) == 3  # a share of its own for each text
-    params = task.init(jax.random.key(0))
+    params = jax.eval_shape(task.init, jax.random.key(0))
     assert {name: x.shape for name, x in params["encoder"].items()} == {"table": (261, 8)}
 
 
@@ -188,7 +187,7 @@ def test_pairs_are_read_by_their_types(build_task, tmp_path):
     (tmp_path / "pairs.csv").write_text("text,other,label\n" + "one,two,x\nsix,ten,y\n" * 2)
     pairs = {"data.source": f"csv:{tmp_path / 'pairs.csv'}", "data.pair_column": "other"}
     task, batch, _ = build_task("text_classify", **pairs)
-    types, logits = batch["token_types"], task.outputs()["logits"]
+    types, logits = batch["token_types"], jax.jit(task.outputs()["logits"])
     assert types[0, :9].tolist() == [0] * 5 + [1] * 4  # [CLS]one[SEP], two[SEP]
     params, given = drawn(task), context(train=False)
     other = {**batch, "token_types": 0 * types}

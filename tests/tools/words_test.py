@@ -3,6 +3,7 @@
 import numpy as np
 
 from maskjax.data.text import Bytes, TextProcessor
+from maskjax.evaluation import draw_panel
 from maskjax.evaluation.panels import UNKNOWN, ClassPanel, Guess, TagPanel
 from maskjax.tools import words
 
@@ -21,6 +22,8 @@ def test_classes_are_said_the_likeliest_first():
     ((line, record),) = words.of_panel(panel, UNITS)
     assert line == "y 75.0%, x 25.0%"
     assert record == {"class": "y", "probabilities": {"y": 0.75, "x": 0.25}}
+    text = draw_panel(panel, UNITS).texts
+    assert "ab" in {each.get_text() for each in text}  # in place of a picture
 
 
 def test_words_of_entities_are_said_with_their_tags():

@@ -6,8 +6,8 @@ Variants:
 
     default             source of Python's standard library, on every machine: which of its names
                         are functions, classes, arguments, imports, attributes? Its own ast and
-                        tokenize say so exactly; these are no texts that people tagged. Minutes
-                        on two CPU cores, from scratch
+                        tokenize say so exactly; these are no texts that people tagged. A
+                        minute on two CPU cores, from scratch: F1 .857 on test
     smoke               a few small steps
 
 Texts of your own: --config.data.source=conll:FILE, a word and its BIO tag a line, empty lines

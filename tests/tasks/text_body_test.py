@@ -151,7 +151,7 @@ def test_a_bag_of_words_stands_beside(build_task):
 
 def test_an_encoder_comes_from_a_language_model_and_its_head_stays_there(build_task, load_config):
     task, _, built = build_task("text_classify", **{"init_from.path": "a run"})
-    config = load_config("mlm", "smoke", **(SMALL | {"data.max_length": 32}))
+    config = load_config("mlm", "smoke", **(SMALL | {"model.form": "bert"}))
     model = tasks.build(config, built)
     shapes = (jax.eval_shape(each.init, jax.random.key(0)) for each in (task, model))
     ours, theirs = (

@@ -16,7 +16,8 @@ def tokens_of(text, length=10):
 
 
 def test_classes_are_said_the_likeliest_first():
-    panel = ClassPanel(tokens_of("ab"), np.array([UNKNOWN]), np.array([[0.25, 0.75]]), ("x", "y"))
+    tokens = np.where(np.arange(10) < 2, tokens_of("ab"), UNKNOWN)
+    panel = ClassPanel(tokens, np.array([UNKNOWN]), np.array([[0.25, 0.75]]), ("x", "y"))
     assert words.can_say(panel, UNITS)
     assert not words.can_say(panel, object())  # of pictures they are drawn
     ((line, record),) = words.of_panel(panel, UNITS)

@@ -1,5 +1,6 @@
 """Every test runs on 4 fake CPU devices, with rank promotion an error and shapes checked."""
 
+import functools
 import gc
 import importlib.metadata
 import os
@@ -108,6 +109,15 @@ def pytest_configure(config):
         import jax
 
         jax.config.update("jax_numpy_rank_promotion", "raise")
+        _share_contexts()
+
+
+def _share_contexts():
+    """Lower every program in one MLIR context: making one costs more than a small program does."""
+    from jax._src.interpreters import mlir  # private: where it is another, nothing is shared
+
+    if hasattr(mlir, "make_ir_context"):
+        mlir.make_ir_context = functools.cache(mlir.make_ir_context)
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses

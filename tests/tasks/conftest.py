@@ -9,7 +9,7 @@ from maskjax import tasks
 
 SMALL = {
     "model.encoder.width": 16,
-    "model.encoder.depth": 2,
+    "model.encoder.depth": 1,
     "model.encoder.heads": 2,
     "model.decoder.width": 8,
     "model.decoder.depth": 1,

@@ -175,7 +175,7 @@ def test_a_drawn_ratio_stays_within_its_bounds(build):
 
 
 def test_features_do_not_depend_on_the_rest_of_the_batch(build, params_of):
-    task = build(**{"model.pool": "both", "model.feature_blocks": 2})
+    task = build(**{"model.pool": "both", "model.encoder.depth": 2, "model.feature_blocks": 2})
     params, batch = params_of(task), batch_of(task)
     features = features_of(task, params, batch["inputs"])
     assert features.shape == (4, 2 * 2 * 16)
@@ -287,7 +287,7 @@ BAD = [
     ({"model.decoder.width": 10**9}, "model.decoder has width 1000000000 and depth 1"),
     ({"model.encoder.heads": 3}, "model.encoder.width 16 is not a multiple of its 3 heads"),
     ({"model.dtype": "float16"}, "unknown model.dtype 'float16'"),
-    ({"model.feature_blocks": 9}, "feature_blocks 9 must be from 1 to the encoder's 2"),
+    ({"model.feature_blocks": 9}, "feature_blocks 9 must be from 1 to the encoder's 1"),
     ({"model.norm_eps": 0.0}, "model.norm_eps 0.0 must be above 0 and below 1, as 1e-6"),
     ({"model.drop_path": 1.0}, "model.drop_path 1.0 must be at least 0 and below 1"),
     ({"model.attention": "cudnn"}, "'cudnn' needs model.dtype 'bfloat16'"),

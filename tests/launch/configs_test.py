@@ -47,6 +47,9 @@ def test_smoke_of_mlm_trains_and_is_judged_beside_ngrams(load_config, tmp_path):
         "data.index": str(tmp_path / "index"),
         "data.tokenizer": "wordpiece:512",
         "data.limit": 20,
+        "model.width": 16,
+        "model.depth": 1,
+        "model.heads": 2,
     }
     _, summary = check_smoke(load_config, "mlm", "default", tmp_path / "run", **few)
     kinds = ("accuracy", "perplexity")

@@ -19,9 +19,9 @@ from maskjax.data.prefetch import InterruptedWait
 from maskjax.evaluation.metrics import numbers as metric_numbers
 from maskjax.preemption import Preempted
 from maskjax.training import draw as drawing
-from maskjax.training import watch as watching
 from maskjax.training.run import Run
 from maskjax.training.state import TrainState
+from maskjax.workdir import watch as watching
 from maskjax.workdir.best import Best
 from maskjax.workdir.lines import NO_NUMBERS
 

@@ -13,12 +13,13 @@ from maskjax import workdir
 from maskjax.config import flatten
 from maskjax.preemption import StopSignal
 from maskjax.tasks.task import Task
-from maskjax.training import init_from, parallel, watch
+from maskjax.training import init_from, parallel
 from maskjax.training.evaluate import Evaluator
 from maskjax.training.state import TrainState, create_state
 from maskjax.training.step import init_key, train_step
 from maskjax.training.update import Update, make_update
 from maskjax.typing import Batch
+from maskjax.workdir import watch
 from maskjax.workdir.best import Best
 from maskjax.workdir.checkpoint import Checkpoints
 from maskjax.workdir.loggers import RunLog

@@ -1,9 +1,10 @@
 """What a run leaves on disk, and says: its folder's files, checkpoints, numbers.
 
 The names here are those of the folder itself (`folder.py`); `checkpoint.py` keeps states, whose
-leaves `leaves.py` names and `merge.py` puts into other states; `best.py` says which is the best;
-`loggers.py` writes `lines.py` of numbers, which `trackers.py` shows elsewhere; `plan.py` says what
-is about to happen, `throughput.py` how fast it goes.
+leaves `leaves.py` names and `merge.py` puts into other states; `best.py` says which is the best,
+`watch.py` whether a run still gets better; `loggers.py` writes `lines.py` of numbers, which
+`trackers.py` shows elsewhere; `plan.py` says what is about to happen, `throughput.py` how fast it
+goes.
 """
 
 from maskjax.workdir.folder import (

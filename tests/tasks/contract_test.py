@@ -14,7 +14,8 @@ import pytest
 from maskjax import masking, tasks
 from maskjax.evaluation import panels
 from maskjax.tasks.task import Context
-from maskjax.training import parallel, run, watch
+from maskjax.training import parallel, run
+from maskjax.workdir import watch
 from maskjax.workdir.checkpoint import Checkpoints
 
 SIZE, STEPS = 8, 3  # a batch divides by four devices and into halves

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from maskjax import preemption, workdir
-from maskjax.training import hooks, schedule, watch
-from maskjax.workdir import loggers
+from maskjax.training import hooks, schedule
+from maskjax.workdir import loggers, watch
 
 
 def observed(toy, values, metric="loss", **overrides):

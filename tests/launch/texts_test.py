@@ -13,6 +13,7 @@ from maskjax.data.text import docstrings, names
 from maskjax.tools.answers import open_answers
 from maskjax.tools.export import export
 from maskjax.tools.predict import JSON, predict
+from maskjax.training import parallel
 from maskjax.training.loop import train
 
 SMALL = {"model.width": 16, "model.depth": 1, "model.heads": 2, "figures.num_examples": 0}
@@ -114,3 +115,32 @@ def test_they_are_exported_with_their_tokenizers(runs, tmp_path, name):
     made = Tokenizer.from_file(str(tmp_path / "out" / "tokenizer.json"))
     assert made.encode(text).ids == ids[: len(made.encode(text).ids)].tolist()
     assert Path(tmp_path / "out" / "tokenizer_config.json").is_file()
+
+
+def test_lengths_in_buckets_compile_a_step_each_and_resume(load_config, tmp_path, monkeypatch):
+    compiled = []  # widths of the rows that a program of several shapes was compiled for
+
+    class Program(parallel.Program):
+        def compile_for(self, state, rows):
+            before = len(self._compiled)
+            made = super().compile_for(state, rows)
+            if self._num_shapes > 1 and len(self._compiled) > before:
+                compiled.append(rows["tokens"].shape[-1])
+            return made
+
+    monkeypatch.setattr(parallel, "Program", Program)
+    lengths = [5 + 37 * i % 25 for i in range(96)]  # of a text, in bytes
+    path = tmp_path / "texts.jsonl"
+    path.write_text("".join(json.dumps({"text": "ab" * (n // 2) + "c"}) + "\n" for n in lengths))
+    config = load_config(
+        "mlm",
+        "smoke",
+        **(SMALL | {"data.source": f"jsonl:{path}", "data.tokenizer": "", "eval.batch_size": 8}),
+        **{"data.index": str(tmp_path / "index"), "data.layout": "padded", "data.buckets": (16,)},
+        batch_size=8,
+    )
+    summary = train(config, tmp_path / "run")
+    assert sorted(compiled) == [16, 32]  # six steps, of which each width has some
+    (tmp_path / "run" / workdir.SUMMARY).unlink()
+    shutil.rmtree(tmp_path / "run" / workdir.CHECKPOINTS / str(config.total_steps))
+    assert train(config, tmp_path / "run")["params_sha256"] == summary["params_sha256"]

@@ -94,7 +94,10 @@ class Program:
         shape = tuple(x.shape for x in jax.tree.leaves(args[1:])) if several else ()
         if shape not in self._compiled:
             if len(self._compiled) == self._num_shapes:
-                raise ValueError(f"rows of {shape} are of a {self._num_shapes + 1}th shape")
+                raise ValueError(
+                    f"rows of shapes {shape} come after the {self._num_shapes} shapes that the data"
+                    " promised (num_shapes): let it count all shapes of its batches"
+                )
             start = time.perf_counter()
             self._compiled[shape] = self._jitted.lower(*args).compile()
             self.compile_seconds += time.perf_counter() - start

@@ -114,8 +114,8 @@ KEYS: dict[str, Key] = {
     ),
     "optimizer.name": Key(
         "adamw",
-        'or "lars", for large batches and linear probes; b1 is its momentum',
-        choices=("adamw", "lars"),
+        '"lars", for large batches and linear probes, or "sgd"; b1 is their momentum',
+        choices=("adamw", "lars", "sgd"),
         before="adamw",
     ),
     "optimizer.base_lr": Key(1.5e-3, "lr = base_lr * batch_size / 256", low=0),

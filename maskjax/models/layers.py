@@ -55,12 +55,14 @@ class Dense(nn.Module):
         dtype: Compute dtype; the parameters stay float32.
         kernel_init: Initialiser of the kernel [D_in, features].
         has_bias: Whether a bias is added.
+        bias_init: Initialiser of the bias [features].
     """
 
     features: int
     dtype: DType = jnp.float32
     kernel_init: nn.initializers.Initializer = xavier_uniform
     has_bias: bool = True
+    bias_init: nn.initializers.Initializer = nn.initializers.zeros
 
     @nn.compact
     def __call__(self, x: Float[Array, "*b D_in"]) -> Float[Array, "*b D_out"]:
@@ -69,7 +71,7 @@ class Dense(nn.Module):
         rows = x.reshape(-1, x.shape[-1]).astype(self.dtype)
         y = rows @ kernel.astype(self.dtype)
         if self.has_bias:
-            bias = self.param("bias", nn.initializers.zeros, (self.features,))
+            bias = self.param("bias", self.bias_init, (self.features,))
             y = y + bias.astype(self.dtype)[None]
         return y.reshape(*x.shape[:-1], self.features)
 

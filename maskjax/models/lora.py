@@ -45,15 +45,16 @@ def with_adapters(key: Key[Array, ""], params: Params, adapters: Adapters) -> Pa
         adapters: what is adapted.
 
     Raises:
-        ValueError: a rule that finds nothing, or what is no kernel [D_in, D_out] of that rank.
+        ValueError: a rule that finds nothing, or what is no kernel [..., D_out] of that rank.
     """
     flat: dict[str, Any] = traverse_util.flatten_dict(params, sep="/")
     found: dict[str, Any] = {}
     for number, path in enumerate(sorted(matching("model.lora_on", adapters.on, [*flat]))):
-        shape = tuple(flat[path].shape)
-        if len(shape) != 2 or adapters.rank > min(shape):
+        leaf = flat[path]
+        shape = math.prod(leaf.shape[:-1]), leaf.shape[-1]  # of a convolution: inputs of an output
+        if leaf.ndim < 2 or adapters.rank > min(shape):
             raise ValueError(
-                f"model.lora_rank {adapters.rank} does not fit {path} {list(shape)}, which "
+                f"model.lora_rank {adapters.rank} does not fit {path} {list(leaf.shape)}, which "
                 "model.lora_on finds: set it to at most the shorter side of a matrix"
             )
         normal = jax.random.normal(jax.random.fold_in(key, number), (shape[0], adapters.rank))
@@ -69,5 +70,6 @@ def merged(params: Params, scale: float) -> Params:
     )
     parts: dict[str, Any] = traverse_util.flatten_dict(params.get(LORA, {}), sep="/")
     for path in {name.rpartition("/")[0] for name in parts}:
-        flat[path] = flat[path] + scale * (parts[f"{path}/a"] @ parts[f"{path}/b"])
+        change = scale * (parts[f"{path}/a"] @ parts[f"{path}/b"])
+        flat[path] = flat[path] + change.reshape(flat[path].shape)
     return traverse_util.unflatten_dict(flat, sep="/")

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from maskjax.evaluation.metrics import Mean, Metric
 from maskjax.models.lora import LORA, Adapters, merged, with_adapters
+from maskjax.tasks import conv_body
 from maskjax.tasks.body import Body, Seen
 from maskjax.tasks.masker import MaskedTask, Masker
 from maskjax.tasks.mixing import GROUP, Mixing, make_mixing
@@ -192,9 +193,11 @@ def supervised_parts(
 
 
 def _body(config: Any, data: Any, num_outputs: int, is_each: bool) -> Body:
-    """The body of a config: a kind more is a line more."""
+    """The body of a config: of texts, the one that it names, or a vision transformer."""
     if getattr(getattr(data, "processor", None), "tokenizer", None) is not None:
         return text_body(config, data, num_outputs, is_each=is_each)
+    if config.model.get("name") in conv_body.MODELS:
+        return conv_body.conv_body(config, data, num_outputs)
     return patch_body(config, data, num_outputs)
 
 

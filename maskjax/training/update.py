@@ -75,6 +75,30 @@ def lars(
     )
 
 
+def sgd(
+    *, b1: float, weight_decay: float, clip_norm: float, decay_mask: Callable[[Params], PyTree]
+) -> optax.GradientTransformation:
+    """SGD with momentum in PyTorch's form, up to the learning rate, as `adamw`.
+
+    The momentum m becomes b1 m + g with all of the gradient g, and the step is -rate m: the rate
+    comes after the momentum (Goyal et al. 2017, section 3, remark 2).
+
+    Args:
+        b1: decay of the momentum; 0 is none.
+        weight_decay: added to the gradient, per unit of the leaf.
+        clip_norm: largest global norm of the gradient; 0 turns clipping off.
+        decay_mask: `params -> pytree of bool`, True where weight decay applies.
+
+    Returns:
+        A transformation from gradients to the direction d of `params - learning_rate * d`.
+    """
+    return optax.chain(
+        _clip(clip_norm),
+        optax.add_decayed_weights(weight_decay, mask=decay_mask),
+        optax.trace(decay=b1),
+    )
+
+
 def _clip(clip_norm: float) -> optax.GradientTransformation:
     return optax.clip_by_global_norm(clip_norm) if clip_norm > 0 else optax.identity()
 
@@ -180,7 +204,8 @@ def make_update(config: Any, params: Params) -> Update:
     def decays(path: str, _: Any) -> bool:
         return path not in spared and path.rpartition("/")[2] not in ("bias", "scale")
 
-    make, others = (lars, ()) if options.name == "lars" else (adamw, ("b2", "eps"))
+    plain = {"lars": lars, "sgd": sgd}
+    make, others = plain.get(options.name, adamw), () if options.name in plain else ("b2", "eps")
     chosen = {name: options[name] for name in ("b1", "weight_decay", "clip_norm", *others)}
     factors = layer_factors(options.layer_decay, paths)
     for path, factor in _rates(options.rates, paths):

@@ -75,6 +75,26 @@ def test_adamw_equals_a_loop_from_the_paper(clip_norm):
         np.testing.assert_allclose(ours[k], expected[k], rtol=2e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(("momentum", "decay"), [(0.9, 0.1), (0.0, 0.0)])
+def test_sgd_equals_a_loop_from_pytorchs_page(momentum, decay):
+    """torch.optim.SGD: the first momentum is the gradient, and the rate comes after it."""
+    rng, rate = np.random.default_rng(0), 0.05
+    expected, buffer = rng.normal(size=(3, 2)), None
+    ours = {"kernel": jnp.asarray(expected, jnp.float32)}
+    mask = lambda tree: jax.tree.map(lambda x: x.ndim > 1, tree)  # noqa: E731
+    tx = update.sgd(b1=momentum, weight_decay=decay, clip_norm=0.0, decay_mask=mask)
+    opt_state = tx.init(ours)
+    for _ in range(4):
+        raw = rng.normal(size=(3, 2))
+        gradient = raw + decay * expected
+        buffer = gradient if buffer is None else momentum * buffer + gradient
+        expected = expected - rate * buffer
+        given = {"kernel": jnp.asarray(raw, jnp.float32)}
+        direction, opt_state = tx.update(given, opt_state, ours)
+        ours = jax.tree.map(lambda p, d: p - rate * d, ours, direction)
+    np.testing.assert_allclose(ours["kernel"], expected, rtol=1e-5, atol=1e-6)
+
+
 PARAMS = {
     "encoder": {
         "class_token": np.ones((1, 1, 4)),

@@ -17,7 +17,8 @@ Variants, with the data they need; no accuracy was measured yet:
 model.norm is "group": the form of BiT (Kolesnikov et al. 2020), pre-activation, group norm and
 standardised weights; or "affine": the form of published weights, post-activation, with batch norm's
 statistics folded into a scale and a bias, which may be frozen
-(--config.optimizer.frozen="('norm\\\\d?/',)") or trained like all else. There is no batch norm: a loss here is a sum over rows.
+(--config.optimizer.frozen="('norm[1-3]?/',)") or trained like all else. There is no batch norm: a
+loss here is a sum over rows.
 
 Everything that configs/finetune.py does is done here: mixing, smoothing, averages, layer-wise rates
 (blocks are numbered through all stages), frozen parts, adapters of any convolution

@@ -46,6 +46,9 @@ def _add_task(config: ConfigDict) -> None:
     config.loss = ConfigDict()
     config.loss.smoothing = 0.0  # of labels
     config.loss.class_weights = ()  # or a number a class
+    config.loss.kind = "l2"  # or "l1", of task=regress, as the next
+    config.loss.centre = (0.0,)  # targets count as (target - centre) / scale: near their mean,
+    config.loss.scale = (1.0,)  # and near their standard deviation; one for all, or one a target
 
     config.mix = ConfigDict()
     config.mix.mixup = 0.0  # alpha of its Beta; 0 = off

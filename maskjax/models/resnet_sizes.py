@@ -57,8 +57,8 @@ class ResNetArchitecture:
 # Small: He et al. 2015, section 4.2, for 32 x 32 pixels; the others: table 1 there.
 _SMALL, _FIRST = (16, 32, 64), (64, 128, 256, 512)
 resnet_sizes = {
-    "resnet20": ResNetArchitecture((3, 3, 3), _SMALL, False, 3),
-    "resnet56": ResNetArchitecture((9, 9, 9), _SMALL, False, 3),
+    "resnet20": ResNetArchitecture((3, 3, 3), _SMALL, False, 3, groups=4),
+    "resnet56": ResNetArchitecture((9, 9, 9), _SMALL, False, 3, groups=4),
     "resnet18": ResNetArchitecture((2, 2, 2, 2), _FIRST, False, LARGE),
     "resnet34": ResNetArchitecture((3, 4, 6, 3), _FIRST, False, LARGE),
     "resnet50": ResNetArchitecture((3, 4, 6, 3), _FIRST, True, LARGE),

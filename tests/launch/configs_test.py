@@ -66,6 +66,15 @@ def test_smoke_of_finetune_trains_and_resumes_with_mixing_and_averages(load_conf
     assert train(config, tmp_path / "run")["params_sha256"] == straight["params_sha256"]
 
 
+def test_smoke_of_resnet_trains_evaluates_and_saves(load_config, tmp_path):
+    _, summary = check_smoke(load_config, "resnet", "default", tmp_path)
+    assert {"accuracy", "test_accuracy"} <= set(summary)
+
+
+def test_smoke_of_lenet_trains_evaluates_and_saves(load_config, tmp_path):
+    check_smoke(load_config, "lenet", "default", tmp_path)
+
+
 def cut(folder, config):
     """Leaves what a kill between the checkpoint of the middle and the end would have left."""
     (folder / workdir.SUMMARY).unlink()
@@ -74,7 +83,7 @@ def cut(folder, config):
 
 def check_smoke(load_config, name, variant, folder, **overrides):
     few = FEW if variant in DRAWN else FEW | UNPROBED
-    shallow = {} if name in ("mlm", "vectors") else SHALLOW
+    shallow = {} if name in ("lenet", "mlm", "resnet", "vectors") else SHALLOW
     config = load_config(name, f"{variant}_smoke", **(few | shallow | overrides))
     summary = train(config, folder)
     check_summary(config, summary, folder)

@@ -22,6 +22,7 @@ SIZE, STEPS = 8, 3  # a batch divides by four devices and into halves
 PATCH_ENCODER = {"model.encoder": {"width": 8, "depth": 1, "heads": 2}}
 PATCHES = PATCH_ENCODER | {"model.decoder": {"width": 8, "depth": 1, "heads": 2}}
 SMALL_TEXT = {"model.width": 8, "model.depth": 1, "model.heads": 2}
+CONVOLUTIONS = {"model.depths": (1,), "model.widths": (4,), "model.drop_path": 0.1}
 DROPS = {"model.drop_path": 0.1, "model.dropout": 0.3}
 WEIGHTED = {"mask.rule": "weighted", "mask.ratio": 0.5}
 BY_LABELS = {"mask.follows": "labels", "mask.labels.alpha": 2.0}
@@ -174,6 +175,16 @@ CASES = {
         "finetune",
         PATCH_ENCODER | WEIGHTED | {"optimizer.ema_decay": 0.9, "mask.fill": "drop"},
         *arrays(8, 8, 1, has_labels=True),
+    ),
+    "classify, a residual network, mixed, patches as a token by their losses": Case(
+        "resnet",
+        CONVOLUTIONS | WEIGHTED | {"mask.fill": "token", "mix.mixup": 0.8},
+        *arrays(8, 8, 1, has_labels=True),
+    ),
+    "classify, LeNet, half of each example hidden by noise": Case(
+        "lenet",
+        {"mask.rule": "random", "mask.fill": "noise"} | HALF,
+        *arrays(16, 16, 1, has_labels=True),
     ),
 }
 

@@ -6,6 +6,7 @@ them to `maskjax.config.base()`.
 
 from maskjax.key import ALWAYS, Key
 from maskjax.key import count as _count
+from maskjax.param_mask_keys import PARAM_MASKS
 
 _LOGGERS = ("jsonl", "tensorboard")
 _MODES = ("min", "max")
@@ -165,6 +166,7 @@ KEYS: dict[str, Key] = {
     "figures.num_examples": Key(8, "rows of one picture", low=0, high=257, is_free=True),
     "figures.every_steps": _count(0, "0 = at the end alone", is_free=True),
 }
+KEYS |= {f"param_masks.{name}": key for name, key in PARAM_MASKS.items()}
 # What a task that hides positions reads of "mask"; a rule's options are a section of its name.
 MASKS: dict[str, Key] = {
     "rule": Key("random", 'a masking rule; "none" hides nothing: a plain autoencoder'),

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 ABOVE_ALL = {
     "typing",
     "key",
+    "param_mask_keys",
     "keys",
     "config",
     "spelling",

@@ -67,7 +67,14 @@ from maskjax.masking.images import (
     hierarchical,
     multi_block,
 )
-from maskjax.masking.parameters import magnitude, movement, saliency, weight_blocks
+from maskjax.masking.parameters import (
+    fisher,
+    magnitude,
+    movement,
+    saliency,
+    steepest,
+    weight_blocks,
+)
 from maskjax.masking.regions import region
 from maskjax.masking.schedules import (
     SCHEDULES,
@@ -87,12 +94,12 @@ __all__ = [
     "audio", "block", "chooses", "cloze", "constant", "context_and_targets", "cosine", "cut",
     "cut_chosen", "cut_counts", "cut_slots", "draw", "draw_chosen", "draw_counts", "draw_slots",
     "error_window", "example_keys", "fill_gate", "fill_noise", "fill_token", "fill_zero",
-    "frequency", "frequency_band", "grid", "grid_length", "hard_patches", "heads",
+    "fisher", "frequency", "frequency_band", "grid", "grid_length", "hard_patches", "heads",
     "hierarchical", "inverse_block", "keep", "linear", "magnitude", "make_rule",
     "make_schedule", "mask_last", "missing_options", "movement", "multi_block", "needs_step",
     "num_masked_from_lengths", "num_masked_from_ratio", "num_masked_from_traced_ratio",
     "parameters", "random", "region", "regions", "register", "restore", "rules_on", "runs",
     "saliency", "score", "sequences", "sliding", "sliding_block", "spans", "spec_augment",
-    "t5_spans", "text", "time_frequency", "token_probabilities", "tube", "uniform", "unmasking",
-    "wav2vec_spans", "weight_blocks", "weighted", "whole_word",
+    "steepest", "t5_spans", "text", "time_frequency", "token_probabilities", "tube", "uniform",
+    "unmasking", "wav2vec_spans", "weight_blocks", "weighted", "whole_word",
 ]  # fmt: skip

@@ -24,6 +24,7 @@ from maskjax.training.state import TrainState
 from maskjax.workdir import watch as watching
 from maskjax.workdir.best import Best
 from maskjax.workdir.lines import NO_NUMBERS
+from maskjax.workdir.masks import sparsities
 
 Metrics = dict[str, Any]  # what a step reports
 
@@ -76,6 +77,8 @@ def log(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
     found = jax.device_get(metrics)
     numbers = metric_numbers(found.pop("metrics"))
     numbers |= {name: value.item() for name, value in found.items()}
+    if is_written and state.param_masks:
+        numbers |= sparsities(state.param_masks.masks)
     compiled = run.program.read_compile_seconds()
     run.meter.leave_out(compiled)
     if is_first:

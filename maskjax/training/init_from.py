@@ -236,6 +236,11 @@ def _merge(
         averages = jax.tree.map(jnp.copy, params)
     elif saved:
         logging.warning("%s has averaged parameters; they are left out.", place)
+    masks, masked = state.param_masks, tree.get("param_masks")
+    if masks and masked:
+        masks = filled(masks, masked, f"{place}: param_masks")
+    elif masked:
+        logging.warning("%s has parameter masks; they are left out.", place)
     watches, seen = dict(state.watches), tree.get("watches") or {}
     if "plateau" in watches and "plateau" in seen:
         name = f"{place}: watches/plateau"
@@ -247,6 +252,7 @@ def _merge(
         params=params,
         opt_state=filled(state.opt_state, tree["opt_state"], f"{place}: opt_state"),
         ema_params=averages,
+        param_masks=masks if masked or not masks else None,  # None: to be laid out
         memory=filled(state.memory, tree.get("memory") or {}, f"{place}: memory"),
         nonfinite_total=tree["nonfinite_total"],
     )

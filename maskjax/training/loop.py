@@ -17,6 +17,7 @@ from maskjax.training.state import TrainState
 from maskjax.workdir import trackers
 from maskjax.workdir.leaves import params_sha256
 from maskjax.workdir.lines import NO_NUMBERS, grad_norm_spikes, read_metrics
+from maskjax.workdir.masks import by_layer, sparsities, without_layers, write_masks
 from maskjax.workdir.tables import nested, read_tables
 from maskjax.workdir.throughput import peak_host_memory
 
@@ -107,6 +108,8 @@ def fit(task: Any, data: Any, config: Any, folder: Path, config_file: str = "") 
                     state = hooks.call(hooks.AFTER_STEP, run, step, state, metrics)
         summary = summarise(run, state)
     if jax.process_index() == 0:
+        if state.param_masks:
+            write_masks(folder, state.param_masks.masks)
         workdir.write_summary(folder, summary)
     return summary
 
@@ -127,9 +130,11 @@ def summarise(run: Run, state: TrainState) -> dict[str, Any]:
     }
     for split, found in read_tables(run.folder, chosen).items():
         lines[split] |= {name: nested(x) for name, x in found.items() if not x.is_matrix}
-    trained, validated = lines.get("train", {}), lines.get("validation", {})
+    trained, validated = without_layers(lines.get("train", {})), lines.get("validation", {})
     named = {f"validation_{name}" if name in trained else name: x for name, x in validated.items()}
     named |= {f"test_{name}": x for name, x in lines.get("test", {}).items()}
+    if state.param_masks:
+        trained |= by_layer(sparsities(state.param_masks.masks))
     figures = sorted((run.folder / workdir.FIGURES).glob("*.png"))
     return {
         "steps": int(state.step),

@@ -15,8 +15,8 @@ from maskjax.preemption import StopSignal
 from maskjax.tasks.task import Task
 from maskjax.training import init_from, parallel
 from maskjax.training.evaluate import Evaluator
-from maskjax.training.state import TrainState, create_state
-from maskjax.training.step import init_key, train_step
+from maskjax.training.state import TrainState, create_state, with_masks
+from maskjax.training.step import init_key, mask_key, train_step
 from maskjax.training.update import Update, make_update
 from maskjax.typing import Batch
 from maskjax.workdir import watch
@@ -91,7 +91,8 @@ def initial_state(task: Task, config: Any, update: Update | None = None) -> Trai
     An `update` that was made of the same need not be made again, which traces the whole model.
     """
     update = update or update_of(task, config)
-    return create_state(task, update, init_key(config.seed), watch.start(config))
+    keys = init_key(config.seed), mask_key(config.seed)
+    return create_state(task, update, keys[0], watch.start(config), keys[1])
 
 
 def make_step(
@@ -174,13 +175,20 @@ def _first_state(
     if state is not fresh or not config.init_from.path:
         return state, f"goes on from step {state.step}" if state.step > 0 else ""
     state, record, line = init_from.start(fresh, config, update.schedule, task, data.describe())
+    state = with_masks(state, update, mask_key(config.seed), config.init_from.what == "params")
     workdir.note(folder, {"init_from": record})
     checkpoints.save(int(state.step), state)  # the other run may go on, or be gone
     return state, line
 
 
 def _computed_once(
-    task: Task, data: Any, state: TrainState, evaluator: Evaluator, spread: parallel.Spread
+    task: Task,
+    data: Any,
+    state: TrainState,
+    evaluator: Evaluator,
+    spread: parallel.Spread,
+    update: Update,
+    config: Any,
 ) -> tuple[Any, TrainState]:
     """What training batches are taken from, and the state that the run begins or goes on with.
 
@@ -194,9 +202,11 @@ def _computed_once(
     found = evaluator.collect(state, "train", task.once)
     is_valid = found.pop("is_valid")
     if is_fresh:
-        params = task.begin(jax.device_get(state.params), found[task.once][is_valid])
+        whole = update.whole_weights(state)
+        params = task.begin(jax.device_get(whole), found[task.once][is_valid])
         averages = None if state.ema_params is None else spread.replicate(params)
         state = dataclasses.replace(state, params=spread.replicate(params), ema_params=averages)
+        state = with_masks(state, update, mask_key(config.seed), True)
     return data.with_rows(found, is_valid) if is_kept else data, state
 
 
@@ -241,7 +251,7 @@ def open_run(
             lines = first_lines(task, data, config, folder, *sizes)
             for line in [*lines, beginning] if beginning else lines:
                 log.progress.say(f"{folder.name}: {line}")
-            feed, state = _computed_once(task, data, state, evaluator, spread)
+            feed, state = _computed_once(task, data, state, evaluator, spread, update, config)
             step = make_step(task, config, spread.axis_name, feed.on_device, update)
             run = Run(
                 task=task,

@@ -85,8 +85,13 @@ def _warmed_up(done: Array, peak: float, warmup_steps: int, after: Array) -> Arr
     return jnp.where(done < warmup_steps, peak * done / max(warmup_steps, 1), after)
 
 
-def make_schedule(config: Any) -> Callable[[Any, Any], Any]:
-    """Make the learning rate of a step number and of the factor that evaluations made."""
+def make_schedule(config: Any, num_steps: int | None = None) -> Callable[[Any, Any], Any]:
+    """Make the learning rate of a step number and of the factor that evaluations made.
+
+    Args:
+        config: the whole config.
+        num_steps: in which it falls; None for all steps of the run.
+    """
     options = config.optimizer
     given = {
         "peak": peak_learning_rate(options.base_lr, config.batch_size),
@@ -95,7 +100,8 @@ def make_schedule(config: Any) -> Callable[[Any, Any], Any]:
     }
     if options.schedule == "plateau":
         return functools.partial(plateau_rate, **given)
-    return lambda step, factor: learning_rate(step, **given, total_steps=config.total_steps)
+    total = num_steps or config.total_steps
+    return lambda step, factor: learning_rate(step, **given, total_steps=total)
 
 
 def check_rates(config: Any) -> None:

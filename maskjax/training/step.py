@@ -14,7 +14,7 @@ from maskjax.training.update import Update
 from maskjax.typing import Array, Batch, Int, Key, PyTree
 
 # Folded into the root key where training folds in the step: no run is that long.
-_INIT, _EVAL, _DOCUMENT = 2**32 - 1, 2**32 - 2, 2**32 - 3
+_INIT, _EVAL, _DOCUMENT, _MASKS = 2**32 - 1, 2**32 - 2, 2**32 - 3, 2**32 - 4
 
 
 def _root(seed: int) -> Key[Array, ""]:
@@ -25,6 +25,11 @@ def _root(seed: int) -> Key[Array, ""]:
 def init_key(seed: int) -> Key[Array, ""]:
     """Key of the parameters' initial values."""
     return jax.random.fold_in(_root(seed), _INIT)
+
+
+def mask_key(seed: int) -> Key[Array, ""]:
+    """Key of parameter masks, which the engine folds steps into."""
+    return jax.random.fold_in(_root(seed), _MASKS)
 
 
 def train_keys(seed: int, step: Int[Array, ""], index: Int[Array, "B"]) -> Key[Array, "B"]:
@@ -125,8 +130,8 @@ def train_step(
 
     Returns:
         `(state, batch) -> (state, metrics)`, equal on all devices: the scalars "loss", "grad_norm"
-        (before clipping), "learning_rate", "nonfinite_run" and "nonfinite_total", and in "metrics"
-        the task's own, as sums that the host divides.
+        (before clipping, of what is not hidden), "learning_rate", "nonfinite_run" and
+        "nonfinite_total", and in "metrics" the task's own, as sums that the host divides.
     """
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Any]]:
@@ -144,11 +149,14 @@ def train_step(
         parts = _sums(loss, trainable, rows, update.accumulate_steps, task.group_size)
         gradient, sums = parallel.psum(parts, axis_name)
         mean, gradient = jax.tree.map(lambda x: x / sums.weight, (sums.loss, gradient))
-        norm = jnp.sqrt(sum(jnp.sum(jnp.square(x)) for x in jax.tree.leaves(gradient)))
+        hidden = update.hide(gradient, state.param_masks)
+        norm = _norm(hidden)
         factor = state.watches["plateau"].factor if "plateau" in state.watches else 1.0
-        rate = update.schedule(state.step, factor)
+        rate = update.rate(state, factor)
         is_finite = jnp.isfinite(mean) & jnp.isfinite(norm) & _are_finite(sums.statistics)
-        moved = update(gradient, state.opt_state, state.params, state.ema_params, rate)
+        if update.masks is not None:
+            is_finite &= jnp.isfinite(_norm(gradient))
+        moved = update.step(state, gradient, hidden, rate, mean, mask_key(seed))
         memory = task.remember(state.memory, sums.statistics, state.step)
         state = _advance(state, (*moved, memory), is_finite)
         return state, {
@@ -163,6 +171,10 @@ def train_step(
     return step
 
 
+def _norm(gradient: PyTree) -> Array:
+    return jnp.sqrt(sum(jnp.sum(jnp.square(x)) for x in jax.tree.leaves(gradient)))
+
+
 def _are_finite(tree: PyTree) -> Array:
     floats = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.floating)]
     return jnp.array([jnp.isfinite(x).all() for x in floats]).all()
@@ -170,9 +182,9 @@ def _are_finite(tree: PyTree) -> Array:
 
 def _advance(state: TrainState, new: PyTree, is_finite: Array) -> TrainState:
     """Take what is new, unless the step was not finite; count the step either way."""
-    old = (state.params, state.opt_state, state.ema_params, state.memory)
+    old = (state.params, state.opt_state, state.ema_params, state.param_masks, state.memory)
     choose = lambda new, old: jnp.where(is_finite, new, old)  # noqa: E731
-    params, opt_state, ema_params, memory = jax.tree.map(choose, new, old)
+    params, opt_state, ema_params, param_masks, memory = jax.tree.map(choose, new, old)
     skipped = 1 - is_finite.astype(jnp.int32)
     return TrainState(
         step=state.step + 1,
@@ -181,6 +193,7 @@ def _advance(state: TrainState, new: PyTree, is_finite: Array) -> TrainState:
         ema_params=ema_params,
         memory=memory,
         watches=state.watches,
+        param_masks=param_masks,
         nonfinite_total=state.nonfinite_total + skipped,
         nonfinite_run=(state.nonfinite_run + 1) * skipped,
     )

@@ -1,20 +1,19 @@
 """From gradients to parameters: the optimizer, its rate, and which parameters move how far."""
 
 import dataclasses
-import math
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import optax
 
-from maskjax.masking.parameters import leaf_paths, matching
+from maskjax.masking.parameters import Engine, Moved, leaf_paths, make_engine, matching, options_of
+from maskjax.training.rates import layer_factors, own_factors
 from maskjax.training.schedule import make_schedule
 from maskjax.typing import Array, Float, Params, PyTree
+from maskjax.workdir.masks import read_masks
 
 _TRUST = 1e-3  # of LARS
-_BLOCK = re.compile(r"encoder/(?:.*/)?block(\d+)(?:/|$)")
 
 
 def adamw(
@@ -116,6 +115,7 @@ class Update:
         rate_factors: of the learning rate, by path; 1 where there is none.
         accumulate_steps: micro-batches whose gradients are added before an update.
         ema_decay: of the moving average of the parameters; 0 keeps none.
+        masks: of the parameters; None hides none.
     """
 
     optimizer: optax.GradientTransformation
@@ -124,6 +124,7 @@ class Update:
     rate_factors: Mapping[str, float] = dataclasses.field(default_factory=dict)
     accumulate_steps: int = 1
     ema_decay: float = 0.0
+    masks: Engine | None = None
 
     def trainable(self, params: Params) -> PyTree:
         """The parameters that move; None in place of those that do not."""
@@ -160,6 +161,13 @@ class Update:
         Returns:
             Parameters, the optimizer's state and the average, all of them new.
         """
+        moved, opt_state = self.move(gradient, opt_state, params, rate)
+        return moved, opt_state, self.blend(average, moved)
+
+    def move(
+        self, gradient: PyTree, opt_state: PyTree, params: Params, rate: Float[Array, ""]
+    ) -> tuple[Params, PyTree]:
+        """Move parameters alone; see `__call__`."""
         before = self.trainable(params)
         with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an int32
             direction, opt_state = self.optimizer.update(gradient, opt_state, before)
@@ -169,12 +177,59 @@ class Update:
             step = rate if factor is None else rate * factor
             return (leaf - step * towards).astype(leaf.dtype)
 
-        moved = _by_path(move, before, direction)
-        if average is not None:
-            decay = self.ema_decay
-            blend = lambda e, p: decay * e + (1.0 - decay) * p  # noqa: E731
-            average = self.whole(jax.tree.map(blend, self.trainable(average), moved), average)
-        return self.whole(moved, params), opt_state, average
+        return self.whole(_by_path(move, before, direction), params), opt_state
+
+    def blend(self, average: Params | None, params: Params) -> Params | None:
+        """Move the average towards the parameters."""
+        if average is None:
+            return None
+        decay, moved = self.ema_decay, self.trainable(params)
+        blend = lambda e, p: decay * e + (1.0 - decay) * p  # noqa: E731
+        return self.whole(jax.tree.map(blend, self.trainable(average), moved), average)
+
+    def hide(self, gradient: PyTree, param_masks: PyTree) -> PyTree:
+        """Make of the dense gradient what moments see."""
+        return gradient if self.masks is None else self.masks.hide(gradient, param_masks)
+
+    def whole_weights(self, state: Any) -> Params:
+        """Return the parameters with what is hidden of them but kept aside."""
+        masks = self.masks
+        return state.params if masks is None else masks.weights(state.params, state.param_masks)
+
+    def rate(self, state: Any, factor: Any) -> Float[Array, ""]:
+        """Return the learning rate of a state, which rewound weights take back."""
+        masks, step = self.masks, state.step
+        at = step if masks is None else masks.clock(state.param_masks, step)
+        return self.schedule(at, factor)
+
+    def step(
+        self,
+        state: Any,
+        gradient: PyTree,
+        hidden: PyTree,
+        rate: Float[Array, ""],
+        loss: Float[Array, ""],
+        key: Array,
+    ) -> tuple[Params, PyTree, Params | None, PyTree]:
+        """Move what a state has, and let its masks advance.
+
+        Args:
+            state: before the step.
+            gradient: dense.
+            hidden: what `hide` made of it.
+            rate: the learning rate.
+            loss: of the step.
+            key: of parameter masks.
+
+        Returns:
+            Parameters, the optimizer's state, the average and the masks.
+        """
+        old = Moved(state.params, state.opt_state, state.ema_params, state.param_masks)
+        if self.masks is None:
+            return (*self(gradient, old.opt_state, old.params, old.average, rate), old.masks)
+        move = lambda gradient, moments, params: self.move(gradient, moments, params, rate)  # noqa: E731
+        how = {"loss": loss, "number": state.step + 1, "key": key}
+        return self.masks.step(old, gradient, hidden, **how, move=move, blend=self.blend)
 
 
 def make_update(config: Any, params: Params) -> Update:
@@ -208,70 +263,19 @@ def make_update(config: Any, params: Params) -> Update:
     make, others = plain.get(options.name, adamw), () if options.name in plain else ("b2", "eps")
     chosen = {name: options[name] for name in ("b1", "weight_decay", "clip_norm", *others)}
     factors = layer_factors(options.layer_decay, paths)
-    for path, factor in _rates(options.rates, paths):
+    for path, factor in own_factors(options.rates, paths):
         factors[path] = factors.get(path, 1.0) * factor
+    masks = options_of(config.param_masks.to_dict(), config.total_steps)
+    engine = masks and make_engine(masks, params, frozen, read_masks(masks.file))
     return Update(
         optimizer=make(**chosen, decay_mask=lambda tree: _by_path(decays, tree)),
-        schedule=make_schedule(config),
+        schedule=make_schedule(config, masks and masks.round_steps),
+        masks=engine,
         frozen=frozen,
         rate_factors=factors,
         accumulate_steps=options.accumulate_steps,
         ema_decay=options.ema_decay,
     )
-
-
-def _rates(pairs: Any, paths: Sequence[str]) -> Iterator[tuple[str, float]]:
-    """Read `optimizer.rates`: the paths that each pair finds, with its factor."""
-    for pair in pairs:
-        is_pair = isinstance(pair, list | tuple) and len(pair) == 2 and isinstance(pair[0], str)
-        is_factor = is_pair and isinstance(pair[1], int | float) and 0 <= pair[1] < math.inf
-        if not is_factor:
-            raise ValueError(
-                f"optimizer.rates holds {pair!r}: give pairs of a regular expression and a factor "
-                "of at least 0, as in (('^head/', 10.0),)"
-            )
-        for path in sorted(matching("optimizer.rates", pair[0], paths)):
-            yield path, float(pair[1])
-
-
-def layer_factors(decay: float, paths: Sequence[str]) -> dict[str, float]:
-    """Learning rates that fall from the last layer to the first (Bao et al. 2022, BEiT; He et al.).
-
-    Class token, positions, patch projection, embeddings and their norm are layer 0, block i is
-    layer i + 1, and all else (the encoder's last norm, heads) is layer depth + 1, with factor 1.
-
-    Args:
-        decay: factor from one layer to the one below, in (0, 1]; 1 is none.
-        paths: of the parameters' leaves; those of the encoder begin with "encoder/".
-
-    Returns:
-        decay^(depth + 1 - layer) by path; nothing at decay 1.
-
-    Raises:
-        ValueError: no block in an encoder.
-
-    Example:
-        >>> layer_factors(0.5, ["encoder/class_token", "encoder/block00/kernel", "head/kernel"])
-        {'encoder/class_token': 0.25, 'encoder/block00/kernel': 0.5, 'head/kernel': 1.0}
-    """
-    if decay == 1:
-        return {}
-    blocks = {path: int(at[1]) for path in paths if (at := _BLOCK.match(path))}
-    if not blocks:
-        raise ValueError(
-            f"optimizer.layer_decay {decay} needs an encoder with blocks, and no path of the "
-            "parameters has encoder/.../blockNN: set it to 1"
-        )
-    depth = max(blocks.values()) + 1
-
-    def layer(path: str) -> int:
-        if path in blocks:
-            return blocks[path] + 1
-        is_first = path.startswith("encoder/norm/")  # of embeddings, before the blocks
-        is_last = not path.startswith("encoder/") or ("/norm/" in path and not is_first)
-        return depth + 1 if is_last else 0
-
-    return {path: decay ** (depth + 1 - layer(path)) for path in paths}
 
 
 def _by_path(function: Callable[..., Any], tree: PyTree, *others: PyTree) -> PyTree:

@@ -145,6 +145,9 @@ CASES = {
     "vectors, hard_patches": Case("vectors", {"mask.rule": "hard_patches"} | HALF, *arrays(10, 1)),
     "vectors, error_window": Case("vectors", {"mask.rule": "error_window"} | HALF, *arrays(10, 1)),
     "vectors, best_of": Case("vectors", {"mask.best_of.candidates": 3} | HALF, *arrays(10, 1)),
+    "vectors, weights hidden and grown": Case(
+        "vectors", HALF | {"param_masks.method": "rigl", "param_masks.every_steps": 2}, *LABELLED
+    ),
     "linear probe, two heads": Case(
         "linear_probe",
         PATCHES | {"model.probe_heads": ("x1", "x9"), "optimizer.rates": (("^head/x9/", 9.0),)},
@@ -352,7 +355,7 @@ def test_one_device_equals_four_and_memory_advances_alike(made, trained):
     np.testing.assert_allclose(trained.losses[1], trained.losses[4], rtol=1e-5)
     assert len(set(trained.losses[1])) == STEPS
     for one, four in zip(trained.states[1], trained.states[4], strict=True):
-        for part in ("memory", "watches"):
+        for part in ("memory", "watches", "param_masks"):
             _assert_close(*(jax.device_get(getattr(x, part)) for x in (one, four)), rtol=1e-4)
     for leaf, start in zip(jax.tree.leaves(one.memory), jax.tree.leaves(made.task.start())):
         assert np.shape(leaf) == np.shape(start)

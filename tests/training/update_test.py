@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from maskjax.masking.parameters import leaf_paths
-from maskjax.training import schedule, update
+from maskjax.training import rates, schedule, update
 
 
 def test_learning_rate_of_the_published_pretraining():
@@ -212,9 +212,9 @@ def test_the_norm_of_embeddings_is_of_the_first_layer_and_that_of_the_blocks_of_
         "encoder/blocks/block01/norm1/scale",
         "encoder/blocks/norm/scale",
     ]
-    assert [*update.layer_factors(0.5, paths).values()] == [0.125, 0.5, 1.0]  # of 2 blocks
+    assert [*rates.layer_factors(0.5, paths).values()] == [0.125, 0.5, 1.0]  # of 2 blocks
 
 
 def test_a_layer_wise_rate_needs_layers():
     with pytest.raises(ValueError, match=r"layer_decay 0.5 needs an encoder with blocks"):
-        update.layer_factors(0.5, ["encoder/kernel", "head/block00/kernel"])
+        rates.layer_factors(0.5, ["encoder/kernel", "head/block00/kernel"])

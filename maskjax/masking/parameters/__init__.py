@@ -9,6 +9,10 @@
 Everywhere None stands for a leaf that is never pruned. Nothing here trains.
 """
 
+from maskjax.masking.parameters.engine import Engine, MaskState, Moved, make_engine
+from maskjax.masking.parameters.grow import regrow
+from maskjax.masking.parameters.methods import METHODS, Method, options_of
+from maskjax.masking.parameters.options import Options
 from maskjax.masking.parameters.paths import USUALLY_DENSE, eligible, leaf_paths, matching
 from maskjax.masking.parameters.prune import (
     accumulate_movement,
@@ -19,11 +23,20 @@ from maskjax.masking.parameters.prune import (
     score_leaves,
     sparsity,
 )
-from maskjax.masking.parameters.rules import magnitude, movement, saliency, weight_blocks
+from maskjax.masking.parameters.rules import (
+    fisher,
+    magnitude,
+    movement,
+    saliency,
+    steepest,
+    weight_blocks,
+)
 from maskjax.masking.parameters.sparsities import cubic, erk, num_masked_from_sparsity, uniform
 
 __all__ = [
-    "USUALLY_DENSE", "accumulate_movement", "apply", "cubic", "cut_globally", "cut_leaves",
-    "cut_n_of_m", "eligible", "erk", "leaf_paths", "magnitude", "matching", "movement",
-    "num_masked_from_sparsity", "saliency", "score_leaves", "sparsity", "uniform", "weight_blocks",
+    "METHODS", "USUALLY_DENSE", "Engine", "MaskState", "Method", "Moved", "Options",
+    "accumulate_movement", "apply", "cubic", "cut_globally", "cut_leaves", "cut_n_of_m", "eligible",
+    "erk", "fisher", "leaf_paths", "magnitude", "make_engine", "matching", "movement",
+    "num_masked_from_sparsity", "options_of", "regrow", "saliency", "score_leaves", "sparsity",
+    "steepest", "uniform", "weight_blocks",
 ]  # fmt: skip

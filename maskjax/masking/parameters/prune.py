@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from maskjax.masking.checks import as_array, check_key, check_shapes, check_whole, known, wide_dtype
-from maskjax.masking.core import cut, cut_counts, lowest
+from maskjax.masking.core import lowest
 from maskjax.masking.drawing import score
 from maskjax.masking.parameters.paths import leaf_paths, leaves_like
+from maskjax.masking.parameters.select import hide_highest, place_in_row
 from maskjax.masking.parameters.sparsities import num_masked_from_sparsity
 from maskjax.masking.registry import Rule, check_rule
 from maskjax.typing import Array, Float, Key, PyTree
@@ -131,7 +132,7 @@ def cut_leaves(scores: PyTree, sparsities: PyTree) -> PyTree:
     def cut_leaf(scores: Array, sparsity: Any) -> Array:
         scores = as_array("scores", scores)
         num_masked = jnp.asarray(num_masked_from_sparsity(scores.size, sparsity))
-        is_masked = cut_counts(scores.reshape(-1), jnp.minimum(num_masked, scores.size - 1))
+        is_masked = hide_highest(scores.reshape(-1), jnp.minimum(num_masked, scores.size - 1))
         return ~is_masked.reshape(scores.shape)
 
     leaves, structure = jax.tree.flatten(scores)
@@ -170,7 +171,7 @@ def cut_globally(scores: PyTree, sparsity: int | float | Float[Array, ""]) -> Py
         flat.append(row.at[lowest(row)].set(-jnp.inf))
     sizes = [leaf.size for leaf in leaves]
     num_masked = jnp.asarray(num_masked_from_sparsity(sum(sizes), sparsity))
-    is_masked = cut_counts(jnp.concatenate(flat), num_masked)
+    is_masked = hide_highest(jnp.concatenate(flat), num_masked)
     starts = [sum(sizes[:i]) for i in range(1, len(sizes))]
     parts = jnp.split(is_masked, starts)
     return structure.unflatten([~part.reshape(leaf.shape) for part, leaf in zip(parts, leaves)])
@@ -213,8 +214,9 @@ def cut_n_of_m(scores: PyTree, num_kept: int, group: int, *, axis: int = -2) -> 
 
     def cut_leaf(scores: Array) -> Array:
         rows = jnp.moveaxis(scores, axis, -1)
-        is_masked = cut(rows.reshape(-1, group), group - num_kept).is_masked
-        return jnp.moveaxis(~is_masked.reshape(rows.shape), -1, axis)
+        groups = rows.reshape(-1, group)
+        is_kept = (place_in_row(groups) < num_kept) | (groups == -jnp.inf)
+        return jnp.moveaxis(is_kept.reshape(rows.shape), -1, axis)
 
     return jax.tree.map(cut_leaf, scores)
 

@@ -76,6 +76,69 @@ def saliency(
     return -abs(_flat("weights", weights, grid) * _flat("gradients", gradients, grid))
 
 
+@register("fisher", on=("weights",))
+def fisher(
+    key: Key[Array, ""],
+    grid: tuple[int, ...],
+    num_masked: int | Int[Array, ""],
+    *,
+    gradients: Float[Array, "*grid"],
+) -> Float[Array, "L"]:
+    """Hides the weights on which the loss depends least: those of the least Fisher information.
+
+    Xu et al. 2021 (Child-Tuning, section 2.3): the diagonal of the information matrix is the mean
+    of squared gradients.
+
+    Args:
+        key: not used.
+        grid: shape of the weights.
+        num_masked: not used.
+        gradients: of the loss, or sums of their squares over batches.
+
+    Returns:
+        -|g|.
+
+    Raises:
+        ValueError: an array of another shape.
+
+    Examples:
+        >>> import jax
+        >>> fisher(jax.random.key(0), (2,), 1, gradients=jnp.array([0.5, -4.0])).tolist()
+        [-0.5, -4.0]
+    """
+    return -abs(_flat("gradients", gradients, grid))
+
+
+@register("steepest", on=("weights",))
+def steepest(
+    key: Key[Array, ""],
+    grid: tuple[int, ...],
+    num_masked: int | Int[Array, ""],
+    *,
+    gradients: Float[Array, "*grid"],
+) -> Float[Array, "L"]:
+    """Hides the weights on which the loss depends most, so that they are learned anew.
+
+    Args:
+        key: not used.
+        grid: shape of the weights.
+        num_masked: not used.
+        gradients: of the loss.
+
+    Returns:
+        |g|.
+
+    Raises:
+        ValueError: an array of another shape.
+
+    Examples:
+        >>> import jax
+        >>> steepest(jax.random.key(0), (2,), 1, gradients=jnp.array([0.5, -4.0])).tolist()
+        [0.5, 4.0]
+    """
+    return abs(_flat("gradients", gradients, grid))
+
+
 @register("movement", on=("weights",))
 def movement(
     key: Key[Array, ""],

@@ -1,6 +1,7 @@
 """What share of each leaf is hidden: uniform or ERK over leaves, cubic over steps, as counts."""
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,13 @@ import numpy as np
 from maskjax.masking.checks import as_array, check_number, check_whole, is_number
 from maskjax.masking.parameters.paths import leaves_like
 from maskjax.typing import Array, Float, Int, PyTree
+
+# From the way that is gone, 0 to 1, to the part of the whole sparsity.
+BENDS: dict[str, Callable[[Array], Array]] = {
+    "linear": lambda p: p,
+    "cosine": lambda p: 0.5 * (1 - jnp.cos(jnp.pi * p)),
+    "cubic": lambda p: 1 - (1 - p) ** 3,
+}
 
 
 def uniform(params: PyTree, is_eligible: PyTree, *, sparsity: int | float) -> PyTree:
@@ -117,7 +125,7 @@ def cubic(
     if end_step <= start_step:
         raise ValueError(f"end_step {end_step} must come after start_step {start_step}")
     progress = (as_array("step", step).astype(jnp.float32) - start_step) / (end_step - start_step)
-    reached = 1 - (1 - jnp.clip(progress, 0, 1)) ** 3
+    reached = BENDS["cubic"](jnp.clip(progress, 0, 1))
     return jax.tree.map(lambda final: final * reached, sparsity)
 
 

@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[1]
 # They need what is not installed.
 collect_ignore = [
     "golden", "benchmarks", "interop/record.py", "interop/record_heads.py",
-    "interop/record_text.py",
+    "interop/record_resnet.py", "interop/record_text.py",
     "evaluation/record_seqeval.py",
 ]  # fmt: skip
 # What starts processes, trains a config or compiles much; what is not here takes a minute or so

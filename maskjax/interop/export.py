@@ -15,6 +15,7 @@ from maskjax.interop.files import CONFIG, WEIGHTS
 from maskjax.interop.text import write_text
 from maskjax.models.architecture import Architecture, shapes_of
 from maskjax.models.patches import sincos_positions
+from maskjax.models.resnet_sizes import ResNetArchitecture
 from maskjax.models.sizes import encoder_sizes
 from maskjax.models.text import TextArchitecture
 
@@ -50,7 +51,7 @@ def write(
     folder: Path,
     format: str,
     params: Mapping[str, Any],
-    architecture: Architecture | TextArchitecture,
+    architecture: Architecture | ResNetArchitecture | TextArchitecture,
     about: About | None = None,
     *,
     part: str = "",
@@ -72,6 +73,11 @@ def write(
         ValueError: the format cannot hold such a model; the line says what can.
     """
     about = about or About()
+    if isinstance(architecture, ResNetArchitecture):
+        raise ValueError(
+            f"--format={format} holds vision transformers and text encoders, and this is a "
+            "residual network: export its run by --format=stablehlo, onnx or savedmodel"
+        )
     if isinstance(architecture, TextArchitecture):
         if format != "hf":
             raise ValueError(f"--format={format} holds models of images: use --format=hf")

@@ -7,9 +7,11 @@ import numpy as np
 
 from maskjax.interop.published import Published
 from maskjax.interop.resample import change_channels, resample_positions
+from maskjax.interop.resnet import fit_resnet
 from maskjax.interop.text import fit_text
 from maskjax.models.architecture import Architecture
 from maskjax.models.patches import sincos_positions
+from maskjax.models.resnet_sizes import ResNetArchitecture
 from maskjax.models.sizes import Size
 from maskjax.models.text import TextArchitecture
 
@@ -31,7 +33,7 @@ class Fitted(NamedTuple):
 
 def fitted(
     published: Published,
-    model: Architecture | TextArchitecture | None,
+    model: Architecture | ResNetArchitecture | TextArchitecture | None,
     wanted: Mapping[str, tuple[int, ...]],
     channels: str = "",
 ) -> Fitted:
@@ -39,8 +41,8 @@ def fitted(
 
     Args:
         published: the weights.
-        model: what they are to fit; None for one that is neither a vision transformer nor a text
-            encoder.
+        model: what they are to fit; None for one that is no vision transformer, no residual
+            network and no text encoder.
         wanted: {path: shape} of the model's parameters that shall come from the weights.
         channels: how the projection of patches changes its channels, of `resample.CHANNELS`; "" to
             refuse another number of them.
@@ -55,7 +57,11 @@ def fitted(
     place = f"init_from.path {str(published.path)!r}"
     theirs, params = published.architecture, dict(published.params)
     if type(theirs) is not type(model):
-        kinds = {Architecture: "a vision transformer", TextArchitecture: "a text encoder"}
+        kinds = {
+            Architecture: "a vision transformer",
+            ResNetArchitecture: "a residual network",
+            TextArchitecture: "a text encoder",
+        }
         raise ValueError(
             f"{place} holds {kinds[type(theirs)]}, and this config's task has "
             f"{kinds.get(type(model), 'none')}: start from the --workdir of a run of the same task"
@@ -63,6 +69,9 @@ def fitted(
     if isinstance(theirs, TextArchitecture):
         assert isinstance(model, TextArchitecture)
         return Fitted(params, fit_text(params, theirs, model, wanted, place))
+    if isinstance(theirs, ResNetArchitecture):
+        assert isinstance(model, ResNetArchitecture)
+        return Fitted(params, fit_resnet(params, theirs, model, wanted, channels, place))
     assert isinstance(model, Architecture)
     notes = []
     poolers = [path for path in params if path.startswith("pooler/")]

@@ -8,16 +8,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from maskjax.interop import dialect, hf, hf_text, layout, mae, timm
+from maskjax.interop import dialect, hf, hf_text, layout, mae, resnet, timm
 from maskjax.interop.facts import Facts
 from maskjax.interop.files import Content, open_weights
 from maskjax.interop.text import read_text
 from maskjax.models.architecture import Architecture, shapes_of
+from maskjax.models.resnet_sizes import ResNetArchitecture
 from maskjax.models.sizes import Size
 from maskjax.models.text import TextArchitecture
 from maskjax.spelling import listed
 
-FORMATS: dict[str, ModuleType] = {"mae": mae, "hf": hf, "timm": timm}
+FORMATS: dict[str, ModuleType] = {"mae": mae, "hf": hf, "timm": timm, "torchvision": resnet}
 
 
 class Published(NamedTuple):
@@ -36,7 +37,7 @@ class Published(NamedTuple):
     path: Path
     format: str
     params: dict[str, np.ndarray]
-    architecture: Architecture | TextArchitecture
+    architecture: Architecture | ResNetArchitecture | TextArchitecture
     sha256: str
     antialias: bool
 
@@ -64,6 +65,8 @@ def read(path: Path, format: str = "auto") -> Published:
         )
     if hf_text.is_text(arrays):
         params, architecture = read_text(arrays, content.config, place)
+    elif resnet.is_resnet(arrays):
+        params, architecture = resnet.read_resnet(arrays, content.config, place)
     else:
         params, architecture = _read_vit(FORMATS[found], arrays, content, place)
     return Published(
@@ -101,13 +104,15 @@ def _without_prefix(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 def _recognised(content: Content, arrays: Mapping[str, np.ndarray]) -> str:
     if any(name.endswith(hf.MARK) for name in arrays) or hf_text.is_text(arrays):
         return "hf"
+    if resnet.is_resnet(arrays):
+        return resnet.format_of(arrays, content.config)
     if timm.MARK in arrays:
         is_mae = content.entry == "model" or "decoder_embed.weight" in arrays
         return "mae" if is_mae else "timm"
     raise ValueError(
-        f"{content.path} holds no vision transformer with names of {', '.join(FORMATS)}, "
-        f"and no text encoder of transformers: its "
-        f"tensors are {listed(sorted(arrays))}"
+        f"{content.path} holds no vision transformer with names of mae, hf or timm, no text "
+        "encoder of transformers, and no residual network of torchvision or timm: its tensors are "
+        f"{listed(sorted(arrays))}"
     )
 
 

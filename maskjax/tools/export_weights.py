@@ -6,6 +6,7 @@ from typing import Any
 
 from maskjax.data import text as texts
 from maskjax.interop import export, published, text
+from maskjax.models.architecture import Architecture
 from maskjax.models.text import TextArchitecture
 from maskjax.paths import atomic_folder
 from maskjax.tools.export import CARD, WEIGHTS, check_free, write_record
@@ -61,7 +62,7 @@ def convert(
     writable(output.absolute().parent, "--output")
     found = published.read(weights)
     architecture, parts = found.architecture, text.PARTS
-    if not isinstance(architecture, TextArchitecture):
+    if isinstance(architecture, Architecture):
         architecture, parts = export.known_heads(architecture), _PARTS
     first = {path: path.partition("/")[0] for path in found.params}
     params = {path: x for path, x in found.params.items() if first[path] not in text.UNREAD}

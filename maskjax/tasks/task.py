@@ -32,6 +32,7 @@ class Context:
         memory: the task's own, from `start` and `remember`.
         average: moving average of the parameters, None where none is kept.
         train: whether this is training: what is random to regularise is on; static.
+        index: place of each example in the global batch of a training step; None elsewhere.
     """
 
     keys: Key[Array, "B"]
@@ -40,6 +41,7 @@ class Context:
     memory: PyTree = ()
     average: Params | None = None
     train: bool = struct.field(pytree_node=False, default=True)
+    index: Int[Array, "B"] | None = None
 
 
 class Sums(NamedTuple):

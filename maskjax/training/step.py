@@ -136,16 +136,18 @@ def train_step(
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Any]]:
         size = len(jax.tree.leaves(batch)[0])
-        keys = train_keys(seed, state.step, parallel.example_index(size, axis_name))
+        index = parallel.example_index(size, axis_name)
+        keys = train_keys(seed, state.step, index)
         documents = document_keys(seed, batch["id"]) if "id" in batch else None
 
         def loss(trainable: PyTree, rows: PyTree) -> tuple[Array, Sums]:
-            batch, keys, documents = rows
-            context = Context(keys, state.step, documents, state.memory, state.ema_params)
+            batch, keys, documents, index = rows
+            known = (keys, state.step, documents, state.memory, state.ema_params)
+            context = Context(*known, index=index)
             sums = task.loss(update.whole(trainable, state.params), complete(batch), context)
             return sums.loss, sums
 
-        trainable, rows = update.trainable(state.params), (batch, keys, documents)
+        trainable, rows = update.trainable(state.params), (batch, keys, documents, index)
         parts = _sums(loss, trainable, rows, update.accumulate_steps, task.group_size)
         gradient, sums = parallel.psum(parts, axis_name)
         mean, gradient = jax.tree.map(lambda x: x / sums.weight, (sums.loss, gradient))

@@ -78,6 +78,10 @@ def get_config(variant: str = "") -> ConfigDict:
     config.model.dtype = "float32"  # compute; parameters are always float32
     config.model.attention = "xla"  # or "blockwise", "cudnn"
     config.model.remat = False
+    # Heads that see less in training (maskjax/tasks/head_masks.py).
+    config.model.near_heads = 0  # of each block look near at first, at the end everywhere
+    config.model.near_window = 8  # tokens on either side that they see at first
+    config.model.drop_heads = 0.0  # chance that a head is left out of an example
     return variant_of(config, variant, VARIANTS, _smoke)
 
 

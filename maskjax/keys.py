@@ -241,6 +241,9 @@ LATER = {
     "model.heads": (0, "model.form"),
     "model.hidden": (0, "model.form"),
     "model.epsilon": (0.0, "model.form"),
+    "model.near_heads": (0, "mask.eval_ratio"),
+    "model.near_window": (8, "mask.eval_ratio"),
+    "model.drop_heads": (0.0, "mask.eval_ratio"),
 }
 # Keys that a resumed run may change, "model.remat" among those of tasks.
 FREE = {name for name, key in KEYS.items() if key.is_free} | {"model.remat"}

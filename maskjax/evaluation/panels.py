@@ -105,6 +105,22 @@ class TokenPanel(NamedTuple):
     note: str = ""
 
 
+class TextPanel(NamedTuple):
+    """Texts that a model wrote, or in which it filled holes.
+
+    Attributes:
+        tokens: [N, L] ids.
+        is_written: [N, L], True for what the model wrote.
+        is_valid: [N, L], False for padding and what else is left out.
+        note: what the reader must know.
+    """
+
+    tokens: Int[np.ndarray | Array, "N L"]
+    is_written: Bool[np.ndarray | Array, "N L"]
+    is_valid: Bool[np.ndarray | Array, "N L"]
+    note: str = ""
+
+
 class ClassPanel(NamedTuple):
     """Examples that were classified.
 
@@ -153,7 +169,7 @@ class TagPanel(NamedTuple):
     note: str = ""
 
 
-Panel = ArrayPanel | RulePanel | TokenPanel | ClassPanel | TagPanel
+Panel = ArrayPanel | RulePanel | TokenPanel | TextPanel | ClassPanel | TagPanel
 _Panel = TypeVar("_Panel", bound=Panel)
 
 
@@ -243,6 +259,13 @@ def tagged_words(panel: TagPanel, units: SpellingUnits) -> Iterator[list[Tagged]
                 )
             )
         yield line
+
+
+def in_texts(panel: TextPanel, units: SpellingUnits) -> Iterator[tuple[str, str]]:
+    """Make of each example the text before all that was written, and the whole text."""
+    for tokens, is_written, is_valid in zip(*first_rows(panel, len(panel.tokens))[:3]):
+        ids, written = tokens[is_valid].tolist(), np.flatnonzero(is_written[is_valid])
+        yield units.spell(ids[: written[0]] if len(written) else ids), units.spell(ids)
 
 
 def said(line: Sequence[str | Guess]) -> str:

@@ -12,7 +12,7 @@ from maskjax.typing import Array, Bool, Float, Int, PyTree
 
 
 def scale_heads(
-    x: Float[Array, "B L H D"], head_weights: Float[Array, "H"]
+    x: Float[Array, "B L H D"], head_weights: Float[Array, "*B H"]
 ) -> Float[Array, "B L H D"]:
     """Weights what each head gives, before the heads are mixed: the xi of Michel et al. 2019.
 
@@ -20,25 +20,25 @@ def scale_heads(
 
     Args:
         x: outputs of the heads, from `attention.attend`.
-        head_weights: xi, 1 = as it is, 0 = no head.
+        head_weights: xi, 1 = as it is, 0 = no head; the same for all examples or one row each.
 
     Returns:
         x, each head times its weight.
 
     Raises:
-        ValueError: weights that are not one per head.
+        ValueError: weights that are not one per head, or one per head of each example.
 
     Examples:
         >>> scale_heads(jnp.ones((1, 1, 2, 1)), jnp.array([1.0, 0.0]))[0, 0, :, 0].tolist()
         [1.0, 0.0]
     """
     x, head_weights = as_array("x", x), as_array("head_weights", head_weights)
-    if x.ndim != 4 or head_weights.shape != x.shape[2:3]:
+    if x.ndim != 4 or head_weights.shape not in (x.shape[2:3], (x.shape[0], x.shape[2])):
         raise ValueError(
             f"head_weights of shape {head_weights.shape} for x of shape {x.shape}: give x "
-            "[B, L, H, D] and one weight per head, [H], of this layer"
+            "[B, L, H, D] and one weight per head of this layer, [H], or of each example, [B, H]"
         )
-    return x * head_weights.astype(x.dtype)[None, None, :, None]
+    return x * head_weights.astype(x.dtype).reshape(-1, 1, x.shape[2], 1)
 
 
 def importance(

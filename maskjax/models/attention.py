@@ -36,7 +36,7 @@ class SelfAttention(nn.Module):
         x: Float[Array, "B L D"],
         attention_mask: AttentionMask | Bool[Array, "B #H #L L"] | None = None,
         rotation: Rotation | None = None,
-        head_weights: Float[Array, "H"] | None = None,
+        head_weights: Float[Array, "*B H"] | None = None,
     ) -> Float[Array, "B L D"]:
         """Lets each position attend to all that `attention_mask` allows.
 
@@ -44,7 +44,8 @@ class SelfAttention(nn.Module):
             x: What is read.
             attention_mask: True = may attend.
             rotation: By how much queries and keys are turned; None = positions are in `x`.
-            head_weights: What each head gives is multiplied by; None = 1.
+            head_weights: What each head gives is multiplied by, in all examples or
+                in each; None = 1.
         """
         width, style = x.shape[-1], self.style
         if width % self.num_heads:

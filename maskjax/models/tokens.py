@@ -64,7 +64,7 @@ class TokenEncoder(nn.Module):
         *,
         gate: Float[Array, "B L"] | None = None,
         attention_mask: AttentionMask | None = None,
-        head_weights: Float[Array, "depth H"] | None = None,
+        head_weights: Float[Array, "*B depth H"] | None = None,
     ) -> Float[Array, "B L D"]:
         """Encodes each position by its segment.
 
@@ -78,7 +78,8 @@ class TokenEncoder(nn.Module):
             gate: m from 0 to 1, how much of each id is seen: its embedding times m, before the
                 position is added; None = all.
             attention_mask: What every block may attend to within that; None = everything.
-            head_weights: What each head of each block gives is multiplied by; None = 1.
+            head_weights: What each head of each block gives is multiplied by, in all examples or
+                in each; None = 1.
 
         Returns:
             One vector a position; those of padding are not to be used.
@@ -163,7 +164,7 @@ class MaskedTokens(nn.Module):
         *,
         gate: Float[Array, "B L"] | None = None,
         attention_mask: AttentionMask | None = None,
-        head_weights: Float[Array, "depth H"] | None = None,
+        head_weights: Float[Array, "*B depth H"] | None = None,
     ) -> Float[Array, "B K V"]:
         """Scores all ids at some positions.
 
@@ -176,7 +177,7 @@ class MaskedTokens(nn.Module):
             drop_keys: One key an example for dropout; None at evaluation.
             gate: How much of each id is seen.
             attention_mask: What may be attended to within segments.
-            head_weights: What heads are multiplied by.
+            head_weights: What heads are multiplied by, of all examples or of each.
 
         Returns:
             Logits, float32. Only `places` take the memory and time of the output layer.

@@ -53,7 +53,7 @@ class Block(nn.Module):
         attention_mask: AttentionMask | Bool[Array, "B #H #L L"] | None = None,
         drop_keys: Key[Array, "B"] | None = None,
         rotation: Rotation | None = None,
-        head_weights: Float[Array, "H"] | None = None,
+        head_weights: Float[Array, "*B H"] | None = None,
     ) -> Float[Array, "B L D"]:
         """Attention and MLP, each added to the stream; see `SelfAttention`."""
         style, fold = self.style, jax.vmap(jax.random.fold_in, (0, None))
@@ -129,7 +129,7 @@ class Transformer(nn.Module):
         *,
         num_outputs: int = 1,
         rotations: Sequence[Rotation] | None = None,
-        head_weights: Float[Array, "depth H"] | None = None,
+        head_weights: Float[Array, "*B depth H"] | None = None,
     ) -> Float[Array, "B L D_out"]:
         """Runs the blocks in order and normalises.
 
@@ -140,7 +140,8 @@ class Transformer(nn.Module):
             num_outputs: How many of the last blocks' outputs to return side by side, each under
                 the same final LayerNorm, as DINO does for features (Caron et al. 2021, appendix).
             rotations: Rotary positions of each block; None = positions are in `x`.
-            head_weights: What each head of each block gives is multiplied by; None = 1.
+            head_weights: What each head of each block gives is multiplied by, in all examples or
+                in each; None = 1.
 
         Returns:
             Tokens [B, L, num_outputs * D], the last block's first.
@@ -176,7 +177,7 @@ class Transformer(nn.Module):
                 attention_mask,
                 keys,
                 None if rotations is None else rotations[i],
-                None if head_weights is None else head_weights[i],
+                None if head_weights is None else head_weights[..., i, :],
             )
             outputs.append(x)
         last = outputs[: -num_outputs - 1 : -1]

@@ -2,27 +2,28 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from maskjax import masking
 from maskjax.evaluation import ngrams
 from maskjax.evaluation.metrics import Mean, Metric, Perplexity
-from maskjax.evaluation.panels import UNKNOWN, TokenPanel
+from maskjax.evaluation.panels import UNKNOWN, TextPanel, TokenPanel
 from maskjax.models.text import model_of, text_flops
 from maskjax.models.tokens import MaskedTokens
+from maskjax.tasks.diffusion_masks import DiffusionMasks
+from maskjax.tasks.head_masks import HeadMasks, head_masks
 from maskjax.tasks.masker import MaskedTask, Masker
 from maskjax.tasks.task import Context, Output, Sums
 from maskjax.tasks.text_masks import Question, TextMasks, Vocabulary, make_text_masks
 from maskjax.tasks.text_model import computing, text_architecture
+from maskjax.tasks.unmask import ONE_BY_ONE, How, Writer
 from maskjax.typing import Array, Batch, Float, Key, Params
 
 _FOLD_DROPOUT = 2  # keeps these draws apart from the masking rule's
-_NUM_GUESSES = 5  # tokens that a panel names
 _MOST_COUNTED = 2**24  # tokens that the baselines count
 
 
@@ -34,12 +35,16 @@ class MaskedText(MaskedTask):
         model: scores all tokens at chosen positions.
         masks: what is hidden of a row.
         architecture: of the encoder.
+        heads: which of them see less in training; None = all see everything.
+        how: holes are filled where examples are shown.
         flops_per_example: see Task.
     """
 
     model: MaskedTokens
-    masks: TextMasks
+    masks: TextMasks | DiffusionMasks
     architecture: Any = None
+    heads: HeadMasks | None = None
+    how: How = ONE_BY_ONE
     flops_per_example: float | None = None
     needs: tuple[str, ...] = ("tokens", "segment_ids", "positions", "is_special", "word_ids")
     loss_label: str = "cross-entropy of hidden tokens, nats"
@@ -61,21 +66,28 @@ class MaskedText(MaskedTask):
 
     def loss(self, params: Params, batch: Batch, context: Context) -> Sums:
         """Hide tokens and sum the cross-entropy over them."""
-        question = self.masks.question(batch, context)
+        return self._sums(params, batch, self.masks.question(batch, context), context)
+
+    def _sums(self, params: Params, batch: Batch, question: Question, context: Context) -> Sums:
+        """Sum the cross-entropy over what is hidden already."""
         tokens = batch["tokens"]
-        logits = self._logits(params, batch, question, context.keys if context.train else None)
+        logits = self._logits(params, batch, question, context)
         answers = jnp.take_along_axis(tokens, question.places, axis=1)
         chances = jax.nn.log_softmax(logits)
         loss = -jnp.take_along_axis(chances, answers[..., None], axis=-1)[..., 0]
         is_row = batch.get("is_valid", jnp.ones(len(tokens), bool))
-        weights = (question.is_asked & is_row[:, None]).astype(jnp.float32)  # [B, K]
-        total, nats = weights.sum(), (loss * weights).sum()
+        asked = (question.is_asked & is_row[:, None]).astype(jnp.float32)  # [B, K]
         is_token = ~batch["is_special"] & is_row[:, None]
+        count, num_tokens = asked.sum(), is_token.sum(dtype=jnp.float32)
+        weights, total = asked, count
+        if question.weights is not None:  # of all tokens then, hidden or not
+            weights, total = asked * question.weights, num_tokens
+        nats = (loss * weights).sum()
         is_right = chances.argmax(-1) == answers
         metrics: dict[str, Metric] = {
-            "accuracy": Mean(jnp.where(is_right, weights, 0.0).sum(), total),
+            "accuracy": Mean(jnp.where(is_right, asked, 0.0).sum(), count),
             "perplexity": Perplexity(nats, total),
-            "mask_ratio": Mean(total, is_token.sum(dtype=jnp.float32)),
+            "mask_ratio": Mean(count, num_tokens),
         }
         rows = jnp.arange(len(tokens))[:, None]
         losses = jnp.zeros(tokens.shape).at[rows, question.places].set(loss)
@@ -100,47 +112,37 @@ class MaskedText(MaskedTask):
         return {"features": features}
 
     def show(self, params: Params, batch: Batch, context: Context) -> dict[str, Any]:
-        """What the model fills into the holes, the likeliest first.
+        """What the model fills into the holes, by `how`, and the texts that come of it.
 
-        Mask tokens that stand in a text are holes too; without any, tokens are hidden as in an
-        evaluation.
+        Mask tokens that stand in a text are holes; without any, tokens are hidden as in an
+        evaluation, and all of them found at once.
         """
         tokens = jnp.asarray(batch["tokens"])
         is_hole = tokens == self.vocabulary.mask
         has_holes = bool(is_hole.any())
         if has_holes:
-            hidden, true = is_hole, jnp.where(is_hole, UNKNOWN, tokens)
+            hidden, true, how = is_hole, jnp.where(is_hole, UNKNOWN, tokens), self.how
         else:
-            hidden = self.masks.question(batch, dataclasses.replace(context, train=False)).is_masked
-            true = tokens
-        chances, guesses = self._filled(params, dict(batch), hidden)
-        return {
-            "fill": TokenPanel(
-                seen=jnp.where(hidden, UNKNOWN, tokens),
-                true=true,
-                is_hidden=hidden,
-                is_valid=~jnp.asarray(batch["is_special"]) | hidden,
-                guesses=guesses,
-                probabilities=chances,
-            )
-        }
+            context = dataclasses.replace(context, train=False)
+            hidden, true = self.masks.question(batch, context).is_masked, tokens
+            how = dataclasses.replace(self.how, steps=1)
+        found = self.writer(params, batch, np.asarray(hidden), context.keys, how)
+        is_valid = ~jnp.asarray(batch["is_special"]) | hidden
+        panel = TokenPanel(
+            seen=jnp.where(hidden, UNKNOWN, tokens),
+            true=true,
+            is_hidden=hidden,
+            is_valid=is_valid,
+            guesses=found.guesses,
+            probabilities=found.probabilities,
+        )
+        texts = {"generate": TextPanel(found.tokens, hidden, is_valid)}
+        return {"fill": panel, **(texts if has_holes else {})}
 
     @functools.cached_property
-    def _filled(self) -> Callable[..., tuple[Array, Array]]:
-        """(params, batch, hidden) -> chances and ids of the likeliest tokens at every position."""
-
-        def filled(params: Params, batch: Batch, hidden: Array) -> tuple[Array, Array]:
-            ids = masking.fill_token(batch["tokens"], hidden, self.vocabulary.mask)
-            every = jnp.broadcast_to(jnp.arange(ids.shape[1]), ids.shape)
-            question = Question(ids, hidden, every, hidden)
-            logits = self._logits(params, batch, question, None)
-            special = jnp.array(self.vocabulary.special, jnp.int32)
-            logits = logits.at[..., special].set(-jnp.inf)  # no guess for a person to read
-            count = min(_NUM_GUESSES, self.vocabulary.size - len(self.vocabulary.special))
-            chances, guesses = jax.lax.top_k(jax.nn.softmax(logits), count)
-            return chances, guesses
-
-        return jax.jit(filled)
+    def writer(self) -> Writer:
+        """What fills holes."""
+        return Writer(self.model, self.vocabulary)
 
     def baselines(self, data: Any, split: str) -> dict[str, float]:
         """Predict the tokens of a split by counts of the training split; see `ngrams.baselines`.
@@ -155,13 +157,15 @@ class MaskedText(MaskedTask):
         return ngrams.baselines(train, judged, self.vocabulary.size, is_special)
 
     def _logits(
-        self, params: Params, batch: Batch, question: Question, keys: Key[Array, "B"] | None
+        self, params: Params, batch: Batch, question: Question, context: Context | None
     ) -> Float[Array, "B K V"]:
-        if keys is not None:
-            keys = jax.vmap(lambda key: jax.random.fold_in(key, _FOLD_DROPOUT))(keys)
+        keys = None
+        if context is not None and context.train:
+            keys = jax.vmap(lambda key: jax.random.fold_in(key, _FOLD_DROPOUT))(context.keys)
+        heads = {} if self.heads is None else self.heads.of(context)
         given = (question.ids, batch["segment_ids"], question.places, batch["positions"])
         types = batch.get("token_types")
-        logits: Any = self.model.apply({"params": params}, *given, types, keys)
+        logits: Any = self.model.apply({"params": params}, *given, types, keys, **heads)
         return logits
 
 
@@ -189,11 +193,26 @@ def build(config: Any, data: Any) -> MaskedText:
     Raises:
         ValueError: a rule, share, size or dtype that does not fit; the message names the key.
     """
-    length, masks = data.processor.max_length, make_text_masks(config, data)
+    return MaskedText(**text_parts(config, data, make_text_masks(config, data)))
+
+
+def text_parts(config: Any, data: Any, masks: TextMasks | DiffusionMasks) -> dict[str, Any]:
+    """Make what tasks on hidden tokens share, by the names of `MaskedText`.
+
+    Args:
+        config: the whole config; "model" and "total_steps" are read.
+        data: see `build`.
+        masks: what is hidden.
+
+    Raises:
+        ValueError: a size or dtype that does not fit; the message names the key.
+    """
+    length = data.processor.max_length
     architecture = text_architecture(config.model, masks.vocabulary.size, length)
-    return MaskedText(
-        model=model_of(architecture, **computing(config.model)),
-        masks=masks,
-        architecture=architecture,
-        flops_per_example=text_flops(architecture, length, masks.most),
-    )
+    return {
+        "model": model_of(architecture, **computing(config.model)),
+        "masks": masks,
+        "architecture": architecture,
+        "heads": head_masks(config, architecture.size, length),
+        "flops_per_example": text_flops(architecture, length, masks.most),
+    }

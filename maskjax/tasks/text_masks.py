@@ -12,7 +12,7 @@ from maskjax import masking
 from maskjax.tasks.masker import Masker, make_masker
 from maskjax.tasks.options import NONE, check_choice
 from maskjax.tasks.task import Context
-from maskjax.typing import Array, Batch, Bool, Int, Key
+from maskjax.typing import Array, Batch, Bool, Float, Int, Key
 
 EVAL_RATIO = 0.15
 
@@ -31,6 +31,11 @@ class Vocabulary(NamedTuple):
     special: tuple[int, ...]
 
 
+def vocabulary_of(tokenizer: Any) -> Vocabulary:
+    """Read what a task knows of a tokenizer."""
+    return Vocabulary(tokenizer.vocab_size, tokenizer.specials.mask, tuple(tokenizer.special_ids))
+
+
 class Question(NamedTuple):
     """What the model is given and asked.
 
@@ -39,12 +44,15 @@ class Question(NamedTuple):
         is_masked: True where hidden.
         places: positions that are asked for.
         is_asked: False where a row has fewer hidden tokens than there are places.
+        weights: of the loss at the places, which then is over all tokens; None = 1, over the hidden
+            ones.
     """
 
     ids: Int[Array, "B L"]
     is_masked: Bool[Array, "B L"]
     places: Int[Array, "B K"]
     is_asked: Bool[Array, "B K"]
+    weights: Float[Array, "B K"] | None = None
 
 
 # How many tokens a rule hides in its paper; others as Devlin et al. 2019.
@@ -198,11 +206,10 @@ def make_text_masks(
     split = tuple(map(float, mask.split))
     if len(split) != 3 or min(split) < 0 or abs(sum(split) - 1) > 1e-6:
         raise ValueError(f"mask.split {split} must be 3 shares that sum to 1: 0.8,0.1,0.1")
-    tokenizer, length = processor.tokenizer, processor.max_length
-    size, mask_id = tokenizer.vocab_size, tokenizer.specials.mask
+    length, vocabulary = processor.max_length, vocabulary_of(processor.tokenizer)
     return TextMasks(
-        masker=make_masker(config, (length,), data, modality="text", num_ids=size),
-        vocabulary=Vocabulary(size, mask_id, tuple(tokenizer.special_ids)),
+        masker=make_masker(config, (length,), data, modality="text", num_ids=vocabulary.size),
+        vocabulary=vocabulary,
         copies=mask.copies,
         split=split,
         eval_ratio=eval_ratio,

@@ -1,5 +1,6 @@
 """Pictures of what a model makes of its input, into a run's `figures/` folder."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from matplotlib.figure import Figure
 
 from maskjax import evaluation
 from maskjax import workdir as layout
-from maskjax.evaluation.panels import Panel, first_rows
+from maskjax.evaluation.panels import Panel, TextPanel, first_rows, in_texts
 from maskjax.tasks.task import Task
 from maskjax.training.state import TrainState
 from maskjax.training.step import eval_context
@@ -25,6 +26,7 @@ def draw(
     config: Any,
     workdir: Path,
     out: Path | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Figure]:
     """Draw the pictures of a run and save them as PNG.
 
@@ -35,6 +37,7 @@ def draw(
         config: The run's.
         workdir: The run's folder.
         out: Folder for the pictures; None is the run's `figures/`.
+        say: Told what was written, a text a line.
 
     Returns:
         The figures by name; each is saved as `NAME.png`.
@@ -43,10 +46,12 @@ def draw(
     batch = data.examples(split, count) if count else {}
     figures = {}
     if batch:
-        figures = {
-            name: evaluation.draw_panel(panel, data.processor)
-            for name, panel in show(task, state, batch, config).items()
-        }
+        panels = show(task, state, batch, config)
+        figures = {name: evaluation.draw_panel(x, data.processor) for name, x in panels.items()}
+        for panel in panels.values():
+            if isinstance(panel, TextPanel):
+                for given, whole in in_texts(panel, data.processor):
+                    say(" ".join(f"{given} |{whole.removeprefix(given)}".split()))
     rows = read_metrics(workdir)
     if any(row["split"] == "train" for row in rows):
         figures["loss"] = evaluation.loss_curve(rows, loss_label=task.loss_label)

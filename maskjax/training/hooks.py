@@ -240,7 +240,8 @@ def draw(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
     with run.meter.paused():
         on_host = jax.device_get(dataclasses.replace(state, opt_state=None))
         task = run.task.chosen(run.log.evaluated.get(int(state.step), {}))
-        figures = drawing.draw(task, on_host, run.data, run.config, run.folder)
+        told = run.log.progress.say
+        figures = drawing.draw(task, on_host, run.data, run.config, run.folder, say=told)
         run.log.write_figures(step, figures)
 
 

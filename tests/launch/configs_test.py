@@ -23,6 +23,8 @@ VARIANTS = (
 FEW = {"eval.max_train_examples": 64, "figures.num_examples": 2}
 UNPROBED = {"eval.probes": (), "figures.num_examples": 0}  # probes are alike for all configs
 SHALLOW = {"model.encoder.depth": 1}  # one block is traced in half the time of two
+# An encoder of texts, of which 20 documents are read.
+FEW_TEXTS = {"data.limit": 20, "model.width": 16, "model.depth": 1, "model.heads": 2}
 DRAWN = ("signal", "volume")  # ranks that draw_test does not draw; to draw takes longest
 RESUMED = "cifar10"  # photographs, cropped and flipped, in bfloat16
 # What other tests of this file train, or what is the same small run as another.
@@ -43,18 +45,24 @@ def test_smoke_of_vectors_trains_evaluates_and_saves(load_config, tmp_path):
 
 
 def test_smoke_of_mlm_trains_and_is_judged_beside_ngrams(load_config, tmp_path):
-    few = {
+    few = FEW_TEXTS | {
         "data.index": str(tmp_path / "index"),
         "data.tokenizer": "wordpiece:512",
-        "data.limit": 20,
-        "model.width": 16,
-        "model.depth": 1,
-        "model.heads": 2,
     }
     _, summary = check_smoke(load_config, "mlm", "default", tmp_path / "run", **few)
     kinds = ("accuracy", "perplexity")
     names = {f"{model}_{kind}" for model in ("unigram", "bigram") for kind in kinds}
     assert {*kinds, *names, "test_accuracy", "test_bigram_perplexity"} <= set(summary)
+
+
+def test_smoke_of_diffusion_lm_trains_while_heads_change(load_config, tmp_path):
+    few = FEW_TEXTS | {
+        "data.index": str(tmp_path / "index"),
+        "model.near_heads": 1,
+        "model.drop_heads": 0.2,
+    }
+    _, summary = check_smoke(load_config, "diffusion_lm", "default", tmp_path / "run", **few)
+    assert {"perplexity", "unigram_loss", "test_bigram_loss"} <= set(summary)
 
 
 def test_smoke_of_finetune_trains_and_resumes_with_mixing_and_averages(load_config, tmp_path):
@@ -83,7 +91,8 @@ def cut(folder, config):
 
 def check_smoke(load_config, name, variant, folder, **overrides):
     few = FEW if variant in DRAWN else FEW | UNPROBED
-    shallow = {} if name in ("lenet", "mlm", "resnet", "vectors") else SHALLOW
+    is_whole = name in ("diffusion_lm", "lenet", "mlm", "resnet", "vectors")
+    shallow = {} if is_whole else SHALLOW
     config = load_config(name, f"{variant}_smoke", **(few | shallow | overrides))
     summary = train(config, folder)
     check_summary(config, summary, folder)

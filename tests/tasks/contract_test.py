@@ -170,6 +170,9 @@ CASES = {
         SMALL_TEXT | {"loss.smoothing": 0.1, "mask.rule": "random", "mask.fill": "drop"},
         *texts(11, 12, tags=("B-X", "I-X", "O")),
     ),
+    "diffusion_lm, heads that change": Case(
+        "diffusion_lm", {"model.near_heads": 1, "model.drop_heads": 0.3}, *texts(11, 12)
+    ),
     "bert4rec": Case("bert4rec", {"mask.rule": "weighted"}, *histories(9, 6)),
     "regress, mixed": Case(
         "finetune", PATCH_ENCODER | DROPS | {"task": "regress"}, *arrays(8, 8, 1, num_targets=2)
@@ -237,14 +240,15 @@ def made(case, load_config):
     batch = _batch(case, 0)
 
     @jax.jit
-    def loss(params, batch, keys, documents, memory):
-        context = Context(keys, jnp.int32(1), documents, memory, params, train=True)
+    def loss(params, batch, keys, documents, memory, index):
+        context = Context(keys, jnp.int32(1), documents, memory, params, index=index)
         return task.loss(params, batch, context)
 
     def sums(rows, batch, memory, seed=0):
-        keys = masking.example_keys(jax.random.key(seed), 0, jnp.asarray(rows))
+        index = jnp.asarray(rows, jnp.int32)
+        keys = masking.example_keys(jax.random.key(seed), 0, index)
         documents = masking.example_keys(jax.random.key(7), 0, jnp.asarray(batch["id"]))
-        return jax.device_get(loss(state.params, batch, keys, documents, memory))
+        return jax.device_get(loss(state.params, batch, keys, documents, memory, index))
 
     statistics = sums(np.arange(SIZE), batch, state.memory).statistics
     memory = task.remember(state.memory, statistics, jnp.int32(0))

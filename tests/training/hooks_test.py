@@ -180,7 +180,7 @@ def drawn(monkeypatch):
     """Replace drawing by a list of the steps that were drawn."""
     steps = []
 
-    def draw(task, state, data, config, folder):
+    def draw(task, state, data, config, folder, **_):
         steps.append(int(state.step))
         return {"panel": Figure(figsize=(1, 1), dpi=20)}
 
@@ -191,7 +191,7 @@ def drawn(monkeypatch):
 def test_a_run_cut_short_while_it_draws_draws_alone(toy, tmp_path, drawn, monkeypatch):
     config = toy.config(figures__num_examples=2)
 
-    def fail(*_):
+    def fail(*_, **__):
         raise KeyboardInterrupt
 
     draw = hooks.drawing.draw

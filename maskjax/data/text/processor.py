@@ -215,7 +215,7 @@ class TextProcessor:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def read(self, text: str, *, is_strict: bool = False) -> Iterator[tuple[str, Example]]:
-        """Read texts of one's own; [MASK] in them is the tokenizer's mask token.
+        """Read texts of one's own; [MASK] or <mask> in them is the tokenizer's mask token.
 
         Args:
             text: a text, or the path of a file with a text a line; of pairs a tab is between. Words
@@ -242,8 +242,7 @@ class TextProcessor:
         if len(parts) != 1 + self.has_pairs or not all(part.strip() for part in parts):
             wish = "two texts with a tab between them" if self.has_pairs else "a text"
             raise ValueError(f"{where} is {text[:40]!r}: give {wish}")
-        mask = self.tokenizer.token(self.tokenizer.specials.mask)
-        parts = [part.strip().replace(NAMES["mask"][0], mask) for part in parts]
+        parts = [self._with_holes(part.strip()) for part in parts]
         found = self.tokenizer.encode(parts, has_offsets=bool(self.tag_names))
         size = sum(len(each.ids) for each in found)
         if size > self.room and self.layout != "whole":
@@ -257,6 +256,12 @@ class TextProcessor:
             unknown = [len(self.tag_names)] * len(spans)
             record["tags"] = tags_of(found[0].offsets, spans, unknown)
         return self(record)
+
+    def _with_holes(self, text: str) -> str:
+        mask = self.tokenizer.token(self.tokenizer.specials.mask)
+        for name in NAMES["mask"]:
+            text = text.replace(name, mask)
+        return text
 
     def words(self, ids: Sequence[int]) -> list[str]:
         """Name tokens, as the vocabulary spells them."""

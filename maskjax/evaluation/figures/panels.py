@@ -10,6 +10,7 @@ from maskjax import masking
 from maskjax.evaluation.figures.classes import class_panel
 from maskjax.evaluation.figures.reconstruction import reconstruction_panel
 from maskjax.evaluation.figures.rules import rule_sheet
+from maskjax.evaluation.figures.texts import text_panel
 from maskjax.evaluation.figures.tokens import token_panel
 from maskjax.evaluation.metrics import class_names
 from maskjax.evaluation.panels import (
@@ -20,8 +21,10 @@ from maskjax.evaluation.panels import (
     RulePanel,
     SpellingUnits,
     TagPanel,
+    TextPanel,
     TokenPanel,
     TokenUnits,
+    in_texts,
     in_words,
     tagged_words,
     texts_of,
@@ -63,7 +66,10 @@ def draw_panel(
         return token_panel(list(tagged_words(panel, units)), labels=labels, note=panel.note)
     if isinstance(panel, TokenPanel) and isinstance(units, TokenUnits):
         return token_panel(list(in_words(panel, units)), labels=labels, note=panel.note)
-    kinds = {TokenPanel: "words", TagPanel: "spell", ClassPanel: "denormalise` or `spell"}
+    if isinstance(panel, TextPanel) and isinstance(units, SpellingUnits):
+        return text_panel(list(in_texts(panel, units)), labels=labels, note=panel.note)
+    kinds = {TokenPanel: "words", ClassPanel: "denormalise` or `spell"}
+    kinds |= dict.fromkeys((TagPanel, TextPanel), "spell")
     kind = kinds.get(type(panel), "denormalise")
     raise TypeError(f"a {type(panel).__name__} needs a processor with `{kind}`")
 

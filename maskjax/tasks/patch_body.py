@@ -65,7 +65,7 @@ class ArrayBody(Body):
     ) -> tuple[masking.Masking | None, Bool[Array, "B K"] | None, Bool[Array, "B L"]]:
         """Choose what is hidden: as `Masker.draw`, None where nothing is, and one flag a patch."""
         if not self.is_hiding(context):
-            return None, None, jnp.zeros((len(batch["inputs"]), self.masker.length), bool)
+            return None, None, jnp.zeros((batch["inputs"].shape[0], self.masker.length), bool)
         hidden, is_visible = self.masker.draw(context, batch)
         return hidden, is_visible, hidden.is_masked
 

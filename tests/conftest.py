@@ -1,5 +1,6 @@
 """Every test runs on 4 fake CPU devices, with rank promotion an error and shapes checked."""
 
+import contextlib
 import functools
 import gc
 import importlib.metadata
@@ -23,9 +24,9 @@ os.environ.setdefault(
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 
-from jaxtyping import install_import_hook  # noqa: E402
+import jaxtyping  # noqa: E402
 
-install_import_hook("maskjax", "beartype.beartype")
+jaxtyping.install_import_hook("maskjax", "beartype.beartype")
 
 from pathlib import Path  # noqa: E402
 
@@ -165,6 +166,21 @@ def pytest_collection_finish():
 def pytest_sessionfinish():
     """What is left now goes with the process: pytest would collect it five times over."""
     gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def untyped():
+    """What a batch of any size is traced under, in a `with`: a symbolic size is no int."""
+
+    @contextlib.contextmanager
+    def untyped():
+        jaxtyping.config.update("jaxtyping_disable", True)
+        try:
+            yield
+        finally:
+            jaxtyping.config.update("jaxtyping_disable", False)
+
+    return untyped
 
 
 @pytest.fixture(scope="session")

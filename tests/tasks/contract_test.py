@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import export as jax_export
 
 from maskjax import masking, tasks
 from maskjax.evaluation import panels
@@ -301,13 +302,22 @@ def test_keys_alone_decide_what_is_random(made, case):
     assert (made.sums(ALL, made.batch, made.memory, seed=1).loss != whole.loss) == case.is_random
 
 
-def test_outputs_and_panels_have_a_row_an_example(made):
+def test_outputs_and_panels_have_a_row_an_example(made, untyped):
     keys = masking.example_keys(jax.random.key(0), 0, jnp.arange(SIZE))
     context = Context(keys, jnp.int32(1), keys, made.memory, train=False)
     outputs = made.task.outputs()
+    (size,) = jax_export.symbolic_shape("b")  # of no number: what is exported takes any batch
+    asked = (made.state.params, made.batch, {"keys": keys, "document_keys": keys})
+    symbolic = lambda x: jax.ShapeDtypeStruct((size, *x.shape[1:]), x.dtype)  # noqa: E731
+    asked = (asked[0], *jax.tree.map(symbolic, asked[1:]))
     for output in outputs.values():
-        rows = jax.tree.leaves(jax.eval_shape(output, made.state.params, made.batch, context))
-        assert {each.shape[0] for each in rows} == {SIZE}
+
+        def call(params, batch, drawn, output=output):
+            return output(params, batch, dataclasses.replace(context, **drawn))
+
+        with untyped():
+            rows = jax.tree.leaves(jax.eval_shape(call, *asked))
+        assert {each.shape[0] for each in rows} == {size}
     shown = made.task.show(made.state.params, jax.device_put(made.batch), context)
     assert set(shown) & set(outputs) <= {"reconstructions"}  # written as numbers, or drawn
     for panel in shown.values():

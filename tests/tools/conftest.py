@@ -1,10 +1,8 @@
 """A small run that these tests read and nobody changes, and what is drawn of it."""
 
-import contextlib
 import json
 import shutil
 
-import jaxtyping
 import pytest
 from matplotlib.figure import Figure
 
@@ -26,21 +24,6 @@ def smoke_run(tmp_path_factory, smoke_config):
     folder = tmp_path_factory.mktemp("smoke") / "run"
     train(smoke_config, folder)
     return folder
-
-
-@pytest.fixture(scope="session")
-def untyped():
-    """What a batch of any size is traced under, in a `with`: a symbolic size is no int."""
-
-    @contextlib.contextmanager
-    def untyped():
-        jaxtyping.config.update("jaxtyping_disable", True)
-        try:
-            yield
-        finally:
-            jaxtyping.config.update("jaxtyping_disable", False)
-
-    return untyped
 
 
 @pytest.fixture(scope="session")

@@ -161,6 +161,18 @@ class Task(abc.ABC):
         """
         return self, params
 
+    def artefact(self, params: Params) -> Mapping[str, np.ndarray]:
+        """Say what has to be kept beside the weights that a run began with.
+
+        Args:
+            params: the parameters, on the host.
+
+        Returns:
+            Arrays by name, for a file in the run's folder; {} for a task that is kept whole.
+        """
+        del params
+        return {}
+
     def baselines(self, data: Any, split: str) -> Mapping[str, float]:
         """Judge what learns nothing, or the best that there is, on a whole split, on the host.
 

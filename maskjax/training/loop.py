@@ -17,7 +17,14 @@ from maskjax.training.state import TrainState
 from maskjax.workdir import trackers
 from maskjax.workdir.leaves import params_sha256
 from maskjax.workdir.lines import NO_NUMBERS, grad_norm_spikes, read_metrics
-from maskjax.workdir.masks import by_layer, sparsities, without_layers, write_masks
+from maskjax.workdir.masks import (
+    ARTEFACT,
+    by_layer,
+    sparsities,
+    without_layers,
+    write_arrays,
+    write_masks,
+)
 from maskjax.workdir.tables import nested, read_tables
 from maskjax.workdir.throughput import peak_host_memory
 
@@ -110,6 +117,9 @@ def fit(task: Any, data: Any, config: Any, folder: Path, config_file: str = "") 
     if jax.process_index() == 0:
         if state.param_masks:
             write_masks(folder, state.param_masks.masks)
+        judged = run.end.judged or state
+        if kept := task.artefact(jax.device_get(judged.eval_params)):
+            summary["artefact_bytes"] = write_arrays(folder / ARTEFACT, kept)
         workdir.write_summary(folder, summary)
     return summary
 

@@ -11,7 +11,7 @@ from maskjax.masking.parameters import leaf_paths, sparsity
 from maskjax.paths import atomic_file, local_path
 from maskjax.typing import PyTree
 
-MASKS = "param_masks.npz"
+MASKS, ARTEFACT = "param_masks.npz", "artefact.npz"
 _SHAPE, _LEAF = ":shape", "sparsity/"
 
 
@@ -55,8 +55,14 @@ def write_masks(folder: Path, masks: PyTree) -> None:
     arrays = {}
     for path, mask in zip(leaf_paths(masks), jax.tree.leaves(jax.device_get(masks))):
         arrays[path], arrays[path + _SHAPE] = np.packbits(np.asarray(mask) > 0), mask.shape
-    with atomic_file(folder / MASKS, "wb") as file:
+    write_arrays(folder / MASKS, arrays)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Any]) -> int:
+    """Write arrays by name into one compressed file; returns its size in bytes."""
+    with atomic_file(path, "wb") as file:
         np.savez_compressed(file, **arrays)
+    return path.stat().st_size
 
 
 def read_masks(place: str) -> dict[str, Any]:

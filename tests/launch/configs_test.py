@@ -13,6 +13,7 @@ from maskjax import masking, workdir
 from maskjax.models.patches import grid_shape
 from maskjax.training.loop import train
 from maskjax.workdir.lines import read_metrics
+from maskjax.workdir.masks import read_masks
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 VARIANTS = (
@@ -81,6 +82,19 @@ def test_smoke_of_resnet_trains_evaluates_and_saves(load_config, tmp_path):
 
 def test_smoke_of_lenet_trains_evaluates_and_saves(load_config, tmp_path):
     check_smoke(load_config, "lenet", "default", tmp_path)
+
+
+def test_smokes_of_pruning_and_of_learned_masks_after_it(load_config, tmp_path):
+    pruned, learned = tmp_path / "pruned", tmp_path / "learned"
+    _, summary = check_smoke(load_config, "prune", "default", pruned)
+    masks, by_layer = read_masks(str(pruned)), summary["sparsity_by_layer"]
+    for path, mask in masks.items():  # 90 % of every leaf, halves up, by the fourth of six steps
+        assert (~mask).sum() == int(0.9 * mask.size + 0.5)
+        assert 1 - mask.mean() == pytest.approx(by_layer.pop(path))
+    assert not by_layer
+    of_it = {"init_from.path": str(pruned), "init_from.skip": ("^head/",)}
+    _, summary = check_smoke(load_config, "mask_tune", "learned", learned, **of_it)
+    assert summary["artefact_bytes"] == (learned / "artefact.npz").stat().st_size
 
 
 def cut(folder, config):

@@ -174,6 +174,11 @@ CASES = {
     "diffusion_lm, heads that change": Case(
         "diffusion_lm", {"model.near_heads": 1, "model.drop_heads": 0.3}, *texts(11, 12)
     ),
+    "learned masks of a bag of words": Case(
+        "mask_tune:text_learned",
+        {"model.form": "bag", "learned.include": ("^encoder/",), "learned.kind": "hard_concrete"},
+        *texts(11, 12, has_labels=True),
+    ),
     "bert4rec": Case("bert4rec", {"mask.rule": "weighted"}, *histories(9, 6)),
     "regress, mixed": Case(
         "finetune", PATCH_ENCODER | DROPS | {"task": "regress"}, *arrays(8, 8, 1, num_targets=2)

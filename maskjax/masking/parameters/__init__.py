@@ -13,7 +13,13 @@ from maskjax.masking.parameters.engine import Engine, MaskState, Moved, make_eng
 from maskjax.masking.parameters.grow import regrow
 from maskjax.masking.parameters.methods import METHODS, Method, options_of
 from maskjax.masking.parameters.options import Options
-from maskjax.masking.parameters.paths import USUALLY_DENSE, eligible, leaf_paths, matching
+from maskjax.masking.parameters.paths import (
+    USUALLY_DENSE,
+    chosen_paths,
+    eligible,
+    leaf_paths,
+    matching,
+)
 from maskjax.masking.parameters.prune import (
     accumulate_movement,
     apply,
@@ -35,8 +41,8 @@ from maskjax.masking.parameters.sparsities import cubic, erk, num_masked_from_sp
 
 __all__ = [
     "METHODS", "USUALLY_DENSE", "Engine", "MaskState", "Method", "Moved", "Options",
-    "accumulate_movement", "apply", "cubic", "cut_globally", "cut_leaves", "cut_n_of_m", "eligible",
-    "erk", "fisher", "leaf_paths", "magnitude", "make_engine", "matching", "movement",
-    "num_masked_from_sparsity", "options_of", "regrow", "saliency", "score_leaves", "sparsity",
-    "steepest", "uniform", "weight_blocks",
+    "accumulate_movement", "apply", "chosen_paths", "cubic", "cut_globally", "cut_leaves",
+    "cut_n_of_m", "eligible", "erk", "fisher", "leaf_paths", "magnitude", "make_engine", "matching",
+    "movement", "num_masked_from_sparsity", "options_of", "regrow", "saliency", "score_leaves",
+    "sparsity", "steepest", "uniform", "weight_blocks",
 ]  # fmt: skip

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import inspect
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +13,7 @@ from maskjax.masking.parameters import prune, timing
 from maskjax.masking.parameters.granularity import HEADS, groups_of, same_in_layer
 from maskjax.masking.parameters.grow import regrow
 from maskjax.masking.parameters.options import Options
-from maskjax.masking.parameters.paths import USUALLY_DENSE, leaf_paths, matching
+from maskjax.masking.parameters.paths import chosen_paths, leaf_paths, matching
 from maskjax.masking.parameters.sparsities import erk, num_masked_from_sparsity, uniform
 from maskjax.masking.registry import Rule, make_rule
 from maskjax.spelling import listed
@@ -176,10 +175,11 @@ def make_cutting(
     masks = None
     if options.rule == "file":
         masks = _given(given or {}, dict(zip(paths, leaves)))
-        chosen = {path for path in paths if path in masks}
+        chosen = frozenset(masks)
         masks = structure.unflatten([masks.get(path) for path in paths])
     else:
-        chosen = _chosen(options, paths, frozen)
+        include = options.include or ((HEADS,) if options.granularity == "head" else ())
+        chosen = chosen_paths("param_masks", include, options.exclude, paths, frozen)
     flags = structure.unflatten([path in chosen for path in paths])
     if options.rule == "file":
         sparsities = jax.tree.map(lambda mask: float(1 - mask.mean()), masks)
@@ -209,31 +209,8 @@ def make_cutting(
     return Cutting(options, sparsities, structure.unflatten(groups), masks)
 
 
-def _chosen(options: Options, paths: list[str], frozen: frozenset[str]) -> set[str]:
-    """The paths of what may be hidden."""
-    include = options.include or ((HEADS,) if options.granularity == "head" else ())
-    found = matching("param_masks.include", include, paths)
-    if not include:
-        usual = frozenset().union(*(_found(pattern, paths) for pattern in USUALLY_DENSE))
-        found = frozenset(paths) - usual
-    excluded = matching("param_masks.exclude", options.exclude, paths)
-    chosen = {*found} - excluded - frozen
-    if not chosen:
-        why = {"frozen": found & frozen, "in param_masks.exclude": found & excluded}
-        told = "; ".join(f"{how}: {listed(sorted(which))}" for how, which in why.items() if which)
-        raise ValueError(
-            f"param_masks leaves nothing to hide of {len(paths)} leaves ({told}): widen "
-            "param_masks.include, or leave param_masks.method out"
-        )
-    return chosen
-
-
-def _found(pattern: str, paths: list[str]) -> frozenset[str]:
-    return frozenset(path for path in paths if re.search(pattern, path))
-
-
 def _with_own(
-    pairs: Any, sparsities: PyTree, paths: list[str], chosen: set[str], structure: Any
+    pairs: Any, sparsities: PyTree, paths: list[str], chosen: frozenset[str], structure: Any
 ) -> PyTree:
     """Put the shares of `param_masks.sparsities` into their places."""
     shares = dict(zip(paths, structure.flatten_up_to(sparsities)))

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from maskjax.spelling import nearest_paths
+from maskjax.spelling import listed, nearest_paths
 from maskjax.typing import PyTree
 
 # What is commonly left dense, to be given as `exclude`: biases, norms' scales, embeddings (of
@@ -97,6 +97,42 @@ def matching(name: str, patterns: str | tuple[str, ...], paths: Sequence[str]) -
             )
         found.update(here)
     return frozenset(found)
+
+
+def chosen_paths(
+    section: str,
+    include: Sequence[str],
+    exclude: Sequence[str],
+    paths: Sequence[str],
+    frozen: frozenset[str] = frozenset(),
+) -> frozenset[str]:
+    """The paths that "include" and "exclude" of a section of a config choose.
+
+    Args:
+        section: its name, for errors.
+        include: regular expressions; () for all but what is `USUALLY_DENSE`.
+        exclude: those of what is left out.
+        paths: from `leaf_paths`.
+        frozen: those of leaves that nothing changes.
+
+    Returns:
+        Those of the paths.
+
+    Raises:
+        ValueError: an expression that finds nothing, or nothing that is left.
+    """
+    usual = {path for path in paths if any(re.search(x, path) for x in USUALLY_DENSE)}
+    found = matching(f"{section}.include", tuple(include), paths) if include else {*paths} - usual
+    excluded = matching(f"{section}.exclude", tuple(exclude), paths)
+    chosen = frozenset(found) - excluded - frozen
+    if not chosen:
+        why = {"frozen": found & frozen, f"in {section}.exclude": found & excluded}
+        told = "; ".join(f"{how}: {listed(sorted(which))}" for how, which in why.items() if which)
+        raise ValueError(
+            f"{section} leaves nothing to hide of {len(paths)} leaves ({told}): widen "
+            f"{section}.include, or do without {section}"
+        )
+    return chosen
 
 
 def _patterns(name: str, given: Any) -> tuple[str, ...]:

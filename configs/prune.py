@@ -20,6 +20,10 @@ read patches. All else is that of the config beneath: data, model, optimizer, nu
     heads               --config.param_masks.granularity=head --config.param_masks.num_heads=4
     from another run    --config.param_masks.file=RUN, its masks; --config.init_from.path=RUN
 
+On digits (one seed, 180 test images, so within 3 points either way; a few minutes on two busy CPU
+cores) 90 % hidden reach 95.0 % with gradual, 96.1 % with random, 94.4 % with rigl, and nothing
+hidden 97.2 %. The other variants were not run yet.
+
 summary.json has "sparsity" and "sparsity_by_layer"; param_masks.npz the masks, a bit a weight.
 """
 

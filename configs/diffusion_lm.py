@@ -13,7 +13,7 @@ that are the same at every step, beside what unigrams and bigrams take that coun
 
 Variants:
 
-    default     Python's own documentation, a vocabulary of 2048 pieces
+    default     Python's own documentation, a vocabulary of 1024 pieces
     smoke       the same for a few steps: does everything work?
     VARIANT     of configs/mlm.py: bert_base, roberta_base, modernbert_base
 """
@@ -32,6 +32,4 @@ def get_config(variant: str = "") -> ConfigDict:
         config.mask.spread = "even"  # shares over a batch; or "independent" from row to row
         config.mask.eps = 1e-3  # the least share
         config.mask.eval_draws = 4  # hidden versions of each row in an evaluation
-    if variant in ("", "default"):
-        config.data.tokenizer = "wordpiece:2048"
     return config

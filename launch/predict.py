@@ -2,8 +2,8 @@
 
     --input=my_pictures/       reconstructions of images, 16 to a picture
     --input=waves.npy          of signals, or other arrays
-    --input="The [MASK] sat"   words for the holes of a text, or its class, or its words' labels; a
-                               file has a text a line
+    --input="The [MASK] sat"   words for the holes of a text (a file has a text a line), its class,
+                               its words' labels; --what=generate writes on, punctuate adds marks
     --input=12,50,181          the items that follow a history; a file has a history a line
     --input=my_pictures/ --what=features --output=features.csv    numbers, one row an input
 
@@ -21,27 +21,26 @@ from absl import flags
 
 from maskjax.paths import local_path
 from maskjax.terminal import say
-from maskjax.tools import predict, startup
+from maskjax.tools import holes, predict, startup
 from maskjax.tools.answers import open_answers
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.")
 _MODEL = flags.DEFINE_string("model", None, "Folder of an export (stablehlo), in place of a run's.")
 _INPUT = flags.DEFINE_multi_string(
-    "input", None, "What to predict from, a file, a folder or a text; the flag may be repeated.",
-    required=True,
-)  # fmt: skip
+    "input", None, "A file, a folder or a text; the flag may be repeated.", required=True
+)
 _WHAT = flags.DEFINE_string(
-    "what", "", "What to show: a panel of the task, as reconstructions, or one of its outputs, as "
-    "features; the first panel by default.",
-)  # fmt: skip
+    "what", "", "A panel of the task, as fill, by default the first, or an output, as features."
+)
+_HOW = flags.DEFINE_string(
+    "how", "", "How holes are filled, as new_tokens=40,temperature=0.8 (maskjax/tools/README.md)."
+)
 _OUTPUT = flags.DEFINE_string(
-    "output", "", "File for it: .png, .pdf or .svg, .txt, .csv or .npz, as fits; a folder for "
-    "pictures; - prints JSON, a line an input. In the run's folder by default; words are printed.",
+    "output", "", "A .png, .pdf, .svg, .txt, .csv or .npz, or a folder of pictures; - prints JSON, "
+    "a line an input. In the run's folder by default; words are printed.",
 )  # fmt: skip
 _DATA = flags.DEFINE_string("data", "", "Where the run's data are now, such as folder:DIR.")
-_STATE = flags.DEFINE_enum(
-    "state", None, ["best", "newest"], "Which checkpoint answers, of the best evaluation or newest."
-)
+_STATE = flags.DEFINE_enum("state", None, ["best", "newest"], "Which checkpoint answers.")
 _LIMIT = flags.DEFINE_integer(
     "limit", None, "Take at most so many inputs; 256 are shown by default, and all computed.",
     lower_bound=1,
@@ -64,7 +63,7 @@ def main() -> None:
         state=_STATE.value or "",
     )
     lines = predict.predict(
-        answers,
+        holes.prepare(answers, _WHAT.value, _HOW.value),
         _INPUT.value,
         what=_WHAT.value,
         output=local_path(_OUTPUT.value, "--output") if _OUTPUT.value else None,

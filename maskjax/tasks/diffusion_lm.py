@@ -15,12 +15,11 @@ from maskjax.tasks.masker import Masker
 from maskjax.tasks.options import check_choice
 from maskjax.tasks.task import Context, Sums
 from maskjax.tasks.text_masks import vocabulary_of
-from maskjax.tasks.unmask import How
+from maskjax.tasks.unmask import WRITING
 from maskjax.typing import Array, Batch, Params
 
 SPREADS = ("even", "independent")
 _GIVEN = 12  # tokens from which it writes on
-_WRITING = How(order="random", temperature=0.8)
 
 
 class DiffusedText(mlm.MaskedText):
@@ -58,7 +57,7 @@ class DiffusedText(mlm.MaskedText):
             return panels
         is_valid = ~np.asarray(batch["is_special"]) & (np.asarray(batch["segment_ids"]) == 1)
         is_hole = is_valid & (np.asarray(batch["positions"]) > _GIVEN)
-        found = self.writer(params, batch, is_hole, context.keys, _WRITING)
+        found = self.writer(params, batch, is_hole, context.keys, WRITING)
         return {"generate": TextPanel(found.tokens, is_hole, is_valid), "fill": panels["fill"]}
 
     def baselines(self, data: Any, split: str) -> dict[str, float]:

@@ -60,6 +60,7 @@ class How:
 
 
 ONE_BY_ONE = How()
+WRITING = How(order="random", temperature=0.8)  # texts of more than a few tokens
 
 
 class Written(NamedTuple):

@@ -62,7 +62,7 @@ class OfRun(Answers):
 
     def __init__(self, run: Saved):
         """Take what the run knows."""
-        self._run, self.folder, self.processor = run, run.folder, run.data.processor
+        self.run, self.folder, self.processor = run, run.folder, run.data.processor
         self.task = run.config.task
         self.class_names = tuple(getattr(run.data, "class_names", None) or ())
         self.outputs = tuple(run.task.outputs())
@@ -73,7 +73,7 @@ class OfRun(Answers):
 
     @functools.cache  # noqa: B019 - as long as the process
     def _program(self, what: str) -> Callable[..., Any]:
-        run, output = self._run, self._run.task.outputs()[what]
+        run, output = self.run, self.run.task.outputs()[what]
 
         def program(batch: Any) -> Any:
             context = eval_context(run.config, batch, run.state.memory)
@@ -88,7 +88,7 @@ class OfRun(Answers):
 
     def panels(self, examples: Sequence[Example], size: int, first: int) -> dict[str, Panel]:
         """Make what the task shows."""
-        run, batch = self._run, self._batch(examples, size, first)
+        run, batch = self.run, self._batch(examples, size, first)
         return draw.show(run.task, run.state, batch, run.config, first=first)
 
 

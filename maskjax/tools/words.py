@@ -14,8 +14,10 @@ from maskjax.evaluation.panels import (
     SpellingUnits,
     Tagged,
     TagPanel,
+    TextPanel,
     TokenPanel,
     TokenUnits,
+    in_texts,
     in_words,
     said,
     tagged_words,
@@ -26,7 +28,7 @@ _MOST_CLASSES = 5  # of a line
 
 def can_say(panel: Panel, units: Any) -> bool:
     """Whether a panel can be said in words."""
-    if isinstance(panel, ClassPanel | TagPanel):
+    if isinstance(panel, ClassPanel | TagPanel | TextPanel):
         return isinstance(units, SpellingUnits)
     return isinstance(panel, TokenPanel) and isinstance(units, TokenUnits)
 
@@ -44,6 +46,9 @@ def of_panel(panel: Panel, units: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     if isinstance(panel, TokenPanel):
         for line in in_words(panel, units):
             yield said(line), _filled(line)
+    elif isinstance(panel, TextPanel):
+        for _, text in in_texts(panel, units):
+            yield " ".join(text.split()), {"text": text}
     elif isinstance(panel, TagPanel):
         for words in tagged_words(panel, units):
             yield _tagged_line(words), _tagged(words)
@@ -122,4 +127,6 @@ def as_table(record: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[Any
             for at, word in enumerate(record["words"])
         ]
         return ("position", "word", "label", "probability"), listed
+    if "text" in record:
+        return ("text",), [(record["text"],)]
     return ("class", "probability"), [*record["probabilities"].items()]

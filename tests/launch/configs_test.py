@@ -25,7 +25,10 @@ FEW = {"eval.max_train_examples": 64, "figures.num_examples": 2}
 UNPROBED = {"eval.probes": (), "figures.num_examples": 0}  # probes are alike for all configs
 SHALLOW = {"model.encoder.depth": 1}  # one block is traced in half the time of two
 # An encoder of texts, of which 20 documents are read.
-FEW_TEXTS = {"data.limit": 20, "model.width": 16, "model.depth": 1, "model.heads": 2}
+FEW_TEXTS = {
+    "data.limit": 20, "data.tokenizer": "wordpiece:512",
+    "model.width": 16, "model.depth": 1, "model.heads": 2,
+}  # fmt: skip
 DRAWN = ("signal", "volume")  # ranks that draw_test does not draw; to draw takes longest
 RESUMED = "cifar10"  # photographs, cropped and flipped, in bfloat16
 # What other tests of this file train, or what is the same small run as another.
@@ -46,10 +49,7 @@ def test_smoke_of_vectors_trains_evaluates_and_saves(load_config, tmp_path):
 
 
 def test_smoke_of_mlm_trains_and_is_judged_beside_ngrams(load_config, tmp_path):
-    few = FEW_TEXTS | {
-        "data.index": str(tmp_path / "index"),
-        "data.tokenizer": "wordpiece:512",
-    }
+    few = FEW_TEXTS | {"data.index": str(tmp_path / "index")}
     _, summary = check_smoke(load_config, "mlm", "default", tmp_path / "run", **few)
     kinds = ("accuracy", "perplexity")
     names = {f"{model}_{kind}" for model in ("unigram", "bigram") for kind in kinds}
@@ -59,6 +59,7 @@ def test_smoke_of_mlm_trains_and_is_judged_beside_ngrams(load_config, tmp_path):
 def test_smoke_of_diffusion_lm_trains_while_heads_change(load_config, tmp_path):
     few = FEW_TEXTS | {
         "data.index": str(tmp_path / "index"),
+        "mask.eval_draws": 1,
         "model.near_heads": 1,
         "model.drop_heads": 0.2,
     }

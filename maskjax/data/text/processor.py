@@ -242,7 +242,7 @@ class TextProcessor:
         if len(parts) != 1 + self.has_pairs or not all(part.strip() for part in parts):
             wish = "two texts with a tab between them" if self.has_pairs else "a text"
             raise ValueError(f"{where} is {text[:40]!r}: give {wish}")
-        parts = [self._with_holes(part.strip()) for part in parts]
+        parts = [self.with_holes(part.strip()) for part in parts]
         found = self.tokenizer.encode(parts, has_offsets=bool(self.tag_names))
         size = sum(len(each.ids) for each in found)
         if size > self.room and self.layout != "whole":
@@ -257,7 +257,8 @@ class TextProcessor:
             record["tags"] = tags_of(found[0].offsets, spans, unknown)
         return self(record)
 
-    def _with_holes(self, text: str) -> str:
+    def with_holes(self, text: str) -> str:
+        """Write the mask token for [MASK] and <mask>."""
         mask = self.tokenizer.token(self.tokenizer.specials.mask)
         for name in NAMES["mask"]:
             text = text.replace(name, mask)

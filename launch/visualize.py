@@ -2,7 +2,9 @@
 
 Writes the pictures of the best checkpoint, where the run watches a number (`stop.metric`), else of
 the newest, into the run's `figures/`, whether it is finished or still running. What it makes of
-images of your own is shown by launch/predict.py.
+images of your own is shown by launch/predict.py. Of a run with `param_masks` also sparsity.md,
+sparsity.png and weights.png: what is hidden of each leaf, how its masks overlap with those of its
+older checkpoints and of other runs, and how the weights are distributed.
 """
 
 from maskjax import signals
@@ -26,6 +28,12 @@ _STATE = flags.DEFINE_enum(
     ["best", "newest"],
     "Which checkpoint is drawn: of the best evaluation, or the newest.",
 )
+_AGAINST = flags.DEFINE_multi_string(
+    "against", [], "Runs of the same model, whose masks of weights are laid beside."
+)
+_SENSITIVITY = flags.DEFINE_multi_float(
+    "sensitivity", [], "Share of each leaf alone that is hidden, to see what the others make."
+)
 _IMAGES = flags.DEFINE_multi_string("images", [], "Now --input of launch/predict.py.")
 flags.DEFINE_integer("limit", 256, "Now --limit of launch/predict.py.")
 
@@ -38,7 +46,9 @@ def main() -> None:
     startup.prepare()
     workdir = local_path(_WORKDIR.value, "--workdir")
     out = local_path(_OUT.value, "--out") if _OUT.value else None
-    for path in visualize.draw_run(workdir, source=_DATA.value, out=out, state=_STATE.value or ""):
+    options = {"against": _AGAINST.value, "sensitivity": _SENSITIVITY.value}
+    state = _STATE.value or ""
+    for path in visualize.draw_run(workdir, source=_DATA.value, out=out, state=state, **options):
         say(str(path))
 
 

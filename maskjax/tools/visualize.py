@@ -6,12 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from maskjax import workdir as layout
+from maskjax.tools import mask_report
 from maskjax.tools.saved import open_saved, writable
 from maskjax.training import draw
 
 
 def draw_run(
-    workdir: Path, *, source: str = "", out: Path | None = None, state: str = ""
+    workdir: Path,
+    *,
+    source: str = "",
+    out: Path | None = None,
+    state: str = "",
+    against: Sequence[str] = (),
+    sensitivity: Sequence[float] = (),
 ) -> list[Path]:
     """Draw a finished or running run from one of its checkpoints.
 
@@ -20,6 +27,8 @@ def draw_run(
         source: Where its data are, as `config.data.source`; "" where they were.
         out: Folder for the pictures; None is the run's `figures/`.
         state: Which of the run's is drawn, see `open_saved`.
+        against: Folders of runs, whose masks of weights are laid beside those of this one.
+        sensitivity: Shares of each leaf alone that are hidden, to see what is left.
 
     Returns:
         Paths of the pictures.
@@ -31,7 +40,8 @@ def draw_run(
     out = writable(out or workdir / layout.FIGURES, "--out")
     run = open_saved(workdir, source=source, needs_examples=True, which=state)
     figures = draw.draw(run.task, run.state, run.data, run.config, workdir, out)
-    return [out / f"{name}.png" for name in figures]
+    written = mask_report.report(run, out, against=against, sensitivity=sensitivity)
+    return [*(out / f"{name}.png" for name in figures), *written]
 
 
 def refuse_images(workdir: str, images: Sequence[str]) -> None:

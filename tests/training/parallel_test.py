@@ -13,6 +13,7 @@ import pytest
 
 from maskjax.training import parallel, run
 from maskjax.training.step import train_keys
+from maskjax.workdir.masks import read_masks
 
 SCRIPT = Path(__file__).with_name("toy.py")
 
@@ -56,16 +57,22 @@ def test_losses_do_not_depend_on_the_devices(toy, one_device, num_devices, globa
     np.testing.assert_allclose(state.params["kernel"], one_device[1]["kernel"], rtol=1e-4)
 
 
-def test_eight_devices_and_two_processes_of_two_agree_with_one(toy, one_device, tmp_path):
+def test_eight_devices_and_two_processes_of_two_agree_with_one(toy, tmp_path):
     port = toy.free_port()
-    config = {"num_devices": 0, "log_every_steps": 1, "optimizer__accumulate_steps": 1}
+    masks = {"param_masks__method": "rigl", "param_masks__every_steps": 3}
+    config = {"num_devices": 0, "log_every_steps": 1, **masks}
+    metrics, state = toy.trajectory(toy.config(**masks))
+    losses = [m["loss"] for m in metrics]
     processes = [_start(tmp_path / "eight", 8, config=config)] + [
         _start(tmp_path / "two", 2, config=config, port=port, process=i, processes=2)
         for i in range(2)
     ]
     eight, first, second = (_result(process) for process in processes)
-    np.testing.assert_allclose(eight["losses"], one_device[0], rtol=1e-5)
-    np.testing.assert_allclose(first["losses"], one_device[0], rtol=1e-5)
+    np.testing.assert_allclose(eight["losses"], losses, rtol=1e-5)
+    np.testing.assert_allclose(first["losses"], losses, rtol=1e-5)
+    for folder in ("eight", "two"):
+        kept = read_masks(str(tmp_path / folder))["kernel"]
+        np.testing.assert_array_equal(kept, state.param_masks.masks["kernel"])
     assert first["params_sha256"] == second["params_sha256"]
     for name in ("validation_loss", "knn_accuracy", "linear_accuracy_pixels"):
         assert first[name] == pytest.approx(eight[name], rel=1e-5)

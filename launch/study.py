@@ -16,7 +16,14 @@ from absl import flags
 from maskjax import preemption
 from maskjax.paths import local_path
 from maskjax.terminal import say
-from maskjax.tools import startup, study, study_report, study_run, study_search
+from maskjax.tools import (
+    startup,
+    study,
+    study_computed,
+    study_report,
+    study_run,
+    study_search,
+)
 
 _STUDY = flags.DEFINE_string("study", None, "Study file[:variant].", required=True)
 _WORKDIR = flags.DEFINE_string(
@@ -31,7 +38,10 @@ def main() -> None:
     chosen = study.load(_STUDY.value)
     folder = local_path(_WORKDIR.value or startup.default_workdir(_STUDY.value), "--workdir")
     try:
-        if chosen.search:
+        failed = {}
+        if chosen.compute:
+            study_computed.run(chosen, folder, _PART.value)
+        elif chosen.search:
             study_search.refuse_part(_PART.value)
             chosen, failed = study_search.search(chosen, folder)
         else:

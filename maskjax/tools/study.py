@@ -7,7 +7,7 @@ its runs, study_run.py trains those that are not finished, study_report.py says 
 import itertools
 import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -91,6 +91,8 @@ class Study(NamedTuple):
         starts: by name; "{NAME}" as `init_from.path` stands for the run of the same seed, or for
             that of the setting of this name.
         columns: the axis whose values are the columns of the tables; "" = a line a setting.
+        compute: (seeds, **overrides) -> {metric: a number a seed}, in place of runs; None = runs.
+        claims: numbers that others tell of metrics.
     """
 
     name: str
@@ -104,6 +106,8 @@ class Study(NamedTuple):
     search: Mapping[str, Any]
     starts: Mapping[str, Start] = MappingProxyType({})
     columns: str = ""
+    compute: Callable[..., Any] | None = None
+    claims: Mapping[str, float] = MappingProxyType({})
 
     def runs(self, folder: Path = Path()) -> list[StudyRun]:
         """List all runs, one seed of every setting before the next seed.
@@ -148,6 +152,9 @@ class Study(NamedTuple):
         return setting._replace(overrides={**setting.overrides, START: path})
 
     def _run(self, setting: Setting, seed: int) -> StudyRun:
+        name = f"{setting.name},seed={seed}"
+        if self.compute:
+            return StudyRun(setting, seed, name, ConfigDict(), ())
         changes = {**self.overrides, **setting.overrides, "seed": seed}
         config = _loaded(self.base, "get_config")
         make_importable(Path(self.base).parent)
@@ -163,7 +170,6 @@ class Study(NamedTuple):
         check_ranges(complete(config))
         flags = [f"--config={self.base}"]
         flags += [f"--config.{key}={value}" for key, value in changes.items()]
-        name = f"{setting.name},seed={seed}"
         return StudyRun(setting, seed, name, config, tuple(flags), self.base)
 
 
@@ -190,7 +196,7 @@ def load(path: str) -> Study:
             raise ValueError(f"{file}: two settings are named {name!r}: rename one")
     return Study(
         name=f"{Path(file).stem}:{variant}" if variant else Path(file).stem,
-        base=_beside(file, said["base"]),
+        base=_beside(file, said["base"]) if "base" in said else "",
         overrides=dict(said.get("overrides", {})),
         settings=settings,
         seeds=tuple(dict.fromkeys(said["seeds"])),
@@ -203,6 +209,8 @@ def load(path: str) -> Study:
             for name, start in said.get("starts", {}).items()
         },
         columns=said.get("columns", ""),
+        compute=said.get("compute"),
+        claims=dict(said.get("claims", {})),
     )
 
 

@@ -22,6 +22,8 @@ _KEYS = (
     "starts",
     "places",
     "columns",
+    "compute",
+    "claims",
 )
 _SEARCH_KEYS = ("rounds", "propose", "space", "sampler", "seed")
 
@@ -57,10 +59,15 @@ def check(file: str, said: Any) -> None:
     for key in said:
         if key not in _KEYS:
             raise ValueError(f"{file}: {unknown_name('key of a study', str(key), _KEYS)}")
-    for key in ("base", "seeds", "metrics"):
+    is_computed = "compute" in said
+    for key in ("compute" if is_computed else "base", "seeds", "metrics"):
         if not said.get(key):
             raise ValueError(f"{file}: a study needs {key!r}; configs/studies/README.md says how")
-    _must(isinstance(said["base"], str), file, "base", said["base"], "the path of a config file")
+    if is_computed:
+        _check_computed(file, said)
+    else:
+        base = said["base"]
+        _must(isinstance(base, str), file, "base", base, "the path of a config file")
     seeds = said["seeds"]
     are_whole = _is_list(seeds) and all(type(seed) is int for seed in seeds)
     _must(are_whole, file, "seeds", seeds, "a tuple of whole numbers, as (0, 1, 2)")
@@ -70,6 +77,7 @@ def check(file: str, said: Any) -> None:
     _check_starts(file, said.get("starts", {}))
     _check_places(file, said)
     _check_metrics(file, said["metrics"], said.get("beside", {}))
+    _check_claims(file, said.get("claims", {}), said["metrics"])
     baseline = said.get("baseline", "")
     wanted = "the name of a setting, or a dict of a place on some axes"
     _must(isinstance(baseline, str | Mapping), file, "baseline", baseline, wanted)
@@ -78,6 +86,14 @@ def check(file: str, said: Any) -> None:
     _must(isinstance(search, Mapping), file, "search", search, wanted)
     if search:
         _check_search(file, search)
+
+
+def _check_computed(file: str, said: Mapping[str, Any]) -> None:
+    wanted = "a function of seeds and a setting's overrides"
+    _must(callable(said["compute"]), file, "compute", said["compute"], wanted)
+    for key in ("base", "overrides", "starts", "search"):
+        if key in said:
+            raise ValueError(f"{file}: what is computed trains no runs: leave {key!r} out")
 
 
 def check_overrides(file: str, name: str, value: Any) -> None:
@@ -159,6 +175,14 @@ def _check_metrics(file: str, metrics: Any, beside: Any) -> None:
         if metric not in metrics:
             raise ValueError(f"{file}: {unknown_name('metric in beside', metric, metrics)}")
         _must(_is_list(others), file, f"beside[{metric!r}]", others, "a tuple, as ('best_loss',)")
+
+
+def _check_claims(file: str, claims: Any, metrics: Mapping[str, Any]) -> None:
+    is_dict = isinstance(claims, Mapping) and all(type(x) in (int, float) for x in claims.values())
+    _must(is_dict, file, "claims", claims, "a dict of metrics and numbers, as {'loss': 0.5}")
+    for metric in claims:
+        if metric not in metrics:
+            raise ValueError(f"{file}: {unknown_name('metric in claims', str(metric), metrics)}")
 
 
 def _check_search(file: str, search: Mapping[str, Any]) -> None:

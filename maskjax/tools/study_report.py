@@ -13,8 +13,9 @@ from maskjax.evaluation.figures import save_figure
 from maskjax.evaluation.figures.comparison import comparison_panel
 from maskjax.paths import atomic_file
 from maskjax.tools.study import RUNS, Study, StudyRun
+from maskjax.tools.study_computed import computed
 from maskjax.tools.study_run import Measured, check_metrics, measured, number, with_reaches
-from maskjax.tools.study_table import Row, markdown
+from maskjax.tools.study_table import Row, markdown, quantiles
 
 SPLITS = ("validation", "test")
 MARKDOWN, TABLE, BEST, COMMANDS, PLOT = (
@@ -39,19 +40,24 @@ def write(study: Study, folder: Path, failed: Mapping[str, str]) -> str:
         ValueError: runs are finished and none of them has a metric that the study compares.
     """
     runs = study.runs(folder)
-    found = {run.name: measured(folder / RUNS / run.name) for run in runs}
+    if study.compute:
+        found = computed(study, folder)
+    else:
+        found = {run.name: measured(folder / RUNS / run.name) for run in runs}
     done = {name: numbers for name, numbers in found.items() if numbers is not None}
     check_metrics(study, done)
     done = with_reaches(study, runs, done, folder)
     rows = list(table(study, runs, done))
     beside = _beside(study, runs, done)
-    text = "\n".join([*markdown(study, rows, beside), *_absent(runs, done, failed)]) + "\n"
+    many = {it: _values(runs, done, "validation", it) for it in study.metrics}
+    told = [*markdown(study, rows, beside), *quantiles(study, many), *_absent(runs, done, failed)]
+    text = "\n".join(told) + "\n"
     _write(folder / MARKDOWN, text)
     _write(folder / TABLE, _csv(rows))
-    first = {one.name: one for run in runs for one in study.before(run, folder)}
-    every = first | {run.name: run for run in runs}
-    commands = [run.command(folder) + "\n" for run in every.values()]
-    _write(folder / COMMANDS, "".join(commands))
+    if not study.compute:
+        first = {one.name: one for run in runs for one in study.before(run, folder)}
+        every = first | {run.name: run for run in runs}
+        _write(folder / COMMANDS, "".join(run.command(folder) + "\n" for run in every.values()))
     for at, (place, mine) in enumerate(_by_column(study, runs, done).items()):
         if at == 0:
             _write(folder / BEST, json.dumps(best(study, mine, done, folder), indent=2) + "\n")
@@ -145,8 +151,9 @@ def best(
 
     Returns:
         "metric", "direction", "split"; "setting" of the best mean over its seeds, with that
-        "mean"; "run", "seed", "value", "workdir" and "command" of the best single run. A setting
-        with a run that gave no finite number is the worst; None is no number.
+        "mean"; "run", "seed" and "value" of the best single run, and where it was trained its
+        "workdir" and "command". A setting with a run that gave no finite number is the worst; None
+        is no number.
     """
     metric, direction = next(iter(study.metrics.items()))
     values = _values(runs, done, "validation", metric)
@@ -159,6 +166,7 @@ def best(
     setting = max(means, key=lambda name: goodness(means[name]))
     judged = [run for run in runs if run.seed in values[run.setting.name]]
     run = max(judged, key=lambda run: goodness(values[run.setting.name][run.seed]))
+    there = {"workdir": str(folder / RUNS / run.name), "command": run.command(folder)}
     return {
         "metric": metric,
         "direction": direction,
@@ -168,8 +176,7 @@ def best(
         "run": run.name,
         "seed": run.seed,
         "value": _finite(values[run.setting.name][run.seed]),
-        "workdir": str(folder / RUNS / run.name),
-        "command": run.command(folder),
+        **({} if study.compute else there),
     }
 
 

@@ -64,7 +64,7 @@ def run(study: Study, folder: Path, part: tuple[int, int] = (1, 1)) -> dict[str,
             metric that is compared.
         Preempted: told to stop; the run under way is saved.
     """
-    _claim(study, folder)
+    claim(study, folder)
     every = study.runs(folder)
     for run in every:  # what does not fit shows before hours have passed
         for each in (*study.before(run, folder), run):
@@ -95,7 +95,7 @@ def run(study: Study, folder: Path, part: tuple[int, int] = (1, 1)) -> dict[str,
     return failed
 
 
-def _claim(study: Study, folder: Path) -> None:
+def claim(study: Study, folder: Path) -> None:
     """Write whose a folder is, or refuse it where it is another study's."""
     path, ours = folder / RECORD, {"study": study.name, "base": Path(study.base).name}
     try:

@@ -4,8 +4,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from maskjax.evaluation.comparison import Average, Difference
 from maskjax.tools.study import Study, named
+
+MANY = 20  # seeds: with fewer there are no quantiles
+_SHARES = (0.0, 0.05, 0.5, 0.95, 1.0)
 
 
 class Row(NamedTuple):
@@ -52,13 +57,18 @@ def markdown(
         yield f"## {metric} ({'higher' if direction == 'max' else 'lower'} is better)"
         yield ""
         mine = [row for row in rows if row.metric == metric]
-        yield from _wide(study, mine) if study.columns else _long(mine, beside.get(metric, {}))
+        yield from (
+            _wide(study, mine) if study.columns else _long(study, mine, beside.get(metric, {}))
+        )
 
 
-def _long(mine: Sequence[Row], others: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+def _long(
+    study: Study, mine: Sequence[Row], others: Mapping[str, Mapping[str, float]]
+) -> Iterator[str]:
     """A line a setting: validation, what stands beside, the difference, and test."""
     tested = {row.setting: row for row in mine if row.split == "test"}
-    heads = ["setting", "runs", "validation", *others, "difference", "to"]
+    mean = "mean" if study.compute else "validation"
+    heads = ["setting", "runs", mean, *others, "difference", "to"]
     heads += ["test", "difference on test"] if tested else []
     yield from _heads(heads)
     for row in mine:
@@ -86,7 +96,7 @@ def _wide(study: Study, mine: Sequence[Row]) -> Iterator[str]:
             column = place.pop(study.columns, "")
             cells.setdefault(named(place) or row.setting, {})[column] = row
     columns = list(dict.fromkeys(column for line in cells.values() for column in line))
-    yield from _heads([f"on {split}", *columns])
+    yield from _heads(["mean" if study.compute else f"on {split}", *columns])
     for name, line in cells.items():
         found = (line.get(column) for column in columns)
         yield _line([name, *("" if row is None else _spread(row.average) for row in found)])
@@ -98,6 +108,34 @@ def _wide(study: Study, mine: Sequence[Row]) -> Iterator[str]:
         yield from _heads(["difference to the baseline", *columns])
         for name in compared:
             yield _line([name, *(_told(cells[name].get(column)) for column in columns)])
+
+
+def quantiles(
+    study: Study, values: Mapping[str, Mapping[str, Mapping[int, float]]]
+) -> Iterator[str]:
+    """Tell how numbers are spread over seeds, where there are many, and beside what is claimed.
+
+    Where values of an axis are columns, there are too many settings to tell.
+
+    Args:
+        study: whose claims are read.
+        values: {metric: {setting: {seed: number}}}.
+
+    Yields:
+        Lines: none where no setting has `MANY` seeds.
+    """
+    for metric, of_settings in values.items() if not study.columns else ():
+        found = {name: [*of.values()] for name, of in of_settings.items() if len(of) >= MANY}
+        if not found:
+            continue
+        claim = study.claims.get(metric)
+        yield from ("", f"## {metric}: quantiles over seeds", "")
+        heads = ["setting", "seeds", *(f"{share:.0%}" for share in _SHARES)]
+        yield from _heads([*heads, *([] if claim is None else [f"share below {claim:g}"])])
+        for name, numbers in found.items():
+            cells = [f"{x:.4g}" for x in np.quantile(numbers, _SHARES)]
+            cells += [] if claim is None else [f"{np.mean(np.array(numbers) < claim):.3g}"]
+            yield _line([name, str(len(numbers)), *cells])
 
 
 def _told(row: Row | None) -> str:

@@ -195,8 +195,9 @@ def test_what_runs_start_from_is_in_the_folder_and_comes_before_them(write, tmp_
 
 def test_the_examples_of_the_readme_are_studies(tmp_path):
     page = (CONFIGS / "studies" / "README.md").read_text()
-    axes, search = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
-    for name, text in (("axes", axes), ("search", search)):
+    axes, search, computed = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    computed = f"import numpy\n{computed}"
+    for name, text in (("axes", axes), ("search", search), ("computed", computed)):
         (tmp_path / f"{name}.py").write_text(text.replace("../mae.py", str(CONFIGS / "mae.py")))
     loaded = study.load(str(tmp_path / "axes.py:smoke"))
     assert len(loaded.runs()) == 12

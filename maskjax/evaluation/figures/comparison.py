@@ -1,4 +1,4 @@
-"""Settings side by side: every run a dot, every mean a line."""
+"""Settings side by side: every run a dot, of many runs the middle of them, every mean a line."""
 
 from collections.abc import Mapping
 
@@ -20,6 +20,7 @@ from maskjax.evaluation.figures.letters import one_line, width_of
 _ROW, _PANEL, _GAP = 0.24, 2.8, 0.3  # inches
 _MOST_LETTERS = 48  # of a setting's name
 _FONT = 8
+_MANY = 100  # runs of a setting, whose dots would hide each other
 
 
 def comparison_panel(
@@ -29,6 +30,8 @@ def comparison_panel(
     title: str = "",
 ) -> Figure:
     """Draw one panel a metric, with a row for each setting: its runs and their mean.
+
+    Of a hundred runs or more a bar holds the middle 90 %.
 
     Args:
         values: {metric: {setting: {seed: number}}}, the same settings in each; a setting without
@@ -66,7 +69,12 @@ def _draw(axes: Axes, rows: list[Mapping[int, float]], colour: str) -> None:
     """Draw the rows of a panel, the first on top."""
     for place, of_seeds in enumerate(rows):
         numbers = np.array([x for x in of_seeds.values() if np.isfinite(x)], float)
-        axes.plot(numbers, np.full(len(numbers), place), "o", color=colour, markersize=4, alpha=0.5)
+        if len(numbers) < _MANY:
+            y = np.full(len(numbers), place)
+            axes.plot(numbers, y, "o", color=colour, markersize=4, alpha=0.5)
+        else:
+            middle = np.quantile(numbers, (0.05, 0.95))
+            axes.plot(middle, [place, place], color=colour, linewidth=5, alpha=0.5)
         if len(numbers):
             mean = numbers.mean()
             axes.plot([mean, mean], [place - 0.35, place + 0.35], color=INK, linewidth=1.4)

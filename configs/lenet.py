@@ -5,13 +5,15 @@
 Convolutions of 6 and 16 maps by 5 x 5, each with ReLU and a maximum over 2 x 2, dense layers of 120
 and 84 and ten outputs: 62,006 parameters on 32 x 32 RGB. Inputs are (x - .5) / .5. Tutorials claim
 93.600 % on CIFAR-10 after these two epochs, which is not credible: this net is known to stay near
-55 % there.
+55 % there. It was not run on CIFAR-10 here; on Fashion-MNIST, where such nets end above 90 %, two
+epochs give 73.6 % (test), as SGD .001 has hardly begun by then.
 
-Variants, with the data they need; no accuracy was measured yet:
+Variants, with the data they need, and test accuracy, one seed, minutes on two cores:
 
-    default         digits, 8x8, inside scikit-learn, enlarged to 32 x 32
+    default         digits, 8x8, inside scikit-learn, enlarged to 32 x 32; as many steps as two
+                    epochs of CIFAR-10, 70 epochs: 95.0 %
     smoke           the same for a few steps: does everything work?
-    fashion_mnist   IDX files in FASHION_MNIST below, or --config.data.source=idx:DIR
+    fashion_mnist   IDX files in FASHION_MNIST below, or --config.data.source=idx:DIR: 73.6 %
     cifar10         TFDS, prepared before (see the README): the tutorials' own; not run yet
     VARIANT_smoke   any of them for a few small steps, such as cifar10_smoke
 """
@@ -83,7 +85,7 @@ def _smoke(config: ConfigDict) -> None:
 
 
 def _digits(config: ConfigDict) -> None:
-    """As many steps as the tutorials', which are 80 epochs here."""
+    """As many steps as the tutorials', which are 70 epochs here."""
     config.data.size = (32, 32)
     config.data.channels = 1
     config.data.mean = (0.5,)

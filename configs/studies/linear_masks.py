@@ -11,20 +11,10 @@ zeros or N(0, 1). linear_masks.md has what came out. A VARIANT is one of
     smoke    twenty seeds; curve_smoke
 """
 
-import functools
-from collections.abc import Sequence
-from typing import NamedTuple
-
-import jax
-import jax.numpy as jnp
-
-from maskjax.typing import Array, Bool, Float, Key
-
-ROWS, WIDTH, RATE, LONG, STEP = 10, 5, 0.01, 1000, 10
-CLAIMED = (0.7277, 0.5716, 0.4717, 0.4193, 0.3927, 0.3788, 0.3669, 0.3584, 0.3527, 0.3491, 0.3475)
+_CLAIMED = (0.7277, 0.5716, 0.4717, 0.4193, 0.3927, 0.3788, 0.3669, 0.3584, 0.3527, 0.3491, 0.3475)
 # What is hidden, how, and what becomes of hidden weights: they stay zero and the others train; they
 # are zeroed once and all train; they are zeroed once and they alone train.
-MASKS = (
+_MASKS = (
     "none",
     "input soft",
     "input hard",
@@ -37,35 +27,7 @@ MASKS = (
     "weights soft, hidden train",
     "weights hard, hidden train",
 )
-DATA = ("noise", "zeros", "structure")
-
-
-class Masked(NamedTuple):
-    """What the inputs and weights of a seed are multiplied by.
-
-    Attributes:
-        inputs: of all rows, those held out last.
-        weights: theta' = theta * weights.
-        rates: of theta's gradients, beside.
-        is_soft: whether what is seen is multiplied by its own number, and not by 1.
-        is_anew: whether inputs are multiplied by others in each epoch, and these are left.
-    """
-
-    inputs: Float[Array, "N W"]
-    weights: Float[Array, "W"]
-    rates: Float[Array, "W"]
-    is_soft: Bool[Array, ""]
-    is_anew: Bool[Array, ""]
-
-
-class Problem(NamedTuple):
-    """A seed: rows, those held out last, their targets, and where training starts."""
-
-    x: Float[Array, "N W"]
-    y: Float[Array, "N"]
-    theta: Float[Array, "W"]
-    bias: Float[Array, ""]
-    masked: Masked
+_DATA = ("noise", "zeros", "structure")
 
 
 def get_study(variant: str = "") -> dict:
@@ -75,156 +37,25 @@ def get_study(variant: str = "") -> dict:
         raise ValueError(f"unknown variant {variant!r}: use curve, smoke, curve_smoke, or none")
     seeds = range(20 if "smoke" in words else 1000)
     if "curve" in words:
-        names = [f"loss_{epoch}" for epoch in range(0, 101, STEP)]
+        names = [f"loss_{epoch}" for epoch in range(0, 101, 10)]
         masks = ("none", "input soft", "input hard", "weights soft, stay hidden")
         return {
-            "compute": compute,
-            "axes": {"mask": masks, "data": ("noise", "zeros")},
+            "compute": "maskjax.evaluation.linear_masks.compute",
+            "axes": {
+                "mask": masks,
+                "data": {it: {"data": it, "claimed": _CLAIMED} for it in ("noise", "zeros")},
+            },
             "seeds": seeds,
             "metrics": dict.fromkeys([*names, "ratio", "gap_to_claim"], "min"),
-            "claims": dict(zip(names, CLAIMED, strict=True)) | {"ratio": CLAIMED[-1] / CLAIMED[0]},
+            "claims": dict(zip(names, _CLAIMED, strict=True))
+            | {"ratio": _CLAIMED[-1] / _CLAIMED[0]},
         }
     metrics = ("held_out", "held_out_hidden", "held_out_1000", "held_out_best")
     return {
-        "compute": compute,
-        "axes": {"mask": MASKS, "data": DATA},
+        "compute": "maskjax.evaluation.linear_masks.compute",
+        "axes": {"mask": _MASKS, "data": _DATA},
         "columns": "data",
         "seeds": seeds,
         "metrics": dict.fromkeys((*metrics, "start", "final", "final_1000", "best"), "min"),
         "baseline": {"mask": "none"},
     }
-
-
-def compute(seeds: Sequence[int], *, mask: str, data: str) -> dict[str, Float[Array, "S"]]:
-    """All seeds of a setting.
-
-    Args:
-        seeds: S of them.
-        mask: of `MASKS`.
-        data: of `DATA`.
-
-    Returns:
-        Mean square errors. Of training, of masks drawn anew their mean: "loss_E" after E epochs,
-        "start", "final" after 100, "final_1000", and "best", the least there is. Of as many rows
-        that nothing was trained on: "held_out" with whole inputs, "held_out_hidden" with inputs
-        hidden alike, "held_out_1000", "held_out_best". "ratio" is what of the loss 100 epochs
-        leave, "gap_to_claim" how far the curve is from
-        the claimed one where it is farthest, as a share of that.
-    """
-    keys = jax.vmap(jax.random.key)(jnp.array(seeds))
-    problems = jax.vmap(functools.partial(_problem, mask=mask, data=data))(keys)
-    return _solved(problems, keys)
-
-
-def _problem(key: Key[Array, ""], mask: str, data: str) -> Problem:
-    """Draw a seed; the draws are the same for every mask."""
-    data_key, mask_key, start_key = jax.random.split(key, 3)
-    x, y = _drawn(data_key, data)
-    u = jax.random.uniform(mask_key, (len(x) + 1, WIDTH))  # of inputs, and of the weights
-    is_soft, ones = jnp.array("soft" in mask), jnp.ones(WIDTH)
-    hidden = _factors(u, is_soft)
-    *start, bias = jax.random.uniform(start_key, (WIDTH + 1,), minval=-1, maxval=1) / WIDTH**0.5
-    theta, weights, rates = jnp.array(start), ones, ones
-    if mask.startswith("weights"):
-        if mask.endswith("stay hidden"):
-            weights = hidden[-1]
-        else:
-            theta = theta * hidden[-1]
-            rates = 1 - hidden[-1] if mask.endswith("hidden train") else ones
-    inputs = hidden[:-1] if mask.startswith("input") else jnp.ones_like(x)
-    masked = Masked(inputs, weights, rates, is_soft, jnp.array(mask.endswith("anew each epoch")))
-    return Problem(x, y, theta, bias, masked)
-
-
-def _factors(u: Float[Array, "*shape"], is_soft: Bool[Array, ""]) -> Float[Array, "*shape"]:
-    """From uniform numbers to factors: under .5 nothing, above it that number or 1."""
-    return jnp.where(u < 0.5, 0.0, jnp.where(is_soft, u, 1.0))
-
-
-def _moments(is_soft: Bool[Array, ""]) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Mean and variance of a factor: the integrals of u and of u^2 from .5 to 1, or half of 1."""
-    mean = jnp.where(is_soft, 3 / 8, 1 / 2)
-    return mean, jnp.where(is_soft, 7 / 24, 1 / 2) - mean**2
-
-
-@jax.jit
-@jax.vmap
-def _solved(problem: Problem, key: Key[Array, ""]) -> dict[str, Float[Array, ""]]:
-    """Train, and solve, one seed of any setting."""
-    x, y, theta, bias, masked = problem
-    seen, target, hidden = x[:ROWS], y[:ROWS], masked.inputs[:ROWS]
-    mean, variance = _moments(masked.is_soft)
-
-    def loss(theta, bias, inputs):
-        return jnp.square(inputs @ (theta * masked.weights) + bias - target).mean()
-
-    def told(theta, bias):  # of masks that are drawn anew the mean
-        extra = variance * (jnp.square(seen) @ jnp.square(theta)).mean()
-        expected = loss(theta, bias, seen * mean) + extra
-        return jnp.where(masked.is_anew, expected, loss(theta, bias, seen * hidden))
-
-    def epoch(state, number):
-        u = jax.random.uniform(jax.random.fold_in(key, number), seen.shape)
-        factor = jnp.where(masked.is_anew, _factors(u, masked.is_soft), hidden)
-        slopes = jax.grad(loss, (0, 1))(*state, seen * factor)
-        state = state[0] - RATE * masked.rates * slopes[0], state[1] - RATE * slopes[1]
-        return state, (*state, told(*state))
-
-    _, (thetas, biases, losses) = jax.lax.scan(epoch, (theta, bias), jnp.arange(LONG))
-    losses = jnp.concatenate([told(theta, bias)[None], losses])
-    best = _best(problem)
-    curve, claimed = losses[: 100 + 1 : STEP], jnp.array(CLAIMED)
-
-    def held_out(theta, bias, factor=1.0):
-        found = (x[ROWS:] * factor) @ (theta * masked.weights) + bias
-        return jnp.square(found - y[ROWS:]).mean()
-
-    return {f"loss_{STEP * i}": curve[i] for i in range(len(CLAIMED))} | {
-        "ratio": curve[-1] / curve[0],
-        "gap_to_claim": (jnp.abs(curve - claimed) / claimed).max(),
-        "start": losses[0],
-        "final": losses[100],
-        "final_1000": losses[LONG],
-        "best": told(*best),
-        "held_out": held_out(thetas[99], biases[99]),
-        "held_out_hidden": held_out(thetas[99], biases[99], masked.inputs[ROWS:]),
-        "held_out_1000": held_out(thetas[-1], biases[-1]),
-        "held_out_best": held_out(*best),
-    }
-
-
-def _best(problem: Problem) -> tuple[Float[Array, "W"], Float[Array, ""]]:
-    """The least squares that training could reach, from where it starts.
-
-    Weights that have no gradient stay where they are. For masks that are drawn anew the mean loss
-    is that of inputs times the mean, and a ridge of the variance (Srivastava et al. 2014, section
-    9.1).
-    """
-    x, y, theta, _, masked = problem
-    mean, variance = _moments(masked.is_soft)
-    trains = masked.rates * masked.weights != 0
-    kept = jnp.where(trains, 0.0, theta)
-    seen, ones, zeros = x[:ROWS], jnp.ones(ROWS), jnp.zeros(WIDTH)
-    inputs = seen * jnp.where(masked.is_anew, mean, masked.inputs[:ROWS]) * masked.weights[None]
-    ridge = jnp.diag(jnp.where(masked.is_anew, (variance * jnp.square(seen).sum(0)) ** 0.5, 0.0))
-    rows = jnp.concatenate([inputs, ridge]) * trains[None]
-    rows = jnp.column_stack([rows, jnp.concatenate([ones, zeros])])
-    rest = jnp.concatenate([y[:ROWS] - inputs @ kept, zeros])
-    found = jnp.linalg.pinv(rows, rtol=1e-5) @ rest
-    return kept + found[:WIDTH], found[WIDTH]
-
-
-def _drawn(key: Key[Array, ""], data: str) -> tuple[Float[Array, "N W"], Float[Array, "N"]]:
-    """Rows, and their targets; the second half is held out.
-
-    "structure": entries correlated by .5, y = x_1 - x_2 + x_3 / 2 + N(0, .5^2).
-    """
-    x_key, shared_key, y_key = jax.random.split(key, 3)
-    x = jax.random.normal(x_key, (2 * ROWS, WIDTH))
-    noise = jax.random.normal(y_key, (2 * ROWS,))
-    if data == "zeros":
-        return x, jnp.zeros_like(noise)
-    if data == "noise":
-        return x, noise
-    x = (x + jax.random.normal(shared_key, (2 * ROWS, 1))) / 2**0.5
-    return x, x @ jnp.array([1, -1, 0.5, 0, 0]) + 0.5 * noise

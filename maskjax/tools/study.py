@@ -17,6 +17,7 @@ from ml_collections import ConfigDict
 from maskjax.config import check_ranges, complete, flatten
 from maskjax.config import load as load_config
 from maskjax.spelling import did_you_mean, unknown_name
+from maskjax.tasks.options import dotted
 from maskjax.tools import study_file
 from maskjax.tools.startup import make_importable
 
@@ -209,9 +210,14 @@ def load(path: str) -> Study:
             for name, start in said.get("starts", {}).items()
         },
         columns=said.get("columns", ""),
-        compute=said.get("compute"),
+        compute=_computing(said.get("compute")),
         claims=dict(said.get("claims", {})),
     )
+
+
+def _computing(said: Any) -> Callable[..., Any] | None:
+    """The function itself, or one by its dotted path."""
+    return dotted("compute", said) if isinstance(said, str) else said
 
 
 def _beside(file: str, path: str) -> str:

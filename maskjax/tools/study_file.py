@@ -89,8 +89,8 @@ def check(file: str, said: Any) -> None:
 
 
 def _check_computed(file: str, said: Mapping[str, Any]) -> None:
-    wanted = "a function of seeds and a setting's overrides"
-    _must(callable(said["compute"]), file, "compute", said["compute"], wanted)
+    compute, wanted = said["compute"], "a function of seeds and a setting's overrides, or its path"
+    _must(callable(compute) or isinstance(compute, str), file, "compute", compute, wanted)
     for key in ("base", "overrides", "starts", "search"):
         if key in said:
             raise ValueError(f"{file}: what is computed trains no runs: leave {key!r} out")

@@ -2,16 +2,14 @@
 
 import json
 import re
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
-from maskjax.config import load
+from maskjax.evaluation import linear_masks
 from maskjax.tools import study, study_computed, study_report
 
-STUDIES = Path(__file__).parents[2] / "configs" / "studies"
 SAID = """
 import numpy
 
@@ -74,12 +72,6 @@ def test_what_cannot_be_computed_is_refused(write, tmp_path):
             write(changes)
 
 
-@pytest.fixture(scope="module")
-def linear():
-    """What linear_masks.py has, by name; its program is compiled once."""
-    return load(STUDIES / "linear_masks.py", "smoke", function="get_study")["compute"].__globals__
-
-
 @pytest.mark.parametrize(
     "mask",
     [
@@ -90,10 +82,10 @@ def linear():
         "input hard, anew each epoch",
     ],
 )
-def test_the_linear_model_equals_a_slow_loop(linear, mask):
+def test_the_linear_model_equals_a_slow_loop(mask):
     """Gradients of a mean square by hand, and NumPy's least squares."""
-    found = linear["compute"]([0, 3], mask=mask, data="structure")
-    problem = linear["_problem"](jax.random.key(3), mask, "structure")
+    found = linear_masks.compute([0, 3], mask=mask, data="structure")
+    problem = linear_masks._problem(jax.random.key(3), mask, "structure")
     x, y, theta, bias = (np.asarray(each, np.float64) for each in problem[:4])
     inputs, weights, rates = (np.asarray(each, np.float64) for each in problem.masked[:3])
     seen, target = x[:10] * inputs[:10], y[:10]

@@ -30,8 +30,7 @@ noise, five severities. Bits that a task has to keep beside the encoder are in m
 """
 
 _FROZEN = {"optimizer.frozen": ("^encoder/",)}
-# As the base without learned masks has it.
-_PLAIN = {"task": "classify", "optimizer.frozen": (), "optimizer.no_decay": ()}
+_PLAIN = {"task": "classify", "optimizer.frozen": ()}
 _READINGS = ("stay_zero", "relearn", "relearn_alone")
 _PLACES = {
     "random": {},
@@ -113,7 +112,14 @@ def get_study(variant: str = "") -> dict:
     if variant not in ("", "text", "smoke", "text_smoke"):
         raise ValueError(f"unknown variant {variant!r}: use text, smoke or text_smoke")
     is_text, is_smoke = variant.startswith("text"), variant.endswith("smoke")
-    settings = {name: own | {"init_from.path": "{pretrained}"} for name, own in _settings().items()}
+    # As the config beneath has it: the base, of learned masks, names theirs as well.
+    spared = () if is_text else ("^encoder/(positions|class_token)",)
+    settings = {
+        name: own
+        | {"init_from.path": "{pretrained}"}
+        | ({"optimizer.no_decay": spared} if "task" in own else {})
+        for name, own in _settings().items()
+    }
     if is_smoke:
         kept = ("full", "stay_zero, adaptive", "relearn, sliding", "top_k", "BitFit")
         settings = {name: settings[name] for name in kept}

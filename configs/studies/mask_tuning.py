@@ -127,6 +127,8 @@ def get_study(variant: str = "") -> dict:
     if is_text and not is_smoke:
         kind = "text_sentiment"
     shared, tuned, read = {"figures.num_examples": 0}, {}, {"eval.probes": ()}
+    if is_text:
+        shared["model.form"] = "modernbert"
     if not is_smoke and is_text:
         shared, read = _REVIEWS, read | _REVIEWS_READ
     elif not is_smoke:

@@ -5,6 +5,7 @@
                            published weights into one of the two
     --format=stablehlo     programs that JAX alone runs, from stored numbers to the task's outputs
     --format=onnx          what jax2onnx converts of them, for onnxruntime
+    --format=run           a smaller dense run, where masks hide whole neurons (tools/shrink.py)
     --format=savedmodel    the same for TensorFlow and TF Serving, by orbax-export
 
 What each format holds, and how it is loaded, is said in the README.md that is written beside it.
@@ -20,12 +21,14 @@ from absl import flags
 
 from maskjax.paths import local_path
 from maskjax.terminal import say
-from maskjax.tools import export, export_weights, startup
+from maskjax.tools import export, export_weights, shrink, startup
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.")
 _WEIGHTS = flags.DEFINE_string("weights", None, "Or a file of weights, or a folder with one.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to make.", required=True)
-_FORMAT = flags.DEFINE_string("format", None, f"One of {', '.join(export.FORMATS)}.", required=True)
+_FORMAT = flags.DEFINE_string(
+    "format", None, f"One of {', '.join(export.FORMATS)}, run.", required=True
+)
 _LICENCE = flags.DEFINE_string("licence", "", "Licence of the weights, for the model card.")
 _PART = flags.DEFINE_enum("part", "", ["", "encoder"], "What of a model, for hf and timm.")
 _STATE = flags.DEFINE_enum(
@@ -44,7 +47,9 @@ def main() -> None:
     paths = {"--workdir": _WORKDIR.value, "--weights": _WEIGHTS.value, "--output": _OUTPUT.value}
     workdir, weights, output = (value and local_path(value, name) for name, value in paths.items())
     options = {"format": _FORMAT.value, "licence": _LICENCE.value, "part": _PART.value}
-    if export_weights.is_of_file(workdir, weights):
+    if options["format"] == "run" and workdir:
+        lines = shrink.shrink(workdir, output, which=_STATE.value)
+    elif export_weights.is_of_file(workdir, weights):
         lines = export_weights.convert(weights, output, **options)
     else:
         lines = export.export(workdir, output, which=_STATE.value, **options)

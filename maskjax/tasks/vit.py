@@ -64,7 +64,13 @@ def _check_options(model: Any, parts: Sequence[str]) -> None:
 
 
 def _transformer(
-    model: Any, size: Size, drop_path: float, dropout: float = 0.0, *, has_norm: bool = True
+    model: Any,
+    size: Size,
+    drop_path: float,
+    dropout: float = 0.0,
+    *,
+    has_norm: bool = True,
+    hidden: int = 0,
 ) -> Transformer:
     """The blocks of a size."""
     dtype = jnp.dtype(model.dtype)
@@ -78,6 +84,7 @@ def _transformer(
     return Transformer(
         depth=size.depth,
         num_heads=size.num_heads,
+        mlp_ratio=hidden / size.width if hidden else 4.0,
         drop_path_rate=drop_path,
         dropout_rate=dropout,
         hidden_dropout_rate=dropout,
@@ -92,7 +99,10 @@ def _transformer(
 def _encoder(model: Any, grid: tuple[int, ...], *, has_norm: bool = True) -> tuple[Encoder, Size]:
     """The encoder of `config.model`, and its size."""
     size = _size(model, "encoder", encoder_sizes)
-    blocks = _transformer(model, size, model.drop_path, model.dropout, has_norm=has_norm)
+    own = model.encoder.get("hidden", 0)  # width of the MLPs, of networks that were made smaller
+    blocks = _transformer(
+        model, size, model.drop_path, model.dropout, has_norm=has_norm, hidden=own
+    )
     dtype = jnp.dtype(model.dtype)
     return Encoder(grid, size.width, blocks, model.positions, dtype, model.dropout), size
 

@@ -193,11 +193,6 @@ CASES = {
         CONVOLUTIONS | WEIGHTED | {"mask.fill": "token", "mix.mixup": 0.8},
         *arrays(8, 8, 1, has_labels=True),
     ),
-    "classify, LeNet, half of each example hidden by noise": Case(
-        "lenet",
-        {"mask.rule": "random", "mask.fill": "noise"} | HALF,
-        *arrays(16, 16, 1, has_labels=True),
-    ),
 }
 
 

@@ -18,7 +18,8 @@ model.norm is "group": the form of BiT (Kolesnikov et al. 2020), pre-activation,
 standardised weights; or "affine": the form of published weights, post-activation, with batch norm's
 statistics folded into a scale and a bias, which may be frozen
 (--config.optimizer.frozen="('norm[1-3]?/',)") or trained like all else. There is no batch norm: a
-loss here is a sum over rows.
+loss here is a sum over rows. torchvision's and timm's weights start a run by init_from
+(maskjax/interop/README.md).
 
 Everything that configs/finetune.py does is done here: mixing, smoothing, averages, layer-wise rates
 (blocks are numbered through all stages), frozen parts, adapters of any convolution

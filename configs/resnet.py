@@ -4,8 +4,8 @@
 
 Variants, with the data they need:
 
-    default             digits, 8x8, inside scikit-learn, ResNet-20: 98.3 % (test, one seed), minutes
-                        on two CPU cores
+    default             digits, 8x8, inside scikit-learn, ResNet-20: 98.3 % (test, one seed),
+                        minutes on two CPU cores
     smoke               the same for a few steps, made small: does everything work?
     fashion_mnist       IDX files in FASHION_MNIST below, or --config.data.source=idx:DIR,
                         ResNet-20; not run yet

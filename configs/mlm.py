@@ -73,6 +73,8 @@ def get_config(variant: str = "") -> ConfigDict:
     config.model.heads = 0
     config.model.hidden = 0  # width between the layers of the MLPs
     config.model.epsilon = 0.0  # of LayerNorms; 0 = the form's
+    config.model.window = 0  # tokens that local blocks of modernbert see; 0 = 128
+    config.model.global_every = 0  # of so many blocks one sees everything; 0 = 3 in modernbert
     config.model.max_length = 0  # rows of the table of positions; 0 = data.max_length
     config.model.dropout = 0.0
     config.model.dtype = "float32"  # compute; parameters are always float32

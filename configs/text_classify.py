@@ -109,11 +109,13 @@ def add_model(config: ConfigDict) -> None:
     config.model = ConfigDict()
     config.model.form = "bert"  # or "roberta", "modernbert", "bag"
     config.model.size = "tiny"  # "mini", "small", "base", "large"
-    config.model.width = 0  # of the next six 0 is what the size, form and tokenizer say
+    config.model.width = 0  # of the next eight 0 is what the size, form and tokenizer say
     config.model.depth = 0
     config.model.heads = 0
     config.model.hidden = 0  # width between the layers of the MLPs
     config.model.epsilon = 0.0  # of LayerNorms
+    config.model.window = 0  # tokens that local blocks of modernbert see
+    config.model.global_every = 0  # of so many of its blocks one sees everything
     config.model.num_ids = 0  # rows of the table of embeddings
     config.model.max_length = 0  # rows of the table of positions; 0 = data.max_length
     config.model.keywords = ()  # words that are seen half as much as others

@@ -241,6 +241,8 @@ LATER = {
     "model.heads": (0, "model.form"),
     "model.hidden": (0, "model.form"),
     "model.epsilon": (0.0, "model.form"),
+    "model.window": (0, "model.form"),
+    "model.global_every": (0, "model.form"),
     "model.near_heads": (0, "mask.eval_ratio"),
     "model.near_window": (8, "mask.eval_ratio"),
     "model.drop_heads": (0.0, "mask.eval_ratio"),

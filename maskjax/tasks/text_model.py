@@ -17,7 +17,8 @@ def text_architecture(model: Any, num_ids: int, length: int) -> TextArchitecture
 
     Args:
         model: "form", "size", "max_length", and where there are "width", "depth", "heads",
-            "hidden", "num_ids" and "epsilon", of which 0 is what the name says.
+            "hidden", "num_ids", "epsilon", "window" and "global_every", of which 0 is what the
+            name says.
         num_ids: ids of the tokenizer.
         length: tokens of a row.
 
@@ -51,7 +52,29 @@ def text_architecture(model: Any, num_ids: int, length: int) -> TextArchitecture
     epsilon = model.get("epsilon", 0.0)
     if not 0 <= epsilon < 1:
         raise ValueError(f"model.epsilon {epsilon} must be at least 0, as named, and below 1")
-    return dataclasses.replace(it, size=size, hidden=hidden, norm_eps=epsilon or it.norm_eps)
+    own = {"size": size, "hidden": hidden, "norm_eps": epsilon or it.norm_eps}
+    return dataclasses.replace(it, **own, **_local_blocks(model))
+
+
+def _local_blocks(model: Any) -> dict[str, int]:
+    """Which blocks are local and what they see, where `config.model` says it."""
+    own = {key: model.get(key, 0) for key in ("window", "global_every")}
+    for key, value in own.items():
+        if value and model.form != "modernbert":
+            raise ValueError(
+                f"model.{key} {value} is for the form 'modernbert': blocks of {model.form!r} see"
+                " all of a row, here and where it is exported to; set it to 0"
+            )
+    if own["window"] and not 2 <= own["window"] < 2**24:
+        raise ValueError(
+            f"model.window {own['window']} must be at least 2, a key on either side, or 0, as named"
+        )
+    if not 0 <= own["global_every"] < 2**24:
+        raise ValueError(
+            f"model.global_every {own['global_every']} must be at least 1, where all blocks are"
+            " global, or 0, as named"
+        )
+    return {key: value for key, value in own.items() if value}
 
 
 def computing(model: Any) -> dict[str, Any]:

@@ -203,6 +203,12 @@ def test_pairs_are_read_by_their_types(build_task, tmp_path):
         ("text_classify", {"model.num_ids": 9}, "model.num_ids 9 is below the 261 ids"),
         ("text_classify", {"model.heads": 3}, "model.width 8 is not a multiple of its 3 heads"),
         ("text_classify", {"model.max_length": 9}, "model.max_length 9 is below data.max_length"),
+        ("text_classify", {"model.window": 9}, "model.window 9 is for the form 'modernbert'"),
+        (
+            "text_classify",
+            {"model.form": "modernbert", "model.window": 1},
+            "model.window 1 must be at least 2",
+        ),
         ("text_classify", {"task": "token_labels"}, "'token_labels' on data with no tags"),
         ("token_labels", {"task": "classify"}, "task 'classify' on data with no labels"),
         ("token_labels", {"loss.class_weights": (1.0,)}, "holds 1 numbers for 3 classes"),

@@ -1,6 +1,7 @@
 """Masks of texts by a trained tokenizer, the index and the loader, against slow loops."""
 
 import itertools
+import json
 import types
 
 import jax
@@ -160,6 +161,39 @@ def test_accuracies_move_the_weights_of_ids_as_amlm_says(folder):
     easy = memory._replace(weights=jnp.full(size, 1e-6).at[batch["tokens"][0, 1]].set(1.0))
     found, _ = asked(built, batch, easy, rule="weighted", follows="accuracies", ratio=0.1)
     assert found.is_masked[batch["tokens"] == batch["tokens"][0, 1]].any()
+
+
+def test_frequencies_and_labels_of_real_rows_move_what_is_hidden(folder):
+    """Counts of ids by a slow loop: the rare are hidden more, and those of one class alone."""
+    lines = (folder / "texts.txt").read_text().split("\n\n")
+    records = [{"text": line, "label": "no" if "not" in line.split() else "yes"} for line in lines]
+    (folder / "texts.jsonl").write_text("".join(json.dumps(each) + "\n" for each in records))
+    source = {"source": f"jsonl:{folder / 'texts.jsonl'}", "text_column": "text"}
+    built = build(folder, **source, label_column="label", layout="whole")
+    batch = next(built.train_batches())
+    zeros, counted = jnp.zeros(batch["tokens"].shape), ~batch["is_special"]
+    given = (zeros, zeros > 0, jnp.asarray(counted), batch, jnp.asarray(batch["tokens"]))
+    counts = np.zeros((2, built.processor.vocab_size))
+    for row, place in np.argwhere(counted):
+        counts[batch["label"][row], batch["tokens"][row, place]] += 1
+    often = {"follows": "frequencies", "frequencies.exponent": 99.0}
+    classes = {"follows": "labels", "labels.positive": (0,), "labels.alpha": 2.0}
+    learned = []
+    for mask in (often, classes):
+        masker = masks_of(built, rule="weighted", **mask).masker
+        learned.append((masker.start(), masker.remember(masker.start(), masker.statistics(*given))))
+    np.testing.assert_array_equal(learned[0][1].counts - learned[0][0].counts, counts.sum(0))
+    change = 2.0 / built.num_train * (counts[0] - counts[1])
+    expected = np.clip(learned[1][0].ratios + change, 0, 1)
+    np.testing.assert_allclose(learned[1][1].ratios, expected, atol=1e-6)
+    for mask, (start, memory), name in zip((often, classes), learned, ("counts", "ratios")):
+        sharp = memory._replace(**{name: (counts.sum(0) if mask is often else counts[0] > 0)})
+        sharp = jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), sharp, start)
+        found, _ = asked(built, batch, sharp, rule="weighted", ratio=0.2, **mask)
+        assert not found.is_masked[batch["is_special"]].any()
+        for row, hidden in enumerate(found.is_masked):
+            each = (counts.sum(0) if mask is often else 0.0 - (counts[0] > 0))[batch["tokens"][row]]
+            assert each[hidden].max() <= each[counted[row] & ~hidden].min()
 
 
 def test_spans_count_as_their_papers_and_t5s_do_not_touch(folder):

@@ -13,7 +13,9 @@ that are the same at every step, beside what unigrams and bigrams take that coun
 
 Variants:
 
-    default     Python's own documentation, a vocabulary of 1024 pieces
+    default     Python's own documentation, a vocabulary of 1024 pieces; 3600 steps, 473 seconds of
+                CPU time: on held-out documents (validation) at most 4.28 nats a token, perplexity
+                72.1; unigrams 5.80 and 331, bigrams 4.24 and 69.1
     smoke       the same for a few steps: does everything work?
     VARIANT     of configs/mlm.py: bert_base, roberta_base, modernbert_base
 """

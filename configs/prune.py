@@ -16,7 +16,7 @@ read patches. All else is that of the config beneath: data, model, optimizer, nu
                         --config.param_masks.density=erk: the larger a leaf, the sparser
     of some leaves      --config.param_masks.include="('attn/',)"
                         --config.param_masks.sparsities="(('^head/', 0.5),)"
-    hardware's 2:4      --config.param_masks.method=sr_ste --config.param_masks.sparsity=0.5
+    hardware's 2:4      --config.param_masks.method=sr_ste --config.param_masks.sparsity=None
     heads               --config.param_masks.granularity=head --config.param_masks.num_heads=4
     from another run    --config.param_masks.file=RUN, its masks; --config.init_from.path=RUN
 

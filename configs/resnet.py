@@ -2,10 +2,9 @@
 
     python launch/train.py --config=configs/resnet.py:VARIANT
 
-Variants, with the data they need:
+Variants, with the data they need; no accuracy was measured yet:
 
-    default             digits, 8x8, inside scikit-learn, ResNet-20: 98.3 % (test, one seed),
-                        minutes on two CPU cores
+    default             digits, 8x8, inside scikit-learn, ResNet-20
     smoke               the same for a few steps, made small: does everything work?
     fashion_mnist       IDX files in FASHION_MNIST below, or --config.data.source=idx:DIR,
                         ResNet-20; not run yet
@@ -19,8 +18,7 @@ model.norm is "group": the form of BiT (Kolesnikov et al. 2020), pre-activation,
 standardised weights; or "affine": the form of published weights, post-activation, with batch norm's
 statistics folded into a scale and a bias, which may be frozen
 (--config.optimizer.frozen="('norm[1-3]?/',)") or trained like all else. There is no batch norm: a
-loss here is a sum over rows. torchvision's and timm's weights start a run by init_from
-(maskjax/interop/README.md).
+loss here is a sum over rows.
 
 Everything that configs/finetune.py does is done here: mixing, smoothing, averages, layer-wise rates
 (blocks are numbered through all stages), frozen parts, adapters of any convolution

@@ -76,7 +76,7 @@ def write(
     if isinstance(architecture, ResNetArchitecture):
         raise ValueError(
             f"--format={format} holds vision transformers and text encoders, and this is a "
-            "residual network: export its run by --format=stablehlo"
+            "residual network: export its run by --format=stablehlo, onnx or savedmodel"
         )
     if isinstance(architecture, TextArchitecture):
         if format != "hf":

@@ -54,14 +54,14 @@ class HeadMasks:
         if not 0 <= self.drop < 1:
             raise ValueError(f"model.drop_heads {self.drop} must be at least 0 and below 1")
 
-    def of(self, context: Context | None) -> dict[str, Any]:
+    def of(self, context: Context) -> dict[str, Any]:
         """Make what the model takes beside its inputs, as arrays: a step compiles once.
 
         Args:
-            context: step and keys; None where nothing is trained.
+            context: step and keys.
         """
         found: dict[str, Any] = {}
-        if context is None or not context.train:
+        if not context.train:
             return found
         if self.near:
             found["attention_mask"] = self._near(jnp.asarray(context.step))

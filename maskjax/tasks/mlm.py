@@ -68,10 +68,12 @@ class MaskedText(MaskedTask):
         """Hide tokens and sum the cross-entropy over them."""
         return self._sums(params, batch, self.masks.question(batch, context), context)
 
-    def _sums(self, params: Params, batch: Batch, question: Question, context: Context) -> Sums:
-        """Sum the cross-entropy over what is hidden already."""
+    def _sums(
+        self, params: Params, batch: Batch, question: Question, context: Context, **heads: Any
+    ) -> Sums:
+        """Sum the cross-entropy over what is hidden already; see `_logits`."""
         tokens = batch["tokens"]
-        logits = self._logits(params, batch, question, context)
+        logits = self._logits(params, batch, question, context, **heads)
         answers = jnp.take_along_axis(tokens, question.places, axis=1)
         chances = jax.nn.log_softmax(logits)
         loss = -jnp.take_along_axis(chances, answers[..., None], axis=-1)[..., 0]
@@ -157,12 +159,14 @@ class MaskedText(MaskedTask):
         return ngrams.baselines(train, judged, self.vocabulary.size, is_special)
 
     def _logits(
-        self, params: Params, batch: Batch, question: Question, context: Context | None
+        self, params: Params, batch: Batch, question: Question, context: Context, **heads: Any
     ) -> Float[Array, "B K V"]:
+        """Scores of what is asked; heads are those of `self.heads`, or as they are told."""
         keys = None
-        if context is not None and context.train:
+        if context.train:
             keys = jax.vmap(lambda key: jax.random.fold_in(key, _FOLD_DROPOUT))(context.keys)
-        heads = {} if self.heads is None else self.heads.of(context)
+        if self.heads is not None:
+            heads = self.heads.of(context) | heads
         given = (question.ids, batch["segment_ids"], question.places, batch["positions"])
         types = batch.get("token_types")
         logits: Any = self.model.apply({"params": params}, *given, types, keys, **heads)

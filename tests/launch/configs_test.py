@@ -231,7 +231,8 @@ def test_every_config_is_covered_here():
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "check_smoke"
     }
     elsewhere = {"bert4rec", "knn", "linear_probe", "text_classify", "token_labels"}
-    assert names == called | elsewhere  # bert4rec_test, frozen_test, texts_test
+    # Of bert4rec_test, frozen_test, texts_test and head_pruning_test.
+    assert names == called | elsewhere | {"head_pruning"}
 
 
 def test_imagenet_configs_have_the_published_hyperparameters(load_config):

@@ -193,6 +193,11 @@ CASES = {
         CONVOLUTIONS | WEIGHTED | {"mask.fill": "token", "mix.mixup": 0.8},
         *arrays(8, 8, 1, has_labels=True),
     ),
+    "classify, LeNet, half of each example hidden by noise": Case(
+        "lenet",
+        {"mask.rule": "random", "mask.fill": "noise"} | HALF,
+        *arrays(16, 16, 1, has_labels=True),
+    ),
 }
 
 
@@ -275,7 +280,7 @@ def test_every_task_that_trains_has_a_line(load_config):
     folder = Path(tasks.__file__).parent
     known = {path.stem for path in folder.glob("*.py") if "\ndef build(" in path.read_text()}
     here = [load_config(*each.config.split(":"), **each.changes).task for each in CASES.values()]
-    assert set(here) == known - {"__init__", "frozen"}  # which trains nothing
+    assert set(here) == known - {"__init__", "frozen", "head_pruning"}  # which train nothing
 
 
 def test_a_batch_equals_the_sum_of_its_halves(made):

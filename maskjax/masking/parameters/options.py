@@ -226,12 +226,11 @@ def _of_groups(o: Options) -> Iterator[str]:
             f"granularity {o.granularity!r} keeps {kept} of {group}: N must be from 1 to M, as in "
             "'2:4'"
         )
-    share = 1 - kept / group
     for name in ("sparsity", "sparsities", "density"):
-        if name in o.given and not (name == "sparsity" and abs(o.sparsity - share) < 1e-3):
+        if name in o.given:
             yield (
                 f"{name} has no place beside granularity {o.granularity!r}, which hides "
-                f"{share:.4g} of every leaf: leave it out, or set sparsity to that"
+                f"{1 - kept / group:.4g} of every leaf: leave it out"
             )
 
 

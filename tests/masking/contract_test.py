@@ -39,7 +39,8 @@ RANKS = {"tube": (2, 3)}
 # Rules whose scores do not depend on the key, given what they need from outside.
 ONE_BAND = {"frequency_band_low", "frequency_band_high"}  # the key decides between ties alone
 KEYLESS = {
-    "attention_guided", "magnitude", "mask_last", "movement", "region", "saliency", "weight_blocks",
+    "attention_guided", "fisher", "magnitude", "mask_last", "movement", "region", "saliency",
+    "steepest", "weight_blocks",
 }  # fmt: skip
 BATCH = 4
 

@@ -230,7 +230,7 @@ def test_the_best_state_is_drawn_at_the_end(finished, toy, monkeypatch):
     _unjudged(folder)
     drawn = []
     chosen.figures.num_examples = 2
-    draw = lambda task, state, data, config, folder: drawn.append(int(state.step)) or {}  # noqa: E731
+    draw = lambda task, state, *_, say: drawn.append(int(state.step)) or {}  # noqa: E731
     monkeypatch.setattr(hooks.drawing, "draw", draw)
     toy.fit(folder, chosen)
     assert drawn == [4]

@@ -339,7 +339,7 @@ def test_a_path_rule_that_finds_nothing_leaves_no_folder(toy, tmp_path):
 def test_pictures_are_drawn_from_the_judged_parameters_and_listed(toy, tmp_path, monkeypatch):
     drawn = []
 
-    def draw(task, state, data, config, folder):
+    def draw(task, state, data, config, folder, say):
         drawn.append((int(state.step), state.eval_params["kernel"]))
         (folder / workdir.FIGURES).mkdir(exist_ok=True)
         (folder / workdir.FIGURES / "panel.png").write_bytes(b"picture")

@@ -162,16 +162,16 @@ def main() -> None:
         print(f"BERT {options.size}, {batch_size} rows of {length}, {options.texts}\n")
         print("| | rows full | step, s | real tokens a second | beside Hugging Face |")
         print("|---|---|---|---|---|")
-        speeds = {}
-        for each in reversed(WORKERS):
+        full, speeds = {}, {}
+        for each in WORKERS:
             batches = saved(folder, "packed" if each == "packed" else "padded")
             tokens = statistics.mean(int((batch["segment_ids"] > 0).sum()) for batch in batches)
-            seconds = statistics.median(found[each])
-            speeds[each] = tokens / seconds
+            full[each] = tokens / batch_size / length
+            speeds[each] = tokens / statistics.median(found[each])
+        for each in WORKERS:
             print(
-                f"| {each} | {tokens / batch_size / length:.1%} | {seconds:.3f} |"
-                f" {speeds[each]:.0f} | {speeds[each] / speeds['hf']:.2f} |",
-                flush=True,
+                f"| {each} | {full[each]:.1%} | {statistics.median(found[each]):.3f} |"
+                f" {speeds[each]:.0f} | {speeds[each] / speeds['hf']:.2f} |"
             )
 
 

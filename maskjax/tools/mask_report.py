@@ -61,16 +61,18 @@ def report(
                 if path in others and others[path].shape == mask.shape
             }
     columns |= _sensitivities(run, tuple(sensitivity))
-    values = {
-        name: {path: {0: x} for path, x in column.items()} for name, column in columns.items()
+    told = [path for path in params if any(path in column for column in columns.values())]
+    values = {  # a leaf that a column lacks leaves its row empty
+        name: {path: {0: column[path]} if path in column else {} for path in told}
+        for name, column in columns.items()
     }
     figures = {
         "sparsity": comparison_panel(values, title="Weights by leaf"),
-        "weights": weight_histograms({path: params[path] for path in next(iter(columns.values()))}),
+        "weights": weight_histograms({path: params[path] for path in told}),
     }
     for name, figure in figures.items():
         evaluation.save_figure(figure, out / f"{name}.png")
-    write_atomically(out / "sparsity.md", _table(columns, params))
+    write_atomically(out / "sparsity.md", _table(columns, {path: params[path] for path in told}))
     return [out / "sparsity.md", *(out / f"{name}.png" for name in figures)]
 
 
@@ -154,11 +156,10 @@ def _sensitivities(run: Saved, shares: Sequence[float]) -> dict[str, Column]:
     return columns
 
 
-def _table(columns: Mapping[str, Column], params: Mapping[str, np.ndarray]) -> str:
+def _table(columns: Mapping[str, Column], leaves: Mapping[str, np.ndarray]) -> str:
     """The columns as a table in Markdown, a row a leaf."""
-    paths = list(dict.fromkeys(path for column in columns.values() for path in column))
     lines = ["| leaf | weights | " + " | ".join(columns) + " |", "|---" * (2 + len(columns)) + "|"]
-    for path in paths:
+    for path, leaf in leaves.items():
         cells = [f"{column[path]:.4f}" if path in column else "" for column in columns.values()]
-        lines.append(f"| {path} | {params[path].size} | " + " | ".join(cells) + " |")
+        lines.append(f"| {path} | {leaf.size} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

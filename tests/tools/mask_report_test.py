@@ -35,6 +35,19 @@ def run(tmp_path):
     return Saved(tmp_path / "run", config, data, Task(), state)
 
 
+def test_a_leaf_that_a_column_lacks_has_an_empty_row(run, tmp_path, monkeypatch):
+    drawn = {}
+    panel = mask_report.comparison_panel
+    keep = lambda values, title: drawn.update(values) or panel(values, title=title)  # noqa: E731
+    monkeypatch.setattr(mask_report, "comparison_panel", keep)
+    other = {"a": {"kernel": None}, "b": {"kernel": np.array([[True, False]])}}
+    write_masks(tmp_path, other)
+    mask_report.report(run, tmp_path / "out", against=[str(tmp_path)], sensitivity=[0.5])
+    found = {name: [*map(len, column.values())] for name, column in drawn.items()}
+    assert [*found.values()] == [[1, 0], [0, 0], [1, 1]]  # of leaves a and b
+    assert {tuple(column) for column in drawn.values()} == {("a/kernel", "b/kernel")}
+
+
 def test_leaves_are_listed_with_sparsity_overlap_and_what_the_rest_makes(run, tmp_path):
     other = {"a": {"kernel": np.array([[True, False], [True, False]])}, "b": {"kernel": None}}
     (tmp_path / "other").mkdir()

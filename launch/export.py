@@ -5,8 +5,8 @@
                            published weights into one of the two
     --format=stablehlo     programs that JAX alone runs, from stored numbers to the task's outputs
     --format=onnx          what jax2onnx converts of them, for onnxruntime
-    --format=run           a smaller dense run, where masks hide whole neurons (tools/shrink.py)
     --format=savedmodel    the same for TensorFlow and TF Serving, by orbax-export
+    --format=run           a smaller dense run, where masks hide whole neurons (tools/shrink.py)
 
 What each format holds, and how it is loaded, is said in the README.md that is written beside it.
 """

@@ -60,7 +60,7 @@ def export(
             folder, or a task that the format cannot hold.
     """
     if format not in FORMATS:
-        known = tuple(FORMATS)
+        known = (*FORMATS, "run")  # which launch/export.py makes by itself
         raise ValueError(
             f"unknown --format={format}{did_you_mean(format, known)}: use one of {known}"
         )

@@ -22,6 +22,7 @@ from flax import traverse_util
 from maskjax import tasks
 from maskjax import workdir as layout
 from maskjax.models.layers import gelu
+from maskjax.paths import atomic_folder
 from maskjax.tools.saved import Saved, open_saved, writable
 from maskjax.training.run import initial_state
 from maskjax.typing import Params
@@ -56,10 +57,11 @@ def shrink(workdir: Path, out: Path, *, which: str = "") -> list[str]:
     state = dataclasses.replace(
         state, step=run.state.step, params=params, ema_params=average, memory=run.state.memory
     )
-    with Checkpoints(out / layout.CHECKPOINTS) as checkpoints:
-        checkpoints.save(int(state.step), jax.tree.map(jnp.asarray, state))
-        checkpoints.wait()
-    _write_record(run, config, out, params)
+    with atomic_folder(out) as folder:
+        with Checkpoints(folder / layout.CHECKPOINTS) as checkpoints:
+            checkpoints.save(int(state.step), jax.tree.map(jnp.asarray, state))
+            checkpoints.wait()
+        _write_record(run, config, folder, params)
     sizes = [sum(x.size for x in jax.tree.leaves(tree)) for tree in (run.state.params, params)]
     return [
         f"hidden units of each MLP: {before} -> {width}; parameters: {sizes[0]:,} -> {sizes[1]:,}",

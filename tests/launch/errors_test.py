@@ -11,6 +11,7 @@ import pytest
 from maskjax.tools import startup
 
 ROOT = Path(__file__).parents[2]
+CONFIGS = ", ".join(f"{{}}/{path.name}" for path in sorted((ROOT / "configs").glob("*.py")))
 SMOKE = f"--config={ROOT / 'configs' / 'mae.py'}:smoke"
 
 
@@ -29,7 +30,7 @@ def refusal(capsys, main):
     [
         ("maee.py", "does not exist (did you mean '{}/mae.py'?); known: {}/bert4rec.py, "),
         ("mae", "did you mean '{}/mae.py'?"),
-        ("", "known: {}/bert4rec.py, "),
+        ("", f"known: {CONFIGS}"),
         ("mae.py:smok", "unknown variant 'smok' (did you mean 'smoke'?)"),
         ("mae.py:signal_smok", "unknown variant 'signal_smok' (did you mean 'signal_smoke'?)"),
     ],

@@ -83,16 +83,16 @@ def _problem(key: Key[Array, ""], mask: str, data: str) -> Problem:
     x, y = _drawn(data_key, data)
     u = jax.random.uniform(mask_key, (len(x) + 1, WIDTH))  # of inputs, and of the weights
     is_soft, ones = jnp.array("soft" in mask), jnp.ones(WIDTH)
-    hidden = _factors(u, is_soft)
+    factors = _factors(u, is_soft)  # 0 for what is hidden
     *start, bias = jax.random.uniform(start_key, (WIDTH + 1,), minval=-1, maxval=1) / WIDTH**0.5
     theta, weights, rates = jnp.array(start), ones, ones
     if mask.startswith("weights"):
         if mask.endswith("stay hidden"):
-            weights = hidden[-1]
+            weights = factors[-1]
         else:
-            theta = theta * hidden[-1]
-            rates = 1 - hidden[-1] if mask.endswith("hidden train") else ones
-    inputs = hidden[:-1] if mask.startswith("input") else jnp.ones_like(x)
+            theta = theta * factors[-1]
+            rates = 1 - factors[-1] if mask.endswith("hidden train") else ones
+    inputs = factors[:-1] if mask.startswith("input") else jnp.ones_like(x)
     masked = Masked(inputs, weights, rates, is_soft, jnp.array(mask.endswith("anew each epoch")))
     return Problem(x, y, theta, bias, masked)
 
@@ -113,7 +113,7 @@ def _moments(is_soft: Bool[Array, ""]) -> tuple[Float[Array, ""], Float[Array, "
 def _solved(problem: Problem, key: Key[Array, ""]) -> dict[str, Float[Array, ""]]:
     """Train, and solve, one seed of any setting."""
     x, y, theta, bias, masked = problem
-    seen, target, hidden = x[:ROWS], y[:ROWS], masked.inputs[:ROWS]
+    seen, target, once = x[:ROWS], y[:ROWS], masked.inputs[:ROWS]
     mean, variance = _moments(masked.is_soft)
 
     def loss(theta, bias, inputs):
@@ -122,11 +122,11 @@ def _solved(problem: Problem, key: Key[Array, ""]) -> dict[str, Float[Array, ""]
     def told(theta, bias):  # of masks that are drawn anew the mean
         extra = variance * (jnp.square(seen) @ jnp.square(theta)).mean()
         expected = loss(theta, bias, seen * mean) + extra
-        return jnp.where(masked.is_anew, expected, loss(theta, bias, seen * hidden))
+        return jnp.where(masked.is_anew, expected, loss(theta, bias, seen * once))
 
     def epoch(state, number):
         u = jax.random.uniform(jax.random.fold_in(key, number), seen.shape)
-        factor = jnp.where(masked.is_anew, _factors(u, masked.is_soft), hidden)
+        factor = jnp.where(masked.is_anew, _factors(u, masked.is_soft), once)
         slopes = jax.grad(loss, (0, 1))(*state, seen * factor)
         state = state[0] - RATE * masked.rates * slopes[0], state[1] - RATE * slopes[1]
         return state, (*state, told(*state))

@@ -13,6 +13,7 @@ are real tokens a second, padding not counted, over the same number of batches; 
 in one process after the other.
 """
 
+import itertools
 import json
 import statistics
 import sys
@@ -72,8 +73,6 @@ def saved(folder: Path, layout: str) -> list[dict[str, np.ndarray]]:
 
 def time_maskjax(layout: str, size: str, folder: Path, steps: int) -> list[float]:
     """Times of the trainer's own step, on one batch after the other."""
-    import itertools
-
     from maskjax import data, tasks
     from maskjax.tools import allocator, benchmark
     from maskjax.training import parallel, run
@@ -96,8 +95,6 @@ def time_maskjax(layout: str, size: str, folder: Path, steps: int) -> list[float
 
 def time_torch(layout: str, size: str, folder: Path, steps: int) -> list[float]:
     """Times of a Hugging Face model in eager mode, its masks drawn by NumPy."""
-    import itertools
-
     import torch
     from transformers import BertConfig, BertForMaskedLM
 

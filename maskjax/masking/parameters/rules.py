@@ -119,6 +119,8 @@ def steepest(
 ) -> Float[Array, "L"]:
     """Hides the weights on which the loss depends most, so that they are learned anew.
 
+    This project's own: the adaptive place of tutorials that mask weights by the error.
+
     Args:
         key: not used.
         grid: shape of the weights.

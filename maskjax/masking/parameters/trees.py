@@ -10,7 +10,13 @@ from maskjax.typing import Array, PyTree
 
 
 def trained(trains: str, mask: Array, has_begun: Array) -> Array | None:
-    """Flags or factors of what trains; None for all."""
+    """Flags or factors of what trains; None for all.
+
+    Args:
+        trains: see `Hides`.
+        mask: of a leaf, True or above 0 for what is kept.
+        has_begun: whether anything is hidden yet.
+    """
     if trains == "all":
         return None
     if trains == "kept":
@@ -19,7 +25,12 @@ def trained(trains: str, mask: Array, has_begun: Array) -> Array | None:
 
 
 def times(leaf: Array, mask: Array) -> Array:
-    """What is kept of a leaf: exactly zero where nothing is, whatever stands there."""
+    """What is kept of a leaf: exactly zero where nothing is, whatever stands there.
+
+    Args:
+        leaf: weights.
+        mask: True or, as the factor of soft masks, above 0 for what is kept.
+    """
     if mask.dtype == bool:
         return jnp.where(mask, leaf, jnp.zeros_like(leaf))
     return jnp.where(mask > 0, leaf * mask.astype(leaf.dtype), jnp.zeros_like(leaf))

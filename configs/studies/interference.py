@@ -69,10 +69,10 @@ def _size(is_full: bool) -> dict:
     }
 
 
-def _training(steps: int) -> dict:
+def _training(steps: int, base_lr: float) -> dict:
     """What a supervised run of so many steps has beside what makes its row."""
     own = {"total_steps": steps, "optimizer.warmup_steps": steps // 10, "eval.batch_size": 250}
-    return own | {"log_every_steps": 10}
+    return own | {"log_every_steps": 10, "optimizer.base_lr": base_lr}
 
 
 def _pretraining(steps: int) -> dict:
@@ -135,9 +135,9 @@ def get_study(variant: str = "") -> dict:
     else:
         place = {"data.source": _MNIST if asked == "transfer_digits" else _CLOTHES}
         shared = _PICTURES | _size(is_full) | {"figures.num_examples": 0}
-        training = shared | _training(10_000 if is_full else 500) | place
+        training = shared | _training(*((10_000, 3e-3) if is_full else (500, 6e-3))) | place
         pretraining = shared | _pretraining(10_000 if is_full else 2000) | place
-        second = _training(200)
+        second = _training(200, 6e-3)
     settings, places = _cells(questions, rows, second)
     metrics = {"accuracy": "max", "grad_norm_spikes": "min"}
     if "clean" in questions:

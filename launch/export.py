@@ -3,6 +3,8 @@
     --format=hf            weights that transformers loads (maskjax/interop/README.md)
     --format=timm          weights that timm loads; --weights=PATH in place of --workdir turns
                            published weights into one of the two
+    --format=sparse        weights without those that masks hide, and a bit a weight, which
+                           config.init_from.path and --weights take
     --format=stablehlo     programs that JAX alone runs, from stored numbers to the task's outputs
     --format=onnx          what jax2onnx converts of them, for onnxruntime
     --format=savedmodel    the same for TensorFlow and TF Serving, by orbax-export
@@ -30,7 +32,7 @@ _FORMAT = flags.DEFINE_string(
     "format", None, f"One of {', '.join(export.FORMATS)}, run.", required=True
 )
 _LICENCE = flags.DEFINE_string("licence", "", "Licence of the weights, for the model card.")
-_PART = flags.DEFINE_enum("part", "", ["", "encoder"], "What of a model, for hf and timm.")
+_PART = flags.DEFINE_enum("part", "", ["", "encoder"], "What of a model, for weights.")
 _STATE = flags.DEFINE_enum(
     "state",
     "",

@@ -48,7 +48,7 @@ KEYS: dict[str, Key] = {
     "init_from.format": Key(
         "auto",
         'of what lies at the path; "auto" = as recognised (maskjax/interop/README.md)',
-        choices=("auto", "maskjax", "mae", "hf", "timm", "torchvision"),
+        choices=("auto", "maskjax", "mae", "hf", "timm", "torchvision", "sparse"),
         is_free=True,
         before="auto",
     ),

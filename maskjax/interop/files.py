@@ -31,6 +31,7 @@ class Content(NamedTuple):
         config: of the config.json beside it, None without one.
         entry: the entry of a checkpoint that the weights were in, "" for none.
         sha256: of the bytes of the weights' files, one after the other.
+        metadata: what a .safetensors file says of itself.
     """
 
     path: Path
@@ -38,6 +39,7 @@ class Content(NamedTuple):
     config: dict[str, Any] | None
     entry: str
     sha256: str
+    metadata: Mapping[str, str]
 
 
 def open_weights(path: Path) -> Content:
@@ -51,9 +53,9 @@ def open_weights(path: Path) -> Content:
     has_config = path.is_dir() or file.name in _USUAL  # a lone download has no config of its own
     files = _parts(file)
     arrays: dict[str, np.ndarray] = {}
-    entry = ""
+    entry, metadata = "", {}
     for part in files:
-        found, entry = _read(part)
+        found, entry, metadata = _read(part)
         if twice := sorted(found.keys() & arrays.keys()):
             raise ValueError(f"{part} holds {twice[0]!r}, as another file of {file} does")
         arrays |= found
@@ -61,7 +63,7 @@ def open_weights(path: Path) -> Content:
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ValueError(f"{file}: {name} holds numbers that are not finite; fetch it again")
     config = _config(file.parent / CONFIG) if has_config else None
-    return Content(file, arrays, config, entry, _sha256(files))
+    return Content(file, arrays, config, entry, _sha256(files), metadata)
 
 
 def has_weights(path: Path) -> bool:
@@ -105,14 +107,15 @@ def _parts(file: Path) -> list[Path]:
     return parts
 
 
-def _read(file: Path) -> tuple[dict[str, np.ndarray], str]:
+def _read(file: Path) -> tuple[dict[str, np.ndarray], str, dict[str, str]]:
     if file.suffix not in _SUFFIXES:
         raise ValueError(f"{file} is of an unknown format: give one of {', '.join(_SUFFIXES)}")
     if file.suffix != ".safetensors":
-        return read_torch(file)
+        return *read_torch(file), {}
     try:
         with safe_open(file, "numpy") as tensors:
-            return {name: tensors.get_tensor(name) for name in tensors.keys()}, ""  # noqa: SIM118
+            found = {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118
+            return found, "", tensors.metadata() or {}
     except (SafetensorError, TypeError) as error:
         raise ValueError(f"{file} cannot be read ({error}): fetch or copy it again") from None
 

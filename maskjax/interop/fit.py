@@ -40,7 +40,7 @@ def fitted(
     """Make weights fit a model, or say why they cannot.
 
     Args:
-        published: the weights.
+        published: the weights, of another project.
         model: what they are to fit; None for one that is no vision transformer, no residual
             network and no text encoder.
         wanted: {path: shape} of the model's parameters that shall come from the weights.
@@ -63,7 +63,7 @@ def fitted(
             TextArchitecture: "a text encoder",
         }
         raise ValueError(
-            f"{place} holds {kinds[type(theirs)]}, and this config's task has "
+            f"{place} holds {kinds.get(type(theirs), 'none')}, and this config's task has "
             f"{kinds.get(type(model), 'none')}: start from the --workdir of a run of the same task"
         )
     if isinstance(theirs, TextArchitecture):
@@ -72,6 +72,7 @@ def fitted(
     if isinstance(theirs, ResNetArchitecture):
         assert isinstance(model, ResNetArchitecture)
         return Fitted(params, fit_resnet(params, theirs, model, wanted, channels, place))
+    assert isinstance(theirs, Architecture)
     assert isinstance(model, Architecture)
     notes = []
     poolers = [path for path in params if path.startswith("pooler/")]

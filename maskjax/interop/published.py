@@ -1,4 +1,4 @@
-"""Published weights as parameters of maskjax, whatever format they are in."""
+"""Published weights as parameters of maskjax, whatever format they are in; sparse files too."""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from maskjax.interop import dialect, hf, hf_text, layout, mae, resnet, timm
+from maskjax.interop import dialect, hf, hf_text, layout, mae, resnet, sparse, timm
 from maskjax.interop.facts import Facts
 from maskjax.interop.files import Content, open_weights
 from maskjax.interop.text import read_text
@@ -18,18 +18,24 @@ from maskjax.models.sizes import Size
 from maskjax.models.text import TextArchitecture
 from maskjax.spelling import listed
 
-FORMATS: dict[str, ModuleType] = {"mae": mae, "hf": hf, "timm": timm, "torchvision": resnet}
+FORMATS: dict[str, ModuleType] = {
+    "mae": mae,
+    "hf": hf,
+    "timm": timm,
+    "torchvision": resnet,
+    sparse.FORMAT: sparse,
+}
 
 
 class Published(NamedTuple):
-    """Weights of another project.
+    """Weights of another project, or a sparse file.
 
     Attributes:
         path: the file.
         format: a name of `FORMATS`.
         params: {path: array} as in maskjax, float32. A tensor without a place in maskjax has its
             own name, with slashes.
-        architecture: what they are of.
+        architecture: what they are of; None for what has no name here, of sparse files alone.
         sha256: of the file.
         antialias: how the format's project resamples positions.
     """
@@ -37,7 +43,7 @@ class Published(NamedTuple):
     path: Path
     format: str
     params: dict[str, np.ndarray]
-    architecture: Architecture | ResNetArchitecture | TextArchitecture
+    architecture: Architecture | ResNetArchitecture | TextArchitecture | None
     sha256: str
     antialias: bool
 
@@ -63,7 +69,9 @@ def read(path: Path, format: str = "auto") -> Published:
             f"{place} has the names of {found!r}, and init_from.format is {format!r}: set it to "
             f"{found!r} or 'auto'"
         )
-    if hf_text.is_text(arrays):
+    if found == sparse.FORMAT:
+        params, architecture = sparse.dense(content)
+    elif hf_text.is_text(arrays):
         params, architecture = read_text(arrays, content.config, place)
     elif resnet.is_resnet(arrays):
         params, architecture = resnet.read_resnet(arrays, content.config, place)
@@ -102,6 +110,8 @@ def _without_prefix(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _recognised(content: Content, arrays: Mapping[str, np.ndarray]) -> str:
+    if sparse.is_sparse(content):
+        return sparse.FORMAT
     if any(name.endswith(hf.MARK) for name in arrays) or hf_text.is_text(arrays):
         return "hf"
     if resnet.is_resnet(arrays):

@@ -24,11 +24,12 @@ Write = Callable[[Saved, Path, dict[str, Any]], Iterable[str]]
 FORMATS = {
     "hf": "maskjax.tools.export_weights:hf",
     "timm": "maskjax.tools.export_weights:timm",
+    "sparse": "maskjax.tools.export_weights:sparse_file",
     "stablehlo": "maskjax.tools.export_stablehlo:write",
     "onnx": "maskjax.tools.export_onnx:write",
     "savedmodel": "maskjax.tools.export_savedmodel:write",
 }
-WEIGHTS = ("hf", "timm")  # those that hold weights alone
+WEIGHTS = ("hf", "timm", "sparse")  # those that hold weights alone
 _PACKAGES = ("jax", "jaxlib", "flax", "numpy")
 
 
@@ -66,7 +67,7 @@ def export(
         )
     write = _find(format)
     if part and format not in WEIGHTS:
-        raise ValueError(f"--part={part} is for --format={' and '.join(WEIGHTS)}: leave it out")
+        raise ValueError(f"--part={part} is for --format={', '.join(WEIGHTS)}: leave it out")
     check_free(output, format, workdir)
     writable(output.absolute().parent, "--output")
     run = open_saved(workdir, needs_examples=False, which=which)

@@ -1,15 +1,18 @@
-"""A run, or a file of weights, exported as weights that transformers or timm load."""
+"""A run, or a file of weights, as weights that transformers or timm load; a run, as sparse ones."""
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from maskjax import workdir as layout
 from maskjax.data import text as texts
-from maskjax.interop import export, published, text
+from maskjax.interop import export, published, sparse, text
+from maskjax.interop.files import CONFIG, WEIGHTS
 from maskjax.models.architecture import Architecture
 from maskjax.models.text import TextArchitecture
 from maskjax.paths import atomic_folder
-from maskjax.tools.export import CARD, WEIGHTS, check_free, write_record
+from maskjax.tools.export import CARD, check_free, write_record
 from maskjax.tools.saved import Saved, writable
 from maskjax.workdir.leaves import named_leaves
 
@@ -24,6 +27,23 @@ def hf(run: Saved, folder: Path, facts: dict[str, Any]) -> Iterable[str]:
 def timm(run: Saved, folder: Path, facts: dict[str, Any]) -> Iterable[str]:
     """Write a run's parameters for timm; `facts` may hold "part"."""
     return _write(run, folder, "timm", facts)
+
+
+def sparse_file(run: Saved, folder: Path, facts: dict[str, Any]) -> Iterable[str]:
+    """Write a run's parameters without their zeros, and what its ids stand for; facts as `hf`."""
+    params = named_leaves(run.state.eval_params)
+    if part := facts.get("part", ""):
+        params = {path: leaf for path, leaf in params.items() if path.startswith(f"{part}/")}
+    masks = named_leaves(run.state.param_masks.masks) if run.state.param_masks else {}
+    before, after = sparse.write(folder, params, masks, run.task.architecture)
+    record = json.loads((run.folder / layout.CONFIG).read_text())
+    known = {key: record[key] for key in ("config", "data") if key in record}
+    (folder / CONFIG).write_text(json.dumps(known) + "\n")
+    return [
+        f"{WEIGHTS}: {after:,} bytes of numbers and masks in place of {before:,}",
+        "load it by launch/train.py --config.init_from.path=FOLDER, or make it dense by "
+        "launch/export.py --weights=FOLDER --format=hf or timm",
+    ]
 
 
 def is_of_file(workdir: Path | None, weights: Path | None) -> bool:
@@ -53,15 +73,20 @@ def convert(
         ValueError: they cannot be read, the format cannot hold them, or something else is in the
             folder.
     """
-    if format not in WEIGHTS:
+    if format not in export.FORMATS:
         raise ValueError(
-            f"--weights={weights} can be written with --format={' or '.join(WEIGHTS)}; "
+            f"--weights={weights} can be written with --format={' or '.join(export.FORMATS)}; "
             f"{format!r} needs a run: --workdir=RUN"
         )
     check_free(output, format, weights)
     writable(output.absolute().parent, "--output")
     found = published.read(weights)
     architecture, parts = found.architecture, text.PARTS
+    if architecture is None:
+        raise ValueError(
+            f"{found.path} is of no vision transformer and no text encoder, which --format={format}"
+            " holds: start a run from it, by init_from.path"
+        )
     if isinstance(architecture, Architecture):
         architecture, parts = export.known_heads(architecture), _PARTS
     first = {path: path.partition("/")[0] for path in found.params}

@@ -14,7 +14,7 @@ from flax import serialization
 
 from maskjax import workdir
 from maskjax.data.text import read_tokenizer
-from maskjax.interop import published
+from maskjax.interop import published, sparse
 from maskjax.interop.files import has_weights
 from maskjax.interop.fit import fitted
 from maskjax.models.lora import LORA, merged
@@ -189,19 +189,21 @@ def _published(state: TrainState, config: Any, task: Task | type[Task], path: Pa
             f"init_from.path {str(path)!r} holds parameters alone: set init_from.what=params"
         )
     weights = published.read(path, options.format)
+    name = f"{weights.format} weights {weights.path}"
+    record = {"format": weights.format, "file_sha256": weights.sha256}
+    sharding = jax.tree.leaves(state.params)[0].sharding
+    if weights.format == sparse.FORMAT:  # paths and shapes are those of a run
+        placed = jax.device_put(weights.params, sharding)
+        grid = getattr(weights.architecture, "grid", ())
+        return _Source({"params": placed}, weights.path, name, record, grid)
     ours = named_leaves(serialization.to_state_dict(state.params))
     skipped = found_in(options.skip, {*ours})
     wanted = {name: tuple(leaf.shape) for name, leaf in ours.items() if name not in skipped}
     architecture = getattr(task, "architecture", None)
     params, notes = fitted(weights, architecture, wanted, options.channels)
-    placed = jax.device_put(params, jax.tree.leaves(state.params)[0].sharding)
-    record = {"format": weights.format, "file_sha256": weights.sha256}
-    return _Source(
-        {"params": placed},
-        weights.path,
-        f"{weights.format} weights {weights.path}",
-        record | ({"notes": notes} if notes else {}),
-    )
+    placed = jax.device_put(params, sharding)
+    record |= {"notes": notes} if notes else {}
+    return _Source({"params": placed}, weights.path, name, record)
 
 
 def _merge(

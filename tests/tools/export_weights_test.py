@@ -1,8 +1,10 @@
 """Runs and published weights are exported for transformers and timm, whole or not at all."""
 
+import dataclasses
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
@@ -34,6 +36,31 @@ def test_a_run_is_written_for_transformers_and_read_back(smoke_run, tmp_path):
     lines = export.export(smoke_run, tmp_path / "timm", format="timm")
     assert lines[1].startswith("left out: decoder/embed, decoder/mask_token, ")
     assert read(tmp_path / "timm").format == "timm"
+
+
+def test_a_pruned_run_is_written_without_its_zeros_and_read_again(smoke_run, tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="--format=sparse makes none of these weights smaller"):
+        export.export(smoke_run, tmp_path / "out", format="sparse")
+    run = saved.open_saved(smoke_run, needs_examples=False)
+    prune = lambda x: np.where(abs(x) < np.median(abs(x)), 0, x)  # noqa: E731
+    params = jax.tree.map(prune, jax.device_get(run.state.eval_params))
+    state = dataclasses.replace(run.state, params=params, ema_params=None)
+    monkeypatch.setattr(export, "open_saved", lambda *_, **__: run._replace(state=state))
+    lines = export.export(smoke_run, tmp_path / "out", format="sparse")
+    assert lines[0].startswith("model.safetensors: ")
+    found, wanted = read(tmp_path / "out"), named_leaves(params)
+    assert (found.format, found.architecture) == ("sparse", run.task.architecture)
+    assert found.params.keys() == wanted.keys()
+    for path, leaf in wanted.items():
+        np.testing.assert_array_equal(found.params[path], leaf, err_msg=path)
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert config["data"] == json.loads((smoke_run / "config.json").read_text())["data"]
+    assert f"- {lines[0]}\n" in (tmp_path / "out" / "README.md").read_text()
+    export_weights.convert(tmp_path / "out", tmp_path / "hf", format="hf")
+    again = read(tmp_path / "hf")
+    np.testing.assert_array_equal(again.params[path], wanted[path])
+    export.export(smoke_run, tmp_path / "part", format="sparse", part="encoder")
+    assert {path.partition("/")[0] for path in read(tmp_path / "part").params} == {"encoder"}
 
 
 def test_weights_are_turned_into_another_format(tmp_path):
@@ -76,6 +103,6 @@ def test_a_run_or_weights_are_given_not_both(tmp_path):
 
 
 def test_a_part_is_for_weights_alone(smoke_run, tmp_path):
-    with pytest.raises(ValueError, match="--part=encoder is for --format=hf and timm"):
+    with pytest.raises(ValueError, match="--part=encoder is for --format=hf, timm, sparse"):
         export.export(smoke_run, tmp_path / "out", format="stablehlo", part="encoder")
     assert not (tmp_path / "out").exists()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from maskjax import workdir
+from maskjax.interop import sparse
 from maskjax.training import init_from
 from maskjax.training import run as runs
 from maskjax.workdir.leaves import params_sha256
@@ -147,6 +148,18 @@ def test_what_does_not_fit_is_named_on_both_sides(toy, begun):
     )
     with pytest.raises(ValueError, match=words):
         init_from.start(fresh, config, lambda step, factor: 0.25)
+
+
+def test_a_sparse_file_is_taken_as_a_run_is(toy, tmp_path):
+    kernel = np.where(np.arange(36) % 3, 0, 1.5).astype(np.float32).reshape(6, 6)
+    sparse.write(tmp_path, {"kernel": kernel, "bias": np.zeros(6, np.float32)}, {})
+    state, record, line = _started(toy, _config(toy, tmp_path, "params"))
+    np.testing.assert_array_equal(state.params["kernel"], kernel)
+    assert (record["format"], record["what"]) == ("sparse", "params")
+    assert f"from sparse weights {tmp_path / 'model.safetensors'}" in line
+    sparse.write(tmp_path, {"kernel": kernel[:4]}, {})
+    with pytest.raises(ValueError, match=r"lacks bias, has in another shape kernel float32\[4, 6"):
+        _started(toy, _config(toy, tmp_path, "params"))
 
 
 def test_a_head_of_other_classes_begins_anew_once_it_is_skipped(toy, begun):

@@ -39,7 +39,7 @@ def main() -> None:
         for line in lines:
             print(line, flush=True)
         return
-    peak = benchmark.matmul_peak(config.model.dtype, _REPEATS.value)
+    peak = benchmark.matmul_peak(benchmark.compute_dtype(config), _REPEATS.value)
     print(benchmark.header(peak))
     for batch_size in sizes:
         config.batch_size = batch_size

@@ -70,6 +70,11 @@ def sorted_seconds(step: Callable[[], Any], repeats: int) -> list[float]:
     return sorted(seconds)
 
 
+def compute_dtype(config: Any) -> str:
+    """What a config's model computes in: model.dtype, or float32 where there is no choice."""
+    return config.model.get("dtype", "float32")
+
+
 def matmul_peak(dtype: str, repeats: int = 10) -> float:
     """Measure FLOP/s of a large square matrix product on one device.
 

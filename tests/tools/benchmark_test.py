@@ -20,6 +20,11 @@ def test_a_config_is_timed_with_consistent_numbers(load_config):
     assert f"{1e3 * timing.step_seconds:.1f}" in line
 
 
+def test_the_peak_is_that_of_what_is_computed_in(load_config):
+    assert benchmark.compute_dtype(load_config("mae", "imagenet_vit_b16")) == "bfloat16"
+    assert benchmark.compute_dtype(load_config("vectors", "smoke")) == "float32"
+
+
 def test_shape_comes_from_the_config_where_it_says_so(load_config):
     assert benchmark.example_shape(load_config("mae", "imagenet_vit_b16")) == (224, 224, 3)
     assert benchmark.example_shape(load_config("mae", "smoke")) == (8, 8, 1)

@@ -61,7 +61,6 @@ def get_config(variant: str = "") -> ConfigDict:
     config.data.index = ""  # where tokens are kept; "" = the user's cache
 
     config.mask = masks(ratio=0.3, fill="token")  # what is hidden: maskjax/keys.py
-    config.mask.copies = 0  # fixed masks a row, in turn; 0 = a fresh one in each epoch
     config.mask.split = (1.0, 0.0, 0.0)  # become the mask token, any token, stay
     config.mask.eval_ratio = 0.15  # of evaluations, always at random
 

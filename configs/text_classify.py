@@ -103,7 +103,6 @@ def add_model(config: ConfigDict) -> None:
     """Adds what else the task reads."""
     config.mask = masks(rule="none", ratio=0.15, fill="token")  # what is hidden: maskjax/keys.py
     config.mask.when = "training"  # or "always"
-    config.mask.copies = 0  # fixed masks a text, in turn; 0 = a fresh one in each epoch
     config.mask.split = (1.0, 0.0, 0.0)  # become the mask token, any token, stay
 
     config.model = ConfigDict()

@@ -174,6 +174,7 @@ MASKS: dict[str, Key] = {
     "schedule": Key("constant", 'or "linear", "cosine" (to final_ratio), "uniform" (between)'),
     "final_ratio": Key(0.75, "where the ratio goes"),
     "fill": Key("drop", "what hidden positions become"),
+    "copies": Key(0, "fixed masks of an example, one an epoch in turn; 0 = fresh ones", before=0),
     "block.min_area": Key(2, "of one block, positions"),
     "block.max_aspect": Key(1 / 0.3, "of one block's sides"),
     "inverse_block.min_area": Key(2, "of one block that stays visible"),

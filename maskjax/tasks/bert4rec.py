@@ -16,6 +16,7 @@ from maskjax.evaluation.panels import UNKNOWN, TokenPanel
 from maskjax.models.sizes import Size, transformer_flops
 from maskjax.models.tokens import MaskedTokens, TokenEncoder
 from maskjax.models.transformer import Transformer
+from maskjax.tasks.copies import in_turn
 from maskjax.tasks.masker import MaskedTask, Masker, make_masker
 from maskjax.tasks.options import NONE, check_choice
 from maskjax.tasks.task import Context, Output, Sums
@@ -178,6 +179,7 @@ class HiddenItems(MaskedTask):
 
     def _cloze(self, batch: Batch, context: Context) -> Question:
         """Hide a share of the items, or the last one."""
+        context = in_turn(batch, context, self.masker.copies)
         ids, is_valid = self._ids(batch["items"])
         counts = masking.num_masked_from_lengths(
             is_valid.sum(1, dtype=jnp.int32), self.masker.schedule.max_ratio, max_length=self.length

@@ -15,9 +15,10 @@ import jax.numpy as jnp
 
 from maskjax import masking
 from maskjax.masking.adaptive import best_of, hard_share
+from maskjax.tasks import options
+from maskjax.tasks.copies import in_turn
 from maskjax.tasks.followers import Follower, Labels, Seen
 from maskjax.tasks.following import make_follower
-from maskjax.tasks.options import dotted, follows_something, mask_rule, ratio_schedule
 from maskjax.tasks.task import Context, Task
 from maskjax.typing import Array, Batch, Bool, Float, Int, PyTree
 
@@ -39,6 +40,7 @@ class Masker:
         metric: `(is_masked [B, L], batch) -> [B]`, the higher the better; None: the running losses.
         positive: the classes that count as positive, for masks that follow labels.
         hides_missing: whether what is missing is hidden, whatever the rule says.
+        copies: fixed masks of an example, in turn; 0 = a fresh one whenever it comes.
     """
 
     rule: masking.Rule
@@ -51,6 +53,7 @@ class Masker:
     metric: Callable[[Array, Batch], Array] | None = None
     positive: tuple[int, ...] = ()
     hides_missing: bool = False
+    copies: int = 0
 
     @property
     def length(self) -> int:
@@ -110,7 +113,7 @@ class Masker:
         Returns:
             The masking and, where the count varies, which slots are visible (else None).
         """
-        is_given = "mask_noise" in batch
+        is_given, context = "mask_noise" in batch, in_turn(batch, context, self.copies)
         if not is_given and self.hides_missing and is_missing is not None:
             return self._beside(is_missing, context, batch)
         if "mask_ratio" in batch:
@@ -146,6 +149,7 @@ class Masker:
         Returns:
             True where a position is hidden.
         """
+        context = in_turn(batch, context, self.copies)
         ids = ids if self.follower is None else self.follower.entries(batch, ids)
         scores = self._scores(context, batch, counts, ids=ids, is_candidate=is_candidate)
         is_chosen = is_whole and "mask_noise" not in batch
@@ -270,24 +274,19 @@ def make_masker(
     Raises:
         ValueError: a rule, ratio, option or metric that does not fit; the message names the key.
     """
-    mask, schedule = config.mask, ratio_schedule(config)
+    mask, schedule = config.mask, options.ratio_schedule(config)
     length, tries = math.prod(grid), mask.best_of.candidates
-    if tries < 1:
-        raise ValueError(f"mask.best_of.candidates {tries} must be at least 1, which is off")
-    if not 0 <= mask.hard_patches.max_share <= 1:
-        raise ValueError(
-            f"mask.hard_patches.max_share {mask.hard_patches.max_share} must be from 0 to 1"
-        )
+    options.check_numbers(mask)
     is_gated = mask.fill == "gate" and not getattr(data, "has_gate", False)
     is_own = mask.best_of.metric != _LOSSES
-    chosen = dotted("mask.best_of.metric", mask.best_of.metric) if is_own else None
+    chosen = options.dotted("mask.best_of.metric", mask.best_of.metric) if is_own else None
     if is_gated and mask.follows != "labels":
         raise ValueError(
             f"mask.fill 'gate' needs mask.follows='labels', not {mask.follows!r}, or data.gate"
         )
-    is_following = follows_something(mask) or is_gated or (tries > 1 and not is_own)
+    is_following = options.follows_something(mask) or is_gated or (tries > 1 and not is_own)
     return Masker(
-        rule=mask_rule(mask, grid, schedule.max_num_masked(length), modality),
+        rule=options.mask_rule(mask, grid, schedule.max_num_masked(length), modality),
         schedule=schedule,
         grid=tuple(grid),
         total_steps=config.total_steps,
@@ -297,4 +296,5 @@ def make_masker(
         metric=chosen if tries > 1 else None,
         positive=tuple(mask.labels.positive),
         hides_missing=str(config.data.missing).startswith("hide"),
+        copies=mask.copies,
     )

@@ -115,6 +115,17 @@ def check_counted(config: Any) -> None:
         )
 
 
+def check_numbers(options: Any) -> None:
+    """Refuses numbers of `config.mask` that are out of range."""
+    tries, share = options.best_of.candidates, options.hard_patches.max_share
+    if tries < 1:
+        raise ValueError(f"mask.best_of.candidates {tries} must be at least 1, which is off")
+    if not 0 <= share <= 1:
+        raise ValueError(f"mask.hard_patches.max_share {share} must be from 0 to 1")
+    if options.copies < 0:
+        raise ValueError(f"mask.copies {options.copies} must be at least 0, a fresh mask each time")
+
+
 def ratio_schedule(config: Any) -> masking.Schedule:
     """Makes the mask-ratio schedule of a config.
 
@@ -232,4 +243,10 @@ def mask_rule(options: Any, grid: tuple[int, ...], num_masked: int, modality: st
         jax.eval_shape(lambda: masking.draw(rule, keys, grid, num_masked, **runtime))
     except (TypeError, ValueError) as error:
         raise ValueError(f"mask.rule {name!r} with mask.{name} {given}: {error}") from error
+    if options.copies and masking.needs_step(rule):
+        way = f"mask.{name}.follows to 'key', or " if "follows" in options.get(name, {}) else ""
+        raise ValueError(
+            f"mask.copies {options.copies}: masks of mask.rule {name!r} move with the steps and do "
+            f"not come again; set {way}mask.copies to 0"
+        )
     return rule

@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 
 from maskjax import masking
+from maskjax.tasks.copies import in_epoch
 from maskjax.tasks.masker import Masker, make_masker
 from maskjax.tasks.options import NONE, check_choice
 from maskjax.tasks.task import Context
-from maskjax.typing import Array, Batch, Bool, Float, Int, Key
+from maskjax.typing import Array, Batch, Bool, Float, Int
 
 EVAL_RATIO = 0.15
 
@@ -64,8 +65,8 @@ class TextMasks:
     """Hides tokens of rows; special tokens and padding never.
 
     In training the mask of a row is a function of (seed, epoch, row): fresh in each epoch (Liu et
-    al. 2019, RoBERTa, section 4.1), or one of `copies` fixed ones in turn (Devlin et al. 2019). Of
-    what is hidden `split` becomes the mask token, any token of the vocabulary, or stays.
+    al. 2019, RoBERTa, section 4.1), or one of `masker.copies` fixed ones in turn (Devlin et al.
+    2019). Of what is hidden `split` becomes the mask token, any token of the vocabulary, or stays.
 
     An evaluation hides the same of the same rows, whatever a run trains by: `eval_ratio` of the
     tokens at random, all of them behind the mask token.
@@ -73,7 +74,6 @@ class TextMasks:
     Attributes:
         masker: the rule of training, and its share.
         vocabulary: ids.
-        copies: masks a row; 0 = a fresh one in each epoch.
         split: shares of the mask token, random tokens, and no change.
         eval_ratio: share of the tokens that is hidden in evaluations.
         rule: the name of the rule. "whole_word" hides whole words alone, at most the share and not
@@ -85,7 +85,6 @@ class TextMasks:
 
     masker: Masker
     vocabulary: Vocabulary
-    copies: int = 0
     split: tuple[float, float, float] = (0.8, 0.1, 0.1)
     eval_ratio: float = EVAL_RATIO
     rule: str = "random"
@@ -110,7 +109,7 @@ class TextMasks:
             return dataclasses.replace(self, masker=masker).question(batch, context)
         is_candidate = ~jnp.asarray(batch["is_special"])
         lengths = is_candidate.sum(1, dtype=jnp.int32)
-        context = dataclasses.replace(context, keys=self._mask_keys(batch, context))
+        context = in_epoch(batch, context, self.masker.copies)
         if context.train:
             is_masked, ids, most = self._trained(batch, context, is_candidate, lengths)
         else:
@@ -150,15 +149,6 @@ class TextMasks:
         if self.has_units and self.rule == "whole_word":
             return jnp.asarray(batch["word_ids"])
         return None
-
-    def _mask_keys(self, batch: Batch, context: Context) -> Key[Array, "B"]:
-        """Keys of the masks: of rows and epochs in training, of rows alone in evaluations."""
-        if context.document_keys is None:  # texts of one's own
-            return context.keys
-        epoch = jnp.asarray(batch["epoch"]) if context.train else 0 * jnp.asarray(batch["id"])
-        if self.copies:
-            epoch = epoch % self.copies
-        return jax.vmap(jax.random.fold_in)(context.document_keys, epoch)
 
     def _counts(
         self, lengths: Int[Array, "B"], ratio: float, rule: str = ""
@@ -201,8 +191,6 @@ def make_text_masks(
     eval_ratio = mask.get("eval_ratio", EVAL_RATIO)
     if not 0 < eval_ratio < 1:
         raise ValueError(f"mask.eval_ratio {eval_ratio} must lie strictly between 0 and 1")
-    if mask.copies < 0:
-        raise ValueError(f"mask.copies {mask.copies} must be at least 0, a fresh mask each epoch")
     split = tuple(map(float, mask.split))
     if len(split) != 3 or min(split) < 0 or abs(sum(split) - 1) > 1e-6:
         raise ValueError(f"mask.split {split} must be 3 shares that sum to 1: 0.8,0.1,0.1")
@@ -210,7 +198,6 @@ def make_text_masks(
     return TextMasks(
         masker=make_masker(config, (length,), data, modality="text", num_ids=vocabulary.size),
         vocabulary=vocabulary,
-        copies=mask.copies,
         split=split,
         eval_ratio=eval_ratio,
         rule=mask.rule,

@@ -187,6 +187,8 @@ BAD = [
     ({"mask.follows": "labels", "mask.labels.alpha": math.nan}, "mask.labels: alpha nan must be"),
     ({"mask.follows": "labels", "mask.labels.start": "x"}, "mask.labels: unknown start 'x'"),
     ({"mask.fill": "gate"}, "mask.fill 'gate' needs mask.follows='labels', not 'losses'"),
+    ({"mask.copies": -1}, "mask.copies -1 must be at least 0"),
+    ({"mask.copies": 5, "mask.rule": "sliding"}, "set mask.sliding.follows to 'key', or mask.co"),
     ({"mask.best_of.candidates": 0}, "mask.best_of.candidates 0 must be at least 1"),
     (
         {"mask.best_of.metric": "nowhere.metric"},  # also where there is one candidate alone

@@ -183,7 +183,6 @@ def test_holes_of_a_text_are_filled_with_the_likeliest(task, biased, built):
     [
         ({"rule": "none"}, "leaves nothing to predict"),
         ({"fill": "drop"}, "unknown mask.fill 'drop'"),
-        ({"copies": -1}, "mask.copies -1 must be at least 0"),
         ({"eval_ratio": 1.0}, "mask.eval_ratio 1.0 must lie strictly"),
         ({"split": (0.8, 0.1)}, "must be 3 shares that sum to 1"),
         ({"rule": "block"}, "mask.rule 'block' is for .*image.* not for text"),

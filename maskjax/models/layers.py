@@ -11,6 +11,7 @@ from maskjax.typing import Array, DType, Float, Key
 
 # The reference MAE initialises every Linear with Xavier-uniform weights and zero bias.
 xavier_uniform = nn.initializers.xavier_uniform()
+WIDE = 384  # rows and columns of a kernel from which on Eigen multiplies faster than YNNPACK
 layer_norm_epsilon = 1e-6  # He et al. 2022; transformers' ViTMAE defaults to 1e-12
 
 

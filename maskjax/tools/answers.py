@@ -17,7 +17,7 @@ from maskjax.tools.exported import Exported
 from maskjax.tools.programs import INDEX
 from maskjax.tools.raw import in_units
 from maskjax.tools.saved import Saved, open_saved
-from maskjax.training import draw
+from maskjax.training import cpu, draw
 from maskjax.training.step import eval_context
 
 
@@ -79,7 +79,7 @@ class OfRun(Answers):
             context = eval_context(run.config, batch, run.state.memory)
             return in_units(self.processor, output(run.state.eval_params, batch, context))
 
-        return jax.jit(program)
+        return jax.jit(program, compiler_options=cpu.compiler_options(run.state.eval_params))
 
     def rows(self, what: str, examples: Sequence[Example], size: int, first: int) -> Any:
         """See `Answers`."""

@@ -22,8 +22,8 @@ from maskjax.config import flatten, load
 from maskjax.keys import KEYS, RENAMED
 from maskjax.spelling import did_you_mean, unknown_path
 from maskjax.terminal import say
-from maskjax.tools import allocator
 from maskjax.tools.cluster import Cluster, join
+from maskjax.training import cpu
 
 USER_ERROR = 2
 _PACKAGE = str(Path(__file__).parents[1])
@@ -61,7 +61,7 @@ def prepare(cluster: Cluster | None = None) -> None:
     """Set up JAX for a launcher, before it computes anything.
 
     Compiled programs are kept in the user's cache folder, or in JAX_COMPILATION_CACHE_DIR, and
-    where JAX has no accelerator freed memory is kept (`allocator`).
+    where JAX has no accelerator freed memory is kept (`training.cpu`).
 
     Args:
         cluster: the other processes to join, None for none.
@@ -72,7 +72,7 @@ def prepare(cluster: Cluster | None = None) -> None:
     _enable_compilation_cache()
     jax.config.update("jax_enable_x64", False)  # or JAX_ENABLE_X64=1 would change every number
     if _will_run_on_cpu():
-        allocator.keep_freed_memory()
+        cpu.keep_freed_memory()
     if cluster is not None:
         join(cluster)
     try:

@@ -17,6 +17,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from maskjax.training import cpu
 from maskjax.typing import Array, Int, PyTree
 
 AXIS = "data"
@@ -70,11 +71,17 @@ class Program:
         compile_seconds: time that tracing and compilation took, 0 before the first call.
     """
 
-    def __init__(self, jitted: Any, *, wait: bool, num_shapes: int = 1):
-        """Wrap a jitted or pmapped function; `wait` makes each call wait for its result."""
+    def __init__(self, jitted: Any, *, num_cpus: int, num_shapes: int = 1):
+        """Wrap a jitted or pmapped function.
+
+        Args:
+            jitted: it.
+            num_cpus: on how many devices of this process it runs, where they are CPUs; else 0.
+            num_shapes: for how many shapes of rows it may be compiled.
+        """
         self.compile_seconds = 0.0
         self._jitted = jitted
-        self._wait = wait
+        self._num_cpus = num_cpus
         self._num_shapes = num_shapes
         self._compiled: dict[tuple[Any, ...], Any] = {}
         self._seconds_read = 0.0
@@ -84,7 +91,9 @@ class Program:
         if jax.config.jax_disable_jit:  # pyright: ignore[reportAttributeAccessIssue]
             return self._jitted(*args)
         out = self.compile_for(*args)(*args)
-        return jax.block_until_ready(out) if self._wait else out
+        # Fake CPU devices share one pool of threads: two programs in flight can starve each
+        # other's all-reduce until XLA aborts the process, so each is waited for.
+        return jax.block_until_ready(out) if self._num_cpus else out
 
     def compile_for(self, *args: Any) -> Any:
         """Compile for arguments, or their shapes, unless that is done; returns what jax makes."""
@@ -99,7 +108,11 @@ class Program:
                     " promised (num_shapes): let it count all shapes of its batches"
                 )
             start = time.perf_counter()
-            self._compiled[shape] = self._jitted.lower(*args).compile()
+            options = cpu.compiler_options(args[0])
+            compiled = self._jitted.lower(*args).compile(compiler_options=options)
+            self._compiled[shape] = compiled
+            if self._num_cpus and (found := compiled.memory_analysis()):
+                cpu.make_room(self._num_cpus * found.temp_size_in_bytes)
             self.compile_seconds += time.perf_counter() - start
         return self._compiled[shape]
 
@@ -138,9 +151,8 @@ class Spread:
         mesh = Mesh(np.array(devices), (AXIS,))
         self._whole = NamedSharding(mesh, PartitionSpec())
         self._rows = NamedSharding(mesh, PartitionSpec(AXIS))
-        # Fake CPU devices share one pool of threads: two programs in flight can starve each
-        # other's all-reduce until XLA aborts the process, so each is waited for.
-        self._wait = devices[0].platform == "cpu"
+        is_cpu = devices[0].platform == "cpu"
+        self._num_cpus = min(len(devices), jax.local_device_count()) if is_cpu else 0
         self.num_devices = len(devices)
         self.axis_name = None if self._global else AXIS
 
@@ -231,7 +243,7 @@ class Spread:
                 devices=self._devices,
                 donate_argnums=donated,
             )
-        return Program(jitted, wait=self._wait, num_shapes=num_shapes)
+        return Program(jitted, num_cpus=self._num_cpus, num_shapes=num_shapes)
 
     def join(self, rows: Array) -> np.ndarray:
         """Collect on the host the rows that a program returned, in the order of the batch."""

@@ -22,10 +22,10 @@ def time_maskjax(steps: int) -> list[float]:
 
     from maskjax import tasks
     from maskjax.config import load
-    from maskjax.tools import allocator, benchmark
-    from maskjax.training import parallel, run
+    from maskjax.tools import benchmark
+    from maskjax.training import cpu, parallel, run
 
-    allocator.keep_freed_memory()
+    cpu.keep_freed_memory()
     config = load(rounds.ROOT / "configs" / "bert4rec.py", "movielens_100k")
     config.batch_size = BATCH
     assert config.data.length == LENGTH

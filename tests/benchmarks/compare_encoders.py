@@ -27,16 +27,17 @@ CLASSES, SMOOTHING = 1000, 0.1
 
 
 def time_maskjax(name: str, kind: str, steps: int) -> list[float]:
-    """Times of the task's own features, or of the trainer's own step."""
+    """Times of the features as they are evaluated, or of the trainer's own step."""
     import jax
     import numpy as np
 
     from maskjax import tasks
     from maskjax.config import load
     from maskjax.tasks.task import Context
-    from maskjax.tools import allocator, benchmark
+    from maskjax.tools import benchmark
+    from maskjax.training import cpu, parallel
 
-    allocator.keep_freed_memory()
+    cpu.keep_freed_memory()
     batch, side, patch, width, depth, heads = MODELS[name]
     config, shape = load(rounds.ROOT / "configs" / "finetune.py"), (side, side, 3)
     config.batch_size = batch
@@ -46,12 +47,14 @@ def time_maskjax(name: str, kind: str, steps: int) -> list[float]:
     config.loss.smoothing = SMOOTHING
     if kind == "finetune":
         return [benchmark.time_step(config, shape, repeats=steps, peak=1.0).step_seconds]
-    task = tasks.build(config, benchmark.Shape(shape, CLASSES))
-    params = jax.jit(task.init)(jax.random.key(0))
+    task, spread = tasks.build(config, benchmark.Shape(shape, CLASSES)), parallel.Spread(1)
     images = np.random.default_rng(0).normal(size=(batch, *shape)).astype(np.float32)
     context = Context(jax.random.split(jax.random.key(0), batch), train=False)
-    program = jax.jit(lambda params, inputs: task.outputs()["features"](params, inputs, context))
-    return benchmark.sorted_seconds(lambda: program(params, {"inputs": images}), steps)
+    features = lambda params, rows: task.outputs()["features"](params, rows, context)  # noqa: E731
+    program = spread.program(features, rows_out=True)
+    params = spread.replicate(jax.jit(task.init)(jax.random.key(0)))
+    rows = spread.split({"inputs": images})
+    return benchmark.sorted_seconds(lambda: program(params, rows), steps)
 
 
 def timm_model(name: str) -> Any:

@@ -74,10 +74,10 @@ def saved(folder: Path, layout: str) -> list[dict[str, np.ndarray]]:
 def time_maskjax(layout: str, size: str, folder: Path, steps: int) -> list[float]:
     """Times of the trainer's own step, on one batch after the other."""
     from maskjax import data, tasks
-    from maskjax.tools import allocator, benchmark
-    from maskjax.training import parallel, run
+    from maskjax.tools import benchmark
+    from maskjax.training import cpu, parallel, run
 
-    allocator.keep_freed_memory()
+    cpu.keep_freed_memory()
     config = configured(size, layout, folder)
     task = tasks.build(config, data.build(config.data, seed=0, batch_size=config.batch_size))
     spread = parallel.Spread(config.num_devices)

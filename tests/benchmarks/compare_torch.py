@@ -20,9 +20,10 @@ MODELS = {
 def time_maskjax(name: str, steps: int) -> list[float]:
     """Step times of the trainer's own step, as `launch/benchmark.py` measures them."""
     from maskjax.config import load
-    from maskjax.tools import allocator, benchmark
+    from maskjax.tools import benchmark
+    from maskjax.training import cpu
 
-    allocator.keep_freed_memory()
+    cpu.keep_freed_memory()
     batch, side, patch, width, depth, heads, small_width, small_depth, small_heads = MODELS[name]
     config = load(rounds.ROOT / "configs" / "mae.py")
     config.batch_size = batch

@@ -22,8 +22,8 @@ import rounds
 
 from maskjax import tasks
 from maskjax.config import load
-from maskjax.tools import allocator, benchmark
-from maskjax.training import parallel, run
+from maskjax.tools import benchmark
+from maskjax.training import cpu, parallel, run
 
 EVERY = 4
 KINDS = {
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=2 * EVERY, help="a multiple of 4")
     told = parser.parse_args()
-    allocator.keep_freed_memory()
+    cpu.keep_freed_memory()
     steps = {name: stepper(masks) for name, masks in KINDS.items()}
     means = {name: [] for name in KINDS}
     for number in range(told.rounds + 1):

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import pytest
 
-from maskjax.tools import allocator, benchmark
+from maskjax.tools import benchmark
 
 
 def test_a_config_is_timed_with_consistent_numbers(load_config):
@@ -78,8 +78,3 @@ def test_seconds_are_sorted_and_as_many_as_asked_for():
 def test_matmul_peak_is_positive(monkeypatch):
     monkeypatch.setitem(benchmark._PEAK_SIDES, "cpu", 64)
     assert benchmark.matmul_peak("float32", repeats=1) > 0
-
-
-def test_the_allocator_is_left_alone_without_glibc(monkeypatch):
-    monkeypatch.setattr(allocator.platform, "libc_ver", lambda: ("musl", "1.2"))
-    assert not allocator.keep_freed_memory()

@@ -60,6 +60,23 @@ def test_dense_maps_the_last_axis():
             np.testing.assert_allclose(y[b, i], expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("wide", [384, 4])  # 4: the kernel is wide
+def test_the_gradient_of_dense_is_that_of_its_sums(monkeypatch, wide):
+    monkeypatch.setattr(layers, "WIDE", wide)
+    rng = np.random.default_rng(0)
+    x, kernel, weights = (rng.normal(size=size) for size in ((2, 3, 5), (5, 4), (2, 3, 4)))
+    loss = lambda x, params: (weights * Dense(4).apply({"params": params}, x)).sum()  # noqa: E731
+    params = {"kernel": jnp.float32(kernel), "bias": jnp.zeros(4)}
+    of_x, of_params = jax.jit(jax.grad(loss, (0, 1)))(jnp.float32(x), params)
+    expected_x, expected_kernel = np.zeros((2, 3, 5)), np.zeros((5, 4))
+    for b, i, k, j in np.ndindex(2, 3, 5, 4):
+        expected_x[b, i, k] += weights[b, i, j] * kernel[k, j]
+        expected_kernel[k, j] += weights[b, i, j] * x[b, i, k]
+    np.testing.assert_allclose(of_x, expected_x, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(of_params["kernel"], expected_kernel, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(of_params["bias"], weights.sum((0, 1)), rtol=1e-5, atol=1e-6)
+
+
 def test_dense_init_is_xavier_uniform_with_zero_bias():
     params = Dense(300).init(jax.random.key(0), jnp.zeros((1, 100)))["params"]
     limit = math.sqrt(6 / 400)

@@ -1,6 +1,7 @@
 """What XLA:CPU does not choose by itself: which library multiplies, and that memory is kept."""
 
 import ctypes
+import functools
 import os
 import platform
 from pathlib import Path
@@ -14,7 +15,8 @@ from maskjax.typing import PyTree
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # <malloc.h>
 _LARGEST, _NEVER = 2**31 - 1, -1  # of the threshold: it is an int
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
-_EIGEN = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
+_FUSIONS = "xla_cpu_experimental_ynn_fusion_type"
+_EIGEN = {_FUSIONS: "LIBRARY_FUSION_TYPE_REDUCE"}
 
 _is_kept = False
 _largest_program = 0
@@ -30,13 +32,24 @@ def compiler_options(params: PyTree) -> dict[str, Any]:
         params: that a program reads, or their shapes; other arrays may be among them.
 
     Returns:
-        Names and values; empty where no kernel is wide, or JAX computes elsewhere.
+        Names and values; empty where no kernel is wide, JAX computes elsewhere or does not know
+        the option, or XLA_FLAGS say otherwise.
     """
-    if jax.default_backend() != "cpu":
+    if jax.default_backend() != "cpu" or _FUSIONS in os.environ.get("XLA_FLAGS", ""):
         return {}
     named = [(jax.tree_util.keystr(p), x.shape) for p, x in jax.tree.leaves_with_path(params)]
     is_wide = any("'kernel'" in n and len(s) == 2 and min(s) >= WIDE for n, s in named)
-    return dict(_EIGEN) if is_wide else {}
+    return dict(_EIGEN) if is_wide and _is_known(**_EIGEN) else {}
+
+
+@functools.cache
+def _is_known(**options: str) -> bool:
+    """Whether this XLA takes options; experimental ones come and go."""
+    try:
+        jax.jit(lambda: 0).lower().compile(compiler_options=options)
+    except jax.errors.JaxRuntimeError:
+        return False
+    return True
 
 
 def keep_freed_memory() -> bool:

@@ -28,6 +28,16 @@ def test_products_are_left_to_eigen_where_a_kernel_is_wide(params, is_wide):
     assert bool(cpu.compiler_options(params)) == is_wide
 
 
+def test_an_option_that_xla_does_not_know_is_left_out(monkeypatch):
+    wide = _params(fc1=(768, 3072))
+    with monkeypatch.context() as patch:
+        patch.setenv("XLA_FLAGS", "--xla_cpu_experimental_ynn_fusion_type=")
+        assert cpu.compiler_options(wide) == {}
+    assert cpu.compiler_options(wide)
+    monkeypatch.setattr(cpu, "_EIGEN", {"xla_cpu_of_another_version": "on"})
+    assert cpu.compiler_options(wide) == {}
+
+
 @pytest.mark.parametrize("width", [64, 384])
 def test_the_products_of_a_wide_network_are_compiled_as_such(width):
     spread = parallel.Spread(1)

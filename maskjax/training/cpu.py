@@ -43,7 +43,7 @@ def compiler_options(params: PyTree) -> dict[str, Any]:
 
 
 @functools.cache
-def _is_known(**options: str) -> bool:
+def _is_known(**options: Any) -> bool:
     """Whether this XLA takes options; experimental ones come and go."""
     try:
         jax.jit(lambda: 0).lower().compile(compiler_options=options)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,11 +82,7 @@ def fit_text(
     Raises:
         ValueError: they are of another architecture; all differences are named with both numbers.
     """
-    notes = []
-    begins = _BEGINS.get(theirs.form, {})
-    is_begun = "head/dense/kernel" in wanted and "head/dense/kernel" not in params
-    if is_begun and _renamed(params, begins):
-        notes.append("the head begins with the layer that its own has, as in transformers")
+    notes = begin_head(params, theirs.form, wanted)
     for part in UNREAD:
         paths = [path for path in params if path.startswith(f"{part}/")]
         for path in paths:
@@ -113,6 +109,23 @@ def fit_text(
             "set these as there, or give other weights"
         )
     return notes
+
+
+def begin_head(params: dict[str, Any], form: str, wanted: Container[str]) -> list[str]:
+    """Begin a head of classes with the layer of the head that is there, as transformers does.
+
+    Args:
+        params: {path: array}, changed in place where they lack that layer.
+        form: of the encoder.
+        wanted: paths of the model's parameters that shall come from them.
+
+    Returns:
+        What was done, in words.
+    """
+    layer = "head/dense/kernel"
+    if layer in params or layer not in wanted or not _renamed(params, _BEGINS.get(form, {})):
+        return []
+    return ["the head begins with the layer that its own has, as in transformers"]
 
 
 def write_text(
@@ -190,7 +203,7 @@ def _said(params: Mapping[str, Any], architecture: TextArchitecture) -> str:
     return "labels" if architecture.pool == "each" else "classes"
 
 
-def _renamed(params: dict[str, np.ndarray], names: Mapping[str, str]) -> bool:
+def _renamed(params: dict[str, Any], names: Mapping[str, str]) -> bool:
     """Give modules other paths, in place; whether there were any."""
     found = {path: path.partition("/") for path in params}
     found = {path: parts for path, parts in found.items() if parts[0] in names and parts[2]}

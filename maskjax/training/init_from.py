@@ -10,19 +10,22 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from absl import logging
-from flax import serialization
+from flax import serialization, traverse_util
 
 from maskjax import workdir
 from maskjax.data.text import read_tokenizer
 from maskjax.interop import published, sparse
 from maskjax.interop.files import has_weights
 from maskjax.interop.fit import fitted
+from maskjax.interop.text import begin_head
 from maskjax.models.lora import LORA, merged
 from maskjax.models.patches import grid_shape
+from maskjax.models.text import TextArchitecture
 from maskjax.paths import local_path
 from maskjax.spelling import listed
 from maskjax.tasks.task import Task
 from maskjax.training.state import TrainState
+from maskjax.typing import PyTree
 from maskjax.workdir.best import Best
 from maskjax.workdir.checkpoint import Checkpoints
 from maskjax.workdir.leaves import named_leaves, params_sha256
@@ -76,7 +79,7 @@ def start(
     if not found_in(options.skip, {"encoder/table"}):
         _check_ids(path, data or {})
     if options.format == "maskjax" or (is_run and options.format == "auto"):
-        source = _of_run(state, path, options)
+        source = _of_run(state, path, options, getattr(task, "architecture", None))
     else:
         source = _published(state, config, task, path)
     state, strays = _merge(state, source.tree, options, source.place, task, source.grid)
@@ -105,7 +108,7 @@ class _Source(NamedTuple):
     grid: tuple[int, ...] = ()  # of the positions of a run, where it is known
 
 
-def _of_run(state: TrainState, folder: Path, options: Any) -> _Source:
+def _of_run(state: TrainState, folder: Path, options: Any, architecture: Any) -> _Source:
     """Read a whole checkpoint of a run."""
     saved = folder / workdir.CHECKPOINTS
     if not saved.is_dir():
@@ -133,8 +136,20 @@ def _of_run(state: TrainState, folder: Path, options: Any) -> _Source:
                 )
             scale = model["lora_alpha"] / model["lora_rank"]
             params, record["notes"] = merged(params, scale), ["its adapters are merged"]
+        if isinstance(architecture, TextArchitecture):
+            params, notes = _with_head(params, state, options, architecture.form)
+            record |= {"notes": [*record.get("notes", ()), *notes]} if notes else {}
         tree = {"params": params}
     return _Source(tree, saved / str(step), name, record, model.get("grid", ()))
+
+
+def _with_head(
+    params: PyTree, state: TrainState, options: Any, form: str
+) -> tuple[PyTree, list[str]]:
+    """Begin a head as published weights begin it; the parameters, and what was done."""
+    theirs, ours = named_leaves(params), {*named_leaves(serialization.to_state_dict(state.params))}
+    notes = begin_head(theirs, form, ours - found_in(options.skip, ours))
+    return (traverse_util.unflatten_dict(theirs, sep="/"), notes) if notes else (params, [])
 
 
 def _check_ids(folder: Path, ours: Mapping[str, Any]) -> None:

@@ -11,8 +11,10 @@ import pytest
 from maskjax import data, tasks
 from maskjax.tasks.task import Context
 from maskjax.tasks.text_body import keyword_flags
+from maskjax.training import init_from, run
 from maskjax.training.update import make_update
 from maskjax.workdir import merge
+from maskjax.workdir.checkpoint import Checkpoints
 
 LEAST, MASK = 5, 4  # of bytes: ids below LEAST are special
 TABLE = "text,label\none two three,good\nfour five,bad\nsix,good\nseven eight nine,bad\n"
@@ -164,6 +166,31 @@ def test_an_encoder_comes_from_a_language_model_and_its_head_stays_there(build_t
     assert all((leaf == 0).all() for leaf in jax.tree.leaves(found["head"]))
     parts = {how: {path.split("/")[0] for path in paths} for how, paths in strays.items()}
     assert parts == {"begins anew": {"head"}, "left out": {"dense", "norm", "bias"}}
+
+
+def test_modernberts_head_begins_with_the_layer_of_its_language_model(
+    build_task, load_config, tmp_path
+):
+    own = SMALL | {"model.form": "modernbert", "init_from.path": str(tmp_path)}
+    task, _, built = build_task("text_classify", **own)
+    config = load_config("text_classify", "smoke", **own)
+
+    def filled(task, value):
+        shapes = jax.eval_shape(lambda: run.initial_state(task, config))
+        return jax.tree.map(lambda x: jnp.full(x.shape, value, x.dtype), shapes)
+
+    model = tasks.build(load_config("mlm", "smoke", **own), built)
+    with Checkpoints(tmp_path / "checkpoints") as checkpoints:
+        checkpoints.save(1, filled(model, 1))
+        checkpoints.wait()
+    found, record, line = init_from.start(filled(task, 0), config, lambda *_: 0.0, task)
+    head = found.params["head"]
+    assert (head["dense"]["kernel"] == 1).all()
+    assert (head["norm"]["scale"] == 1).all()
+    assert (head["kernel"] == 0).all()
+    assert record["begins anew"] == ["head/bias", "head/kernel"]
+    assert record["left out"] == ["bias"]
+    assert "the head begins with the layer that its own has" in line
 
 
 def test_rates_fall_by_layer_and_adapters_find_the_kernels(build_task, load_config):

@@ -18,10 +18,28 @@ Variants:
 
 Held-out accuracy and perplexity are those of hidden tokens, 15 % at random behind the mask token,
 the same ones for every run on the same rows; beside them stand a unigram and a bigram model that
-counted the same training texts. Masks: mask.rule random, whole_word, spans, t5_spans, sliding,
-weighted, error_window or hard_patches, by words, collocations, kinds of words, losses, accuracies,
-frequencies or labels (maskjax/tasks/README.md); mask.copies=10 hides in one of ten fixed ways, 0 in
-a fresh one each epoch.
+counted the same training texts.
+
+Other masks (maskjax/tasks/README.md), by what follows the command above:
+
+    static, ten a row   --config.mask.copies=10; 0 = a fresh one in each epoch
+    30 % to 15 %        --config.mask.schedule=linear --config.mask.final_ratio=0.15
+    whole words, spans  --config.mask.rule=whole_word, or spans, t5_spans, sliding
+    collocations        --config.mask.rule=whole_word --config.data.units=pmi:2000
+    loss-guided         --config.mask.rule=weighted, or hard_patches, error_window: by running
+                        losses of ids, or of places by --config.mask.entries=positions
+    accuracies (AMLM)   --config.mask.rule=weighted --config.mask.follows=accuracies
+    rare tokens         --config.mask.rule=weighted --config.mask.follows=frequencies
+    label-driven        --config.mask.rule=weighted --config.mask.follows=labels
+                        --config.data.source=docstrings --config.data.layout=whole
+                        --config.mask.labels.positive="(0,)", or other texts with classes
+    expressions         --config.mask.rule=whole_word --config.mask.follows=kinds
+                        --config.data.kinds="(('number', '^[0-9]+$'),)"
+                        --config.mask.kinds.weights="(('number', 5.0),)"
+    parts of speech     --config.mask.rule=whole_word --config.mask.follows=kinds
+                        --config.data.source=conll:FILE --config.data.layout=whole
+                        --config.data.kind_column=2 --config.mask.kinds.weights="(('VERB', 5.0),)",
+                        a column of names or numbers, one a word
 """
 
 from ml_collections import ConfigDict

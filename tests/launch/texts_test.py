@@ -36,8 +36,13 @@ def runs(load_config, tmp_path_factory):
         patch.setattr(docstrings, "MODULES", {"bdb": "bdb.py", "heapq": "heapq.py"})
         for each in (names, docstrings):
             each._texts.cache_clear()
+        file, found_there = folder / "texts.jsonl", docstrings.docstrings().read()
+        lines = (json.dumps({"text": each.text, "label": each.label}) for each in found_there)
+        file.write_text("\n".join(lines))
+        labelled = {"data.source": f"jsonl:{file}", "data.label_column": "label"}
         for name, changes in CONFIGS.items():
             own = {"data.index": str(folder / "index"), "data.limit": 0}
+            own |= labelled if name == "text_classify" else {}
             config = load_config(name, "smoke", **(changes | own))
             found[name] = (config, folder / name, train(config, folder / name))
         yield found
@@ -135,7 +140,8 @@ def test_lengths_in_buckets_compile_a_step_each_and_resume(load_config, tmp_path
     config = load_config(
         "mlm",
         "smoke",
-        **(SMALL | {"data.source": f"jsonl:{path}", "data.tokenizer": "", "eval.batch_size": 8}),
+        **(SMALL | {"model.depth": 2, "model.window": 4, "model.global_every": 2}),
+        **{"data.source": f"jsonl:{path}", "data.tokenizer": "", "eval.batch_size": 8},
         **{"data.index": str(tmp_path / "index"), "data.layout": "padded", "data.buckets": (16,)},
         batch_size=8,
     )

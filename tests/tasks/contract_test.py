@@ -161,6 +161,18 @@ CASES = {
     "mlm, masks that follow losses": Case(  # they are drawn by keys of the documents
         "mlm", WEIGHTED | {"mask.copies": 2}, *texts(11, 12), is_random=False
     ),
+    "mlm, masks that follow labels": Case(
+        "mlm",
+        SMALL_TEXT | WEIGHTED | BY_LABELS,
+        *texts(11, 12, has_labels=True),
+        is_random=False,
+    ),
+    "mlm, masks that follow frequencies": Case(
+        "mlm",
+        SMALL_TEXT | WEIGHTED | {"mask.follows": "frequencies"},
+        *texts(11, 12),
+        is_random=False,
+    ),
     "classify texts, tokens hidden by their losses": Case(
         "text_classify",
         SMALL_TEXT | WEIGHTED | {"loss.class_weights": (1.0, 2.0)},

@@ -96,7 +96,7 @@ def test_workers_and_seeking_give_the_same_batches(tmp_path):
         stream = build(tmp_path, **config).train_batches(start_step=3)
         return [next(stream) for _ in range(count)]
 
-    here, there = batches(4), batches(4, num_workers=2)
+    here, there = batches(4), batches(4, num_workers=4)
     whole = build(tmp_path).train_batches()
     straight = [next(whole) for _ in range(7)][3:]
     for one, other, third in zip(here, there, straight):
@@ -156,12 +156,17 @@ def test_tags_of_another_file_are_numbered_as_those_of_training(tmp_path):
         build(tmp_path, TAGGED, validation_source=other, **config)
 
 
-def test_labels_that_training_lacks_are_named_by_their_line(tmp_path):
-    rows = [f"a,{label}" for label in ["x"] * 12 + ["y"] * 12 + ["rare"]]
-    config = {"kind": "csv", "name": "t.csv", "layout": "whole", "label_column": "label"}
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_labels_that_training_lacks_are_named_by_their_line(tmp_path, kind):
+    labels = ["x"] * 12 + ["y"] * 12 + ["rare"]
+    lines = {
+        "csv": ["text,label", *(f"a,{label}" for label in labels)],
+        "jsonl": [json.dumps({"text": "a", "label": label}) for label in labels],
+    }[kind]
+    config = {"kind": kind, "name": "t", "layout": "whole", "label_column": "label"}
     config |= {"validation_fraction": 0.5, "test_fraction": 0.4}
-    with pytest.raises(ValueError, match=r"line 26 of .*t.csv has the label 'rare' and is in the"):
-        build(tmp_path, "\n".join(["text,label", *rows]), **config)
+    with pytest.raises(ValueError, match=rf"line {len(lines)} of .*t has the label 'rare' and is"):
+        build(tmp_path, "\n".join(lines), **config)
 
 
 def test_what_is_described_reads_texts_of_ones_own(tmp_path):

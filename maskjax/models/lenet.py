@@ -59,7 +59,8 @@ class LeNet(nn.Module):
             draw = uniform(SIDE**axes * x.shape[-1])
             options = {"dtype": self.dtype, "kernel_init": draw, "bias_init": draw}
             conv = nn.Conv(width, (SIDE,) * axes, padding="VALID", name=f"conv{number}", **options)
-            x = nn.max_pool(nn.relu(conv(x)), (2,) * axes, (2,) * axes)
+            # Sizes by name: jax2onnx takes no others.
+            x = nn.max_pool(nn.relu(conv(x)), window_shape=(2,) * axes, strides=(2,) * axes)
         x = x.reshape(x.shape[0], -1)
         for number, width in enumerate(HIDDEN, 1):
             x = nn.relu(dense(width, x.shape[-1], self.dtype, f"dense{number}")(x))

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,6 +48,20 @@ def test_inputs_may_have_any_number_of_axes_and_a_stage_halves_them():
         inner = 2 * (6**axes * side * (2 * 4 + 4 * 4 + 4 * 4))
         second = 2 * (3**axes * (side * (4 * 8 + 8 * 8) + 4 * 8))
         assert resnet_flops(it, (*(6,) * axes, 2)) == inner + second
+
+
+def test_pools_name_their_sizes_for_jax2onnx_takes_no_others(monkeypatch):
+    pool, sizes = nn.max_pool, []
+
+    def by_name(x, *, window_shape, strides=None, padding="VALID"):  # as it is patched there
+        sizes.append((window_shape, strides))
+        return pool(x, window_shape, strides, padding)
+
+    monkeypatch.setattr(nn, "max_pool", by_name)
+    large = dataclasses.replace(resnet_sizes["resnet18"], depths=(1,), widths=(8,), groups=4)
+    for model in (LeNet(), ResNet(large)):
+        jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+    assert sizes == [((2, 2), (2, 2)), ((2, 2), (2, 2)), ((3, 3), (2, 2))]
 
 
 def _slow_conv(x, kernel, bias):

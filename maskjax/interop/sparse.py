@@ -56,7 +56,8 @@ def write(
         ValueError: no leaf becomes smaller.
     """
     tensors: dict[str, np.ndarray] = {}
-    arrays = {path: np.asarray(leaf) for path, leaf in params.items()}
+    # In order of the last axis, as safetensors writes bytes.
+    arrays = {path: np.asarray(leaf, order="C") for path, leaf in params.items()}
     for path, array in arrays.items():
         is_kept = _is_kept(array, masks.get(path))
         bits, kept = np.packbits(is_kept), array.reshape(-1)[is_kept]

@@ -33,15 +33,16 @@ def test_what_is_kept_and_a_bit_a_weight_are_what_is_stored(tmp_path):
 
 
 def test_everything_comes_back_bit_for_bit(tmp_path):
-    odd = KERNEL.copy()
+    odd = np.asfortranarray(KERNEL)
     odd[0, 0] = -0.0
     masks = {"body/kernel": np.array([[0, 1, 0, 0, 1], [0, 0, 0, 0, 0]])}
-    sparse.write(tmp_path, {**SMALL, "body/kernel": odd}, masks)
+    turned = np.arange(1, 7, dtype=np.float32).reshape(2, 3).T
+    sparse.write(tmp_path, {**SMALL, "body/kernel": odd, "turned": turned}, masks)
     stored = load_file(tmp_path / "model.safetensors")
     assert stored["body/kernel:kept"].tolist() == [0, 1.5, 0, -2]  # -0, and one that may grow
     found = published.read(tmp_path)
     assert (found.format, found.architecture) == ("sparse", None)
-    for path, array in {**SMALL, "body/kernel": odd}.items():
+    for path, array in {**SMALL, "body/kernel": odd, "turned": turned}.items():
         assert found.params[path].dtype == array.dtype
         assert found.params[path].tobytes() == array.tobytes()
 

@@ -3,8 +3,9 @@
 Writes the pictures of the best checkpoint, where the run watches a number (`stop.metric`), else of
 the newest, into the run's `figures/`, whether it is finished or still running. What it makes of
 images of your own is shown by launch/predict.py. Of a run with `param_masks` also sparsity.md,
-sparsity.png and weights.png: what is hidden of each leaf, how its masks overlap with those of its
-older checkpoints and of other runs, and how the weights are distributed.
+sparsity.png, weights.png and mask_changes.png: what is hidden of each leaf, what changed since
+older checkpoints and from line to line, how masks overlap with those and with other runs', and how
+the weights are distributed.
 """
 
 from maskjax import signals

@@ -1,6 +1,6 @@
 """What masks did to the weights of a run: sparsity, overlap, and what each leaf is worth.
 
-run  ->  columns by leaf  ->  sparsity.md, sparsity.png, weights.png
+run  ->  columns by leaf  ->  sparsity.md, sparsity.png, weights.png, mask_changes.png
 """
 
 import itertools
@@ -15,7 +15,7 @@ import numpy as np
 from maskjax import evaluation, tasks
 from maskjax import workdir as layout
 from maskjax.evaluation.figures.comparison import comparison_panel
-from maskjax.evaluation.figures.weights import weight_histograms
+from maskjax.evaluation.figures.weights import change_map, weight_histograms
 from maskjax.evaluation.metrics import numbers
 from maskjax.masking.parameters import chosen_paths, cut_leaves, leaf_paths
 from maskjax.tools.saved import Saved
@@ -24,7 +24,8 @@ from maskjax.training.step import eval_context
 from maskjax.typing import Params
 from maskjax.workdir.checkpoint import Checkpoints
 from maskjax.workdir.folder import write_atomically
-from maskjax.workdir.masks import read_masks
+from maskjax.workdir.lines import read_metrics
+from maskjax.workdir.masks import changes_by_leaf, read_masks
 
 Column = dict[str, float]  # by path
 _BATCHES = 4  # of the validation split, that each leaf is judged on
@@ -51,15 +52,12 @@ def report(
     params = _by_path(run.state.eval_params)
     if not masks and not sensitivity:
         return []
-    columns: dict[str, Column] = {}
-    if masks:
-        columns["sparsity"] = {path: float((x <= 0).mean()) for path, x in masks.items()}
-        for name, others in (*_of_others(against), *_of_before(run)):
-            columns[f"overlap, {name}"] = {
-                path: overlap(mask > 0, others[path] > 0)
-                for path, mask in masks.items()
-                if path in others and others[path].shape == mask.shape
-            }
+    times = changes_by_leaf(read_metrics(run.folder)) if masks else {}
+    columns = _of_masks(run, masks, against) if masks else {}
+    if times:
+        columns["changes a weight, in all lines"] = {
+            path: sum(of_steps.values()) for path, of_steps in times.items()
+        }
     columns |= _sensitivities(run, tuple(sensitivity))
     told = [path for path in params if any(path in column for column in columns.values())]
     values = {  # a leaf that a column lacks leaves its row empty
@@ -70,10 +68,31 @@ def report(
         "sparsity": comparison_panel(values, title="Weights by leaf"),
         "weights": weight_histograms({path: params[path] for path in told}),
     }
+    if times:
+        figures["mask_changes"] = change_map(times)
     for name, figure in figures.items():
         evaluation.save_figure(figure, out / f"{name}.png")
     write_atomically(out / "sparsity.md", _table(columns, {path: params[path] for path in told}))
     return [out / "sparsity.md", *(out / f"{name}.png" for name in figures)]
+
+
+def _of_masks(
+    run: Saved, masks: Mapping[str, np.ndarray], against: Sequence[str]
+) -> dict[str, Column]:
+    """Sparsity, what changed since older checkpoints, and the overlap with these and other runs."""
+    columns = {"sparsity": {path: float((x <= 0).mean()) for path, x in masks.items()}}
+    before = _of_before(run)
+    for name, others in before:
+        columns[f"changed since {name}"] = {
+            path: float(np.mean((mask > 0) != (others[path] > 0))) for path, mask in masks.items()
+        }
+    for name, others in (*_of_others(against), *before):
+        columns[f"overlap, {name}"] = {
+            path: overlap(mask > 0, others[path] > 0)
+            for path, mask in masks.items()
+            if path in others and others[path].shape == mask.shape
+        }
+    return columns
 
 
 def overlap(kept: np.ndarray, others: np.ndarray) -> float:

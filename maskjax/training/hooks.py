@@ -78,7 +78,8 @@ def log(run: Run, step: int, state: TrainState, metrics: Metrics) -> None:
     numbers = metric_numbers(found.pop("metrics"))
     numbers |= {name: value.item() for name, value in found.items()}
     if is_written and state.param_masks:
-        numbers |= sparsities(state.param_masks.masks)
+        masks = state.param_masks.masks
+        numbers |= sparsities(masks) | run.mask_changes.since(masks)
     compiled = run.program.read_compile_seconds()
     run.meter.leave_out(compiled)
     if is_first:

@@ -23,6 +23,7 @@ from maskjax.workdir import watch
 from maskjax.workdir.best import Best
 from maskjax.workdir.checkpoint import Checkpoints
 from maskjax.workdir.loggers import RunLog
+from maskjax.workdir.masks import Changes
 from maskjax.workdir.plan import first_lines
 from maskjax.workdir.throughput import Meter
 
@@ -61,6 +62,7 @@ class Run:
         meter: how fast it goes.
         evaluator: what the features are worth.
         end: where it ends.
+        mask_changes: how much of parameter masks changes; None where there are none.
         in_flight: (step, nonfinite_run) of steps that were not waited for yet, oldest first.
     """
 
@@ -77,6 +79,7 @@ class Run:
     meter: Meter
     evaluator: Evaluator
     end: End
+    mask_changes: Any = None
     in_flight: collections.deque[Any] = dataclasses.field(default_factory=collections.deque)
 
 
@@ -269,6 +272,7 @@ def open_run(
                 meter=_meter(task, config, spread),
                 evaluator=evaluator,
                 end=End(config.total_steps),
+                mask_changes=Changes(state.param_masks.masks) if state.param_masks else None,
             )
             yield run, state
 

@@ -1,18 +1,20 @@
 """What parameter masks of a run leave in its folder: sparsities as numbers, and a bit a weight."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from maskjax.masking.parameters import leaf_paths, sparsity
 from maskjax.paths import atomic_file, local_path
-from maskjax.typing import PyTree
+from maskjax.typing import Array, PyTree
 
 MASKS, ARTEFACT = "param_masks.npz", "artefact.npz"
-_SHAPE, _LEAF = ":shape", "sparsity/"
+CHANGES = "mask_changes"
+_SHAPE, _LEAF, _CHANGED = ":shape", "sparsity/", f"{CHANGES}/"
 
 
 def sparsities(masks: PyTree) -> dict[str, float]:
@@ -34,9 +36,56 @@ def _sparsity(masks: PyTree) -> PyTree:
     return sparsity(jax.tree.map(lambda mask: mask > 0, masks))
 
 
+class Changes:
+    """What share of masks changed since the line before; keeps a bit a weight on the device."""
+
+    def __init__(self, masks: PyTree):
+        """Begin with the masks of a run's first state, or of that which it goes on from."""
+        self._bits = _bits(masks)
+
+    def since(self, masks: PyTree) -> dict[str, float]:
+        """Measure, and remember these masks.
+
+        Args:
+            masks: of the same leaves as those before.
+
+        Returns:
+            "mask_changes", the share of all that may be hidden, and "mask_changes/PATH" of a leaf.
+        """
+        before, self._bits = self._bits, _bits(masks)
+        flips = [int(x) for x in jax.device_get(_flips(before, self._bits))]
+        sizes = [leaf.size for leaf in jax.tree.leaves(masks)]
+        whole = {CHANGES: sum(flips) / sum(sizes)}
+        return whole | {
+            _CHANGED + path: flip / size
+            for path, flip, size in zip(leaf_paths(masks), flips, sizes, strict=True)
+        }
+
+
+@jax.jit
+def _bits(masks: PyTree) -> list[Array]:
+    return [jnp.packbits(mask.reshape(-1) > 0) for mask in jax.tree.leaves(masks)]
+
+
+@jax.jit
+def _flips(before: list[Array], now: list[Array]) -> list[Array]:
+    count = lambda a, b: jax.lax.population_count(a ^ b).sum(dtype=jnp.uint32)  # noqa: E731
+    return [count(*pair) for pair in zip(before, now, strict=True)]
+
+
+def changes_by_leaf(lines: Sequence[Mapping[str, Any]]) -> dict[str, dict[int, float]]:
+    """Take what share of each leaf changed up to each step from the lines of metrics.jsonl."""
+    found: dict[str, dict[int, float]] = {}
+    for line in lines:
+        for name, x in line.items():
+            if name.startswith(_CHANGED):
+                found.setdefault(name.removeprefix(_CHANGED), {})[line["step"]] = x
+    return found
+
+
 def without_layers(numbers: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out the sparsity of each leaf."""
-    return {name: x for name, x in numbers.items() if not name.startswith(_LEAF)}
+    """Leave out what is said of each leaf."""
+    return {name: x for name, x in numbers.items() if not name.startswith((_LEAF, _CHANGED))}
 
 
 def by_layer(numbers: Mapping[str, float]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What is said of a run's weights: sparsity, overlap with other runs, what each leaf is worth."""
 
+import json
 import types
 
 import jax.numpy as jnp
@@ -74,6 +75,24 @@ def test_leaves_are_listed_with_sparsity_overlap_and_what_the_rest_makes(run, tm
     ]  # fmt: skip
     with pytest.raises(ValueError, match=r"--sensitivity \(1.0,\): give shares above 0 and below"):
         mask_report.report(run, tmp_path, sensitivity=[1.0])
+
+
+def test_what_changed_since_older_checkpoints_and_from_line_to_line_is_told(
+    run, tmp_path, monkeypatch
+):
+    before = {"a/kernel": np.array([[True, False], [True, False]])}  # two of four are others now
+    monkeypatch.setattr(mask_report, "_of_before", lambda _: [("step 2", before)])
+    run.folder.mkdir()
+    lines = [{"step": step, "split": "train", "mask_changes/a/kernel": 0.25} for step in (1, 2, 3)]
+    (run.folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    paths = mask_report.report(run, tmp_path / "out")
+    assert paths[-1].name == "mask_changes.png"
+    assert paths[-1].stat().st_size
+    head, _, row = paths[0].read_text().splitlines()
+    cells = dict(zip(*([cell.strip() for cell in line.split("|")] for line in (head, row))))
+    assert cells["changed since step 2"] == "0.5000"
+    assert cells["overlap, step 2"] == "0.3333"
+    assert cells["changes a weight, in all lines"] == "0.7500"
 
 
 def test_nothing_is_written_of_a_run_without_masks(run, tmp_path):

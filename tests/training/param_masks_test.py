@@ -247,6 +247,21 @@ def test_keys_without_a_method_and_unknown_methods_are_refused():
     assert options_of({"method": "", "sparsity": None, "include": ()}, 10) is None
 
 
+def test_lines_tell_what_share_of_masks_changed_since_the_one_before(toy, tmp_path):
+    times = {"param_masks__every_steps": 1, "param_masks__end_step": 6}
+    config = toy.config(total_steps=8, param_masks__method="gradual", **times)
+    toy.fit(tmp_path, config)
+    lines = [line for line in toy.lines(tmp_path) if line["split"] == "train"]
+    told = [(line["sparsity/kernel"], line["mask_changes/kernel"]) for line in lines]
+    assert len(told) == 5  # of steps 1, 2, 4, 6 and 8
+    hidden = 0.0
+    for now, changed in told:  # what gradual pruning hides never returns
+        assert changed == pytest.approx(now - hidden)
+        hidden = now
+    assert 0 < told[0][1] < told[3][0] == told[4][0]
+    assert told[4][1] == 0
+
+
 def test_masks_of_a_file_are_those_of_the_same_model(toy, tmp_path):
     kept = np.random.default_rng(0).random((6, 6)) < 0.25
     write_masks(tmp_path, {"kernel": kept, "bias": None})

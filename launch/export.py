@@ -8,7 +8,7 @@
     --format=stablehlo     programs that JAX alone runs, from stored numbers to the task's outputs
     --format=onnx          what jax2onnx converts of them, for onnxruntime
     --format=savedmodel    the same for TensorFlow and TF Serving, by orbax-export
-    --format=run           a smaller dense run, where masks hide whole neurons (tools/shrink.py)
+    --format=run           a smaller dense run, where masks hide neurons or heads (tools/shrink.py)
 
 What each format holds, and how it is loaded, is said in the README.md that is written beside it.
 """

@@ -78,6 +78,11 @@ def write(
             f"--format={format} holds vision transformers and text encoders, and this is a "
             "residual network: export its run by --format=stablehlo, onnx or savedmodel"
         )
+    if architecture.kept or getattr(architecture, "decoder_kept", ()):
+        raise ValueError(
+            f"--format={format} holds blocks that are alike, and here some lost heads or "
+            "more hidden units than others: use --format=stablehlo, onnx or savedmodel"
+        )
     if isinstance(architecture, TextArchitecture):
         if format != "hf":
             raise ValueError(f"--format={format} holds models of images: use --format=hf")

@@ -117,6 +117,8 @@ def _differences(
         rows.append(("LayerNorm epsilon", theirs.norm_eps, model.norm_eps, "model.norm_eps"))
         if theirs.encoder.width == model.encoder.width:
             rows.append(("MLP width", theirs.hidden, model.hidden, "4 times model.encoder.width"))
+        of_blocks = "heads and MLP width of each block"
+        rows.append((of_blocks, theirs.kept, model.kept, "model.encoder.kept"))
     has_decoder = any(path.startswith("decoder/") for path in wanted)
     if has_decoder and theirs.decoder is not None and model.decoder is not None:
         sizes(theirs.decoder, model.decoder, "decoder")

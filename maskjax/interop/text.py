@@ -288,6 +288,7 @@ def _pattern(it: TextArchitecture) -> dict[str, Any]:
         "depth (model.depth)": it.size.depth,
         "heads (model.heads)": it.size.num_heads,
         "MLP width (model.hidden)": it.hidden,
+        "heads and MLP width of each block (model.kept)": it.kept,
         "LayerNorm epsilon (model.epsilon)": it.norm_eps,
         "positions (model.max_length)": it.max_length,
         "token types": it.num_types,

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from maskjax.masking.parameters import leaf_paths
 from maskjax.models.mae import Decoder, Encoder
 from maskjax.models.patches import grid_shape
-from maskjax.models.sizes import Size
+from maskjax.models.sizes import Kept, Size
 from maskjax.models.transformer import Transformer
 from maskjax.typing import PyTree
 
@@ -35,6 +35,8 @@ class Architecture:
         decoder: width, depth and heads, None without one.
         decoder_hidden: width of its MLPs.
         has_norm: whether a LayerNorm stands behind the encoder's blocks.
+        kept: what each block of the encoder has, where they differ; see `models.sizes.Kept`.
+        decoder_kept: the same of the decoder.
     """
 
     grid: tuple[int, ...]
@@ -48,6 +50,8 @@ class Architecture:
     decoder: Size | None = None
     decoder_hidden: int = 0
     has_norm: bool = True
+    kept: Kept = ()
+    decoder_kept: Kept = ()
 
     @property
     def image(self) -> tuple[int, ...]:
@@ -75,6 +79,7 @@ def architecture_of(
     large, hidden = size(model.encoder)
     has_decoder = getattr(model, "decoder", None) is not None
     small, small_hidden = size(model.decoder) if has_decoder else (None, 0)
+    small_kept = model.decoder.transformer.kept if has_decoder else ()
     return Architecture(
         grid=grid_shape(shape, patch_size),
         patch_size=tuple(patch_size),
@@ -87,13 +92,15 @@ def architecture_of(
         decoder=small,
         decoder_hidden=small_hidden,
         has_norm=model.encoder.transformer.has_norm,
+        kept=model.encoder.transformer.kept,
+        decoder_kept=small_kept,
     )
 
 
 def encoder_of(architecture: Architecture) -> Encoder:
     """Make the encoder, for float32."""
     blocks = _blocks(architecture.encoder, architecture.hidden, architecture.norm_eps)
-    blocks = blocks.clone(has_norm=architecture.has_norm)
+    blocks = blocks.clone(has_norm=architecture.has_norm, kept=architecture.kept)
     width = architecture.encoder.width
     return Encoder(architecture.grid, width, blocks, architecture.positions)
 
@@ -104,6 +111,7 @@ def decoder_of(architecture: Architecture) -> Decoder | None:
     if small is None:
         return None
     blocks = _blocks(small, architecture.decoder_hidden, architecture.norm_eps)
+    blocks = blocks.clone(kept=architecture.decoder_kept)
     numbers = math.prod(architecture.patch_size) * architecture.channels
     return Decoder(architecture.grid, small.width, numbers, blocks, architecture.positions)
 

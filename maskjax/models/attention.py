@@ -22,6 +22,7 @@ class SelfAttention(nn.Module):
         implementation: One of `masking.attention.IMPLEMENTATIONS`, see `masking.attention.attend`.
         style: Whether it has biases, and how kernels are drawn.
         side: Keys before and behind its own place that a query may attend to; 0 = all.
+        head_width: Of each head; 0 = all of them together are as wide as what is read.
     """
 
     num_heads: int
@@ -29,6 +30,7 @@ class SelfAttention(nn.Module):
     implementation: str = "xla"
     style: Style = Style()
     side: int = 0
+    head_width: int = 0
 
     @nn.compact
     def __call__(
@@ -48,15 +50,16 @@ class SelfAttention(nn.Module):
                 in each; None = 1.
         """
         width, style = x.shape[-1], self.style
-        if width % self.num_heads:
+        if not self.head_width and width % self.num_heads:
             raise ValueError(
                 f"width {width} is not a multiple of num_heads {self.num_heads}: change one of them"
             )
-        heads = (*x.shape[:2], self.num_heads, width // self.num_heads)
+        head_width = self.head_width or width // self.num_heads
+        heads, inner = (*x.shape[:2], self.num_heads, head_width), self.num_heads * head_width
         # Xavier for a [D, 3D] matrix has variance 2 / (D + 3D): half that of [D, D].
         init = style.kernel_init(nn.initializers.variance_scaling(0.5, "fan_avg", "uniform"))
         query, key, value = (
-            Dense(width, self.dtype, init, style.has_bias, name=name)(x).reshape(heads)
+            Dense(inner, self.dtype, init, style.has_bias, name=name)(x).reshape(heads)
             for name in ("query", "key", "value")
         )
         if rotation is not None:
@@ -71,5 +74,5 @@ class SelfAttention(nn.Module):
         )
         if head_weights is not None:
             out = masking.heads.scale_heads(out, head_weights)
-        out = out.reshape(x.shape)
+        out = out.reshape(*x.shape[:2], inner)
         return Dense(width, self.dtype, style.kernel_init(), style.has_bias, name="out")(out)

@@ -1,5 +1,6 @@
 """Published sizes, and the arithmetic they cost."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -43,11 +44,19 @@ text_sizes = {
 }
 
 
-def transformer_flops(size: Size, length: int, mlp_ratio: float = 4.0) -> float:
+# Heads and width of the MLP of each block, where blocks differ: of a network made smaller, whose
+# heads are as wide as they were, and so is its residual stream.
+Kept = tuple[tuple[int, int], ...]
+
+
+def transformer_flops(
+    size: Size, length: int, mlp_ratio: float = 4.0, kept: Sequence[tuple[int, int | float]] = ()
+) -> float:
     """Floating-point operations of one forward pass over one sequence.
 
-    Matrix products alone, a multiply-add as two operations: per position 8 D^2 for the four
-    attention maps, 4 r D^2 for the MLP and 4 L D for the attention weights and their use.
+    Matrix products alone, a multiply-add as two operations: per position 8 D A for the four
+    attention maps, A the width of all heads, 4 r D^2 for the MLP and 4 L A for the attention
+    weights and their use.
     LayerNorm, softmax, GELU and biases, a few per cent, are left out, as in Kaplan et al. 2020
     (section 2.1) and PaLM's MFU (Chowdhery et al. 2022, appendix B).
 
@@ -55,12 +64,18 @@ def transformer_flops(size: Size, length: int, mlp_ratio: float = 4.0) -> float:
         size: The transformer.
         length: Tokens in the sequence, class token included.
         mlp_ratio: Hidden width of the MLP over the width.
+        kept: Heads and hidden width of each block, where they differ; see `Kept`.
 
     Returns:
         FLOPs.
 
     >>> transformer_flops(Size(width=2, depth=1, num_heads=1), length=3)
     360.0
+    >>> transformer_flops(Size(width=4, depth=1, num_heads=2), length=3, kept=((1, 5),))
+    504.0
     """
-    per_position = (8 + 4 * mlp_ratio) * size.width**2 + 4 * length * size.width
-    return float(size.depth * length * per_position)
+    head_width = size.width // (size.num_heads or 1)  # 0 where they are not known
+    usual = (size.num_heads or 1, mlp_ratio * size.width)
+    blocks = [(heads * head_width, hidden) for heads, hidden in kept or (usual,) * size.depth]
+    per_position = sum((8 * a + 4 * hidden) * size.width + 4 * length * a for a, hidden in blocks)
+    return float(length * per_position)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from maskjax.models.architecture import leaf_shapes
 from maskjax.models.layers import Style
-from maskjax.models.sizes import Size, text_sizes, transformer_flops
+from maskjax.models.sizes import Kept, Size, text_sizes, transformer_flops
 from maskjax.models.tokens import MaskedTokens, TokenEncoder
 from maskjax.models.transformer import Transformer
 from maskjax.typing import DType
@@ -43,6 +43,7 @@ class TextArchitecture:
         global_every: of so many blocks one is global, the first one too.
         pool: what a head of classes reads: the "class" token, the "mean", "each" token; "" where
             the head predicts ids.
+        kept: what each block has, where they differ; see `models.sizes.Kept`.
     """
 
     form: str
@@ -57,6 +58,7 @@ class TextArchitecture:
     window: int = 0
     global_every: int = 1
     pool: str = ""
+    kept: Kept = ()
 
 
 def named(form: str, size: str, num_ids: int, max_length: int = 512) -> TextArchitecture:
@@ -138,6 +140,7 @@ def model_of(
         style=STYLES[it.form],
         window=it.window,
         global_every=it.global_every,
+        kept=it.kept,
     )
     encoder = TokenEncoder(
         num_ids=it.num_ids,
@@ -179,8 +182,11 @@ def text_flops(architecture: TextArchitecture, length: int, num_places: int) -> 
     """
     it = architecture
     blocks, width = model_of(it).encoder.blocks, it.size.width
-    ratio = it.hidden / width * (1.5 if blocks.style.is_gated else 1.0)
-    num_local = sum(map(blocks.is_local, range(it.size.depth)))
-    saved = num_local * 4.0 * max(length - 3 * (it.window // 2), 0) * length * width
+    third = 1.5 if blocks.style.is_gated else 1.0  # a gate is one more map of the MLP's two
+    kept = [(heads, third * hidden) for heads, hidden in it.kept]
+    inner = [heads * (width // it.size.num_heads) for heads, _ in kept] or [width] * it.size.depth
+    local_width = sum(a for i, a in enumerate(inner) if blocks.is_local(i))
+    saved = 4.0 * max(length - 3 * (it.window // 2), 0) * length * local_width
     head = num_places * 2.0 * width * (width + it.num_ids)
-    return 3.0 * (transformer_flops(it.size, length, ratio) - saved + head)
+    whole = transformer_flops(it.size, length, third * it.hidden / width, kept)
+    return 3.0 * (whole - saved + head)

@@ -11,6 +11,7 @@ from maskjax.masking.attention import AttentionMask
 from maskjax.models.attention import SelfAttention
 from maskjax.models.layers import Mlp, Style, drop_path, dropout, layer_norm, layer_norm_epsilon
 from maskjax.models.rotary import Rotation
+from maskjax.models.sizes import Kept
 from maskjax.typing import Array, Bool, DType, Float, Key
 
 
@@ -32,6 +33,8 @@ class Block(nn.Module):
         style: Where norms stand, whether there are biases and gates.
         is_first: Whether it is the first block of a stack.
         side: Keys before and behind its own place that a query may attend to; 0 = all.
+        head_width: Of each head; 0 = all of them together are as wide as the stream.
+        hidden: Hidden width of the MLP; 0 = by `mlp_ratio`.
     """
 
     num_heads: int
@@ -45,6 +48,8 @@ class Block(nn.Module):
     style: Style = Style()
     is_first: bool = False
     side: int = 0
+    head_width: int = 0
+    hidden: int = 0
 
     @nn.compact
     def __call__(
@@ -68,11 +73,11 @@ class Block(nn.Module):
             y = drop_path(dropout(y, self.dropout_rate, thin[i]), self.drop_path_rate, drop[i])
             return x + y if style.norm_first else norm(x + y)
 
-        options = (self.num_heads, self.dtype, self.attention, style, self.side)
+        options = (self.num_heads, self.dtype, self.attention, style, self.side, self.head_width)
         attention = SelfAttention(*options, name="attn")
         has_norm = style.first_norm or not self.is_first
         x = added(x, 0, lambda y: attention(y, attention_mask, rotation, head_weights), has_norm)
-        hidden = round(x.shape[-1] * self.mlp_ratio)
+        hidden = self.hidden or round(x.shape[-1] * self.mlp_ratio)
         mlp = Mlp(hidden, self.dtype, self.hidden_dropout_rate, style, name="mlp")
         return added(x, 1, lambda y: mlp(y, thin[2]), True)
 
@@ -99,6 +104,8 @@ class Transformer(nn.Module):
         window: Keys that a query of a local block may attend to besides that of its own place,
             half of them before it and half behind; 0 = all blocks are global.
         global_every: Of so many blocks one is global.
+        kept: Heads, as wide as `num_heads` make them, and width of the MLP of each block, of a
+            network made smaller; () = all are alike.
     """
 
     depth: int
@@ -115,6 +122,7 @@ class Transformer(nn.Module):
     style: Style = Style()
     window: int = 0
     global_every: int = 1
+    kept: Kept = ()
 
     def is_local(self, i: int) -> bool:
         """Whether block i sees its window alone."""
@@ -159,8 +167,9 @@ class Transformer(nn.Module):
             keys = None
             if drop_keys is not None and max(rate, *thin) > 0:
                 keys = jax.vmap(jax.random.fold_in, (0, None))(drop_keys, i)
+            heads, hidden = self.kept[i] if self.kept else (self.num_heads, 0)
             x = block(
-                self.num_heads,
+                heads,
                 self.mlp_ratio,
                 float(rate),
                 self.dtype,
@@ -171,6 +180,8 @@ class Transformer(nn.Module):
                 self.style,
                 i == 0,
                 self.window // 2 if self.is_local(i) else 0,
+                x.shape[-1] // self.num_heads if self.kept else 0,
+                hidden,
                 name=f"block{i:02d}",
             )(
                 x,

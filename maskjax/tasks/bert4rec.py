@@ -18,7 +18,7 @@ from maskjax.models.tokens import MaskedTokens, TokenEncoder
 from maskjax.models.transformer import Transformer
 from maskjax.tasks.copies import in_turn
 from maskjax.tasks.masker import MaskedTask, Masker, make_masker
-from maskjax.tasks.options import NONE, check_choice
+from maskjax.tasks.options import NONE, check_choice, kept_blocks
 from maskjax.tasks.task import Context, Output, Sums
 from maskjax.typing import Array, Batch, Bool, Float, Int, Key, Params
 
@@ -274,12 +274,13 @@ def build(config: Any, data: Any) -> HiddenItems:
     dtype = jnp.dtype(model.dtype)
     length, num_items = processor.length, processor.num_items
     masker = make_masker(config, (length,), data, modality="sequence", num_ids=num_items)
+    size = Size(model.width, model.depth, model.heads)
+    kept = kept_blocks(model, "model", size)
     blocks = Transformer(model.depth, model.heads, dtype=dtype, dropout_rate=model.dropout)
-    blocks = blocks.clone(attention=model.attention, remat=model.remat)
+    blocks = blocks.clone(attention=model.attention, remat=model.remat, kept=kept)
     encoder = TokenEncoder(
         num_items + 1, model.width, blocks, length, dropout_rate=model.dropout, dtype=dtype
     )
-    size = Size(model.width, model.depth, model.heads)
     (num_places,) = masking.num_masked_from_lengths(
         jnp.array([length]), mask.ratio, max_length=length
     ).tolist()
@@ -293,5 +294,5 @@ def build(config: Any, data: Any) -> HiddenItems:
         num_places=num_places,
         exclude_seen=config.eval.exclude_seen,
         item_gate=getattr(processor, "gate", None),
-        flops_per_example=3 * (transformer_flops(size, length) + head),
+        flops_per_example=3 * (transformer_flops(size, length, kept=kept) + head),
     )

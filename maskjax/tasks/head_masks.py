@@ -105,4 +105,11 @@ def head_masks(config: Any, size: Size, length: int) -> HeadMasks | None:
     given = {name: config.model[key] for name, key in names.items() if key in config.model}
     shape = (size.depth, size.num_heads)
     made = HeadMasks(shape, length, config.total_steps, **given)
-    return made if made.near or made.drop else None
+    if not (made.near or made.drop):
+        return None
+    if config.model.get("kept", ()):
+        raise ValueError(
+            f"model.near_heads {made.near} and model.drop_heads {made.drop} are for blocks with as "
+            "many heads each, and this network lost some (model.kept): set both to 0"
+        )
+    return made

@@ -145,6 +145,11 @@ def build(config: Any, data: Any) -> PrunedText:
         order=model.prune_order,
         seed=config.seed,
     )
+    if made.architecture.kept:
+        raise ValueError(
+            "task 'head_pruning' is for blocks with as many heads each, and this network lost some "
+            "already (model.kept): give the run that it was made of"
+        )
     most = made.shape[0] * made.shape[1]
     if not 0 <= made.num_pruned <= most:
         raise ValueError(f"model.prune_heads {made.num_pruned} must be from 0 to the {most} heads")

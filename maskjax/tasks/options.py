@@ -11,6 +11,7 @@ from absl import logging
 
 from maskjax import masking
 from maskjax.models.patches import grid_shape
+from maskjax.models.sizes import Kept, Size
 from maskjax.spelling import did_you_mean, missing_import
 
 NONE = "none"  # in place of a rule: nothing is hidden, a plain autoencoder
@@ -89,6 +90,32 @@ def patch_grid(shape: Sequence[int], patch_size: Sequence[Any]) -> tuple[int, ..
             "x".join(map(str, shape)), math.prod(grid),
         )  # fmt: skip
     return grid
+
+
+def kept_blocks(model: Any, name: str, size: Size) -> Kept:
+    """Reads what each block has of a network made smaller (tools/shrink.py); () for others.
+
+    Args:
+        model: The section of the config, which may have "kept".
+        name: Of the section, for errors.
+        size: Of the network before.
+
+    Raises:
+        ValueError: No heads and width of the MLP for each block.
+    """
+    kept = tuple(model.get("kept", ()))
+    is_pair = lambda it: (  # noqa: E731
+        isinstance(it, tuple)
+        and len(it) == 2
+        and all(isinstance(number, int) and number > 0 for number in it)
+        and it[0] <= size.num_heads
+    )
+    if kept and not (len(kept) == size.depth and all(map(is_pair, kept))):
+        raise ValueError(
+            f"{name}.kept {kept} must hold for each of {size.depth} blocks its heads, 1 to "
+            f"{size.num_heads}, and the width of its MLP; or be () where all are alike"
+        )
+    return kept
 
 
 class _Nothing(masking.Schedule):

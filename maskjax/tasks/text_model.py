@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from maskjax import masking
 from maskjax.models.sizes import Size, text_sizes
 from maskjax.models.text import FORMS, TextArchitecture, named
-from maskjax.tasks.options import check_choice
+from maskjax.tasks.options import check_choice, kept_blocks
 
 
 def text_architecture(model: Any, num_ids: int, length: int) -> TextArchitecture:
@@ -18,7 +18,7 @@ def text_architecture(model: Any, num_ids: int, length: int) -> TextArchitecture
     Args:
         model: "form", "size", "max_length", and where there are "width", "depth", "heads",
             "hidden", "num_ids", "epsilon", "window" and "global_every", of which 0 is what the
-            name says.
+            name says, and "kept".
         num_ids: ids of the tokenizer.
         length: tokens of a row.
 
@@ -53,6 +53,7 @@ def text_architecture(model: Any, num_ids: int, length: int) -> TextArchitecture
     if not 0 <= epsilon < 1:
         raise ValueError(f"model.epsilon {epsilon} must be at least 0, as named, and below 1")
     own = {"size": size, "hidden": hidden, "norm_eps": epsilon or it.norm_eps}
+    own["kept"] = kept_blocks(model, "model", size)
     return dataclasses.replace(it, **own, **_local_blocks(model))
 
 

@@ -12,7 +12,7 @@ from maskjax.models.head import POOLS, Head, WithHead
 from maskjax.models.mae import Decoder, Encoder, MaskedAutoencoder, SimMIM, position_kinds
 from maskjax.models.sizes import Size, decoder_sizes, encoder_sizes, transformer_flops
 from maskjax.models.transformer import Transformer
-from maskjax.tasks.options import NONE, check_choice, ratio_schedule
+from maskjax.tasks.options import NONE, check_choice, kept_blocks, ratio_schedule
 
 MAX_WIDTH, MAX_DEPTH = 2**16, 2**10  # far above any model: more is a slip of the keyboard
 
@@ -70,7 +70,7 @@ def _transformer(
     dropout: float = 0.0,
     *,
     has_norm: bool = True,
-    hidden: int = 0,
+    which: str = "encoder",
 ) -> Transformer:
     """The blocks of a size."""
     dtype = jnp.dtype(model.dtype)
@@ -81,6 +81,7 @@ def _transformer(
                 "model.attention 'cudnn' needs an NVIDIA GPU, and JAX has the backend "
                 f"{jax.default_backend()!r}: use 'xla' or 'blockwise'"
             )
+    hidden = model[which].get("hidden", 0)  # of the MLPs, of networks that were made smaller
     return Transformer(
         depth=size.depth,
         num_heads=size.num_heads,
@@ -93,16 +94,14 @@ def _transformer(
         remat=model.remat,
         norm_eps=model.norm_eps,
         has_norm=has_norm,
+        kept=kept_blocks(model[which], f"model.{which}", size),
     )
 
 
 def _encoder(model: Any, grid: tuple[int, ...], *, has_norm: bool = True) -> tuple[Encoder, Size]:
     """The encoder of `config.model`, and its size."""
     size = _size(model, "encoder", encoder_sizes)
-    own = model.encoder.get("hidden", 0)  # width of the MLPs, of networks that were made smaller
-    blocks = _transformer(
-        model, size, model.drop_path, model.dropout, has_norm=has_norm, hidden=own
-    )
+    blocks = _transformer(model, size, model.drop_path, model.dropout, has_norm=has_norm)
     dtype = jnp.dtype(model.dtype)
     return Encoder(grid, size.width, blocks, model.positions, dtype, model.dropout), size
 
@@ -135,17 +134,17 @@ def build_model(
         )
     visible = length - ratio_schedule(config).min_num_masked(length)
     encoded = visible if model.name == "mae" else length
-    forward = _encoder_flops(size, encoded, patch_numbers)
+    forward = _encoder_flops(encoder, size, encoded, patch_numbers)
     if model.name == "simmim":
         forward += 2 * (1 + length) * size.width * patch_numbers
         has_token = config.mask.fill == "token"
         return SimMIM(encoder, patch_numbers, dtype, mask_token=has_token), 3.0 * forward
     small = _size(model, "decoder", decoder_sizes)
-    decoder = Decoder(
-        grid, small.width, patch_numbers, _transformer(model, small, 0.0), model.positions, dtype
-    )
+    blocks = _transformer(model, small, 0.0, which="decoder")
+    decoder = Decoder(grid, small.width, patch_numbers, blocks, model.positions, dtype)
     forward += 2 * (1 + encoded) * size.width * small.width
-    forward += transformer_flops(small, 1 + length) + 2 * (1 + length) * small.width * patch_numbers
+    forward += transformer_flops(small, 1 + length, blocks.mlp_ratio, blocks.kept)
+    forward += 2 * (1 + length) * small.width * patch_numbers
     return MaskedAutoencoder(encoder, decoder), 3.0 * forward
 
 
@@ -172,7 +171,8 @@ def build_with_head(
     is_mean, is_masked = model.pool == "mean", config.mask.rule != NONE
     encoder, size = _encoder(model, grid, has_norm=not is_mean)
     hidden = ratio_schedule(config).min_num_masked(length) if fill == "drop" else 0
-    forward = _encoder_flops(size, length - hidden, patch_numbers) + 2 * size.width * num_outputs
+    forward = _encoder_flops(encoder, size, length - hidden, patch_numbers)
+    forward += 2 * size.width * num_outputs
     head = Head(
         num_outputs, jnp.dtype(model.dtype), has_norm=is_mean, norm_eps=model.norm_eps
     )  # fmt: skip
@@ -180,6 +180,8 @@ def build_with_head(
     return WithHead(encoder, head, model.pool, drops, has_token), 3.0 * forward
 
 
-def _encoder_flops(size: Size, encoded: int, patch_numbers: int) -> float:
+def _encoder_flops(encoder: Encoder, size: Size, encoded: int, patch_numbers: int) -> float:
     """Of one forward pass over so many patches and a class token."""
-    return transformer_flops(size, 1 + encoded) + 2 * encoded * patch_numbers * size.width
+    blocks = encoder.transformer
+    inside = transformer_flops(size, 1 + encoded, blocks.mlp_ratio, blocks.kept)
+    return inside + 2 * encoded * patch_numbers * size.width

@@ -210,8 +210,8 @@ class ResNet(nn.Module):
         if is_large:  # of zeros and the input; behind a ReLU nothing is below them
             sides = (x.ndim - 2) * [(1, 1)]
             x = jnp.pad(x, [(0, 0), *sides, (0, 0)])
-            shapes = {"window_shape": (3,) * len(sides), "strides": (2,) * len(sides)}
-            x = nn.max_pool(x, **shapes)  # by name: jax2onnx takes no others
+            # Sizes by name: jax2onnx takes no others.
+            x = nn.max_pool(x, window_shape=(3,) * len(sides), strides=(2,) * len(sides))
         stages = Stages(it, self.drop_path_rate, self.dtype, self.remat, name="stages")
         x = stages(x, drop_keys)
         return x.astype(jnp.float32).mean(tuple(range(1, x.ndim - 1)))

@@ -1,8 +1,6 @@
 """A new run that starts from a state of another, or from published weights."""
 
-import contextlib
 import dataclasses
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,17 +11,16 @@ from absl import logging
 from flax import serialization, traverse_util
 
 from maskjax import workdir
-from maskjax.data.text import read_tokenizer
 from maskjax.interop import published, sparse
 from maskjax.interop.files import has_weights
 from maskjax.interop.fit import fitted
 from maskjax.interop.text import begin_head
 from maskjax.models.lora import LORA, merged
-from maskjax.models.patches import grid_shape
 from maskjax.models.text import TextArchitecture
 from maskjax.paths import local_path
 from maskjax.spelling import listed
 from maskjax.tasks.task import Task
+from maskjax.training.init_checks import check_heads, check_ids, model_of
 from maskjax.training.state import TrainState
 from maskjax.typing import PyTree
 from maskjax.workdir.best import Best
@@ -77,7 +74,8 @@ def start(
     path, options = local_path(config.init_from.path, "init_from.path"), config.init_from
     is_run = (path / workdir.CHECKPOINTS).is_dir() or not has_weights(path)
     if not found_in(options.skip, {"encoder/table"}):
-        _check_ids(path, data or {})
+        check_ids(path, data or {})
+    check_heads(path, config)
     if options.format == "maskjax" or (is_run and options.format == "auto"):
         source = _of_run(state, path, options, getattr(task, "architecture", None))
     else:
@@ -122,7 +120,7 @@ def _of_run(state: TrainState, folder: Path, options: Any, architecture: Any) ->
         if found is None:
             raise FileNotFoundError(f"init_from.path: {checkpoints.nothing(which)}")
     step, tree = found
-    name, record, model = f"step {step} of {folder}", {"step": step}, _model_of(folder)
+    name, record, model = f"step {step} of {folder}", {"step": step}, model_of(folder)
     if options.what == "params":
         params = tree["params"]
         if options.averages and tree.get("ema_params"):
@@ -150,45 +148,6 @@ def _with_head(
     theirs, ours = named_leaves(params), {*named_leaves(serialization.to_state_dict(state.params))}
     notes = begin_head(theirs, form, ours - found_in(options.skip, ours))
     return (traverse_util.unflatten_dict(theirs, sep="/"), notes) if notes else (params, [])
-
-
-def _check_ids(folder: Path, ours: Mapping[str, Any]) -> None:
-    """Refuse a run, or weights, whose ids stood for other words or items: the table is of those."""
-    theirs: dict[str, Any] = {}
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        theirs = dict(json.loads((folder / workdir.CONFIG).read_text())["data"])
-    if "tokenizer" in ours and "tokenizer" not in theirs and folder.is_dir():
-        with contextlib.suppress(OSError, ValueError):  # weights may lie there alone
-            theirs["tokenizer"] = read_tokenizer(str(folder)).describe()
-    hints = {
-        "tokenizer": f"set data.tokenizer={folder}",
-        "item_names": "give data of the same items",
-    }
-    for name, hint in hints.items():
-        if name in ours and name in theirs and _ids(ours[name]) != _ids(theirs[name]):
-            raise ValueError(
-                f"init_from.path {str(folder)!r} learned with other {name.replace('_', ' ')} than "
-                f"these data have, so that ids stand for other things: {hint}, or leave the table "
-                "out by init_from.skip=('^encoder/table$',)"
-            )
-
-
-def _ids(said: Any) -> Any:
-    """What ids stand for, of what data say of themselves: a tokenizer's vocabulary, or names."""
-    if isinstance(said, Mapping) and "json" in said:
-        return json.loads(said["json"])["model"].get("vocab")
-    return said
-
-
-def _model_of(folder: Path) -> dict[str, Any]:
-    """The keys "model" of a run's config, and the "grid" of its patches where it has some."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        record = json.loads((folder / workdir.CONFIG).read_text())
-        model = dict(record["config"]["model"])
-        with contextlib.suppress(ValueError, KeyError, TypeError):
-            model["grid"] = grid_shape(record["data"]["shape"], model["patch_size"])
-        return model
-    return {}
 
 
 def _published(state: TrainState, config: Any, task: Task | type[Task], path: Path) -> _Source:

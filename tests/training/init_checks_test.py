@@ -6,7 +6,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from maskjax import workdir
-from maskjax.training.init_checks import check_heads
+from maskjax.training.init_checks import check_heads, check_ids
 
 
 def _checked(tmp_path, theirs, ours, skip=()):
@@ -40,3 +40,16 @@ def test_the_same_heads_those_that_begin_anew_and_those_that_are_not_there_are_t
     _checked(tmp_path, NAMED, {"size": "", "encoder": {"heads": 6}})  # it has no decoder
     _checked(tmp_path, {"hidden": [7]}, EIGHT)
     check_heads(tmp_path / "nowhere", ConfigDict({"model": EIGHT, "init_from": {"skip": ()}}))
+
+
+def test_ids_that_stood_for_other_things_are_refused(tmp_path):
+    theirs = {"data": {"tokenizer": {"kind": "bytes"}, "item_names": ["a", "b"]}}
+    (tmp_path / workdir.CONFIG).write_text(json.dumps(theirs))
+    check_ids(tmp_path, {"tokenizer": {"kind": "bytes"}, "shape": [8]})
+    with pytest.raises(
+        ValueError, match=r"with other tokenizer .*: set data.tokenizer=.* or leave"
+    ):
+        check_ids(tmp_path, {"tokenizer": {"kind": "subwords"}})
+    with pytest.raises(ValueError, match=r"with other item names .* give data of the same items"):
+        check_ids(tmp_path, {"item_names": ["b", "a"]})
+    check_ids(tmp_path / "none", {"tokenizer": {}})

@@ -268,16 +268,3 @@ def test_rules_without_a_run_to_start_from_are_refused(toy, name, value):
         init_from.check(toy.config(**{f"init_from__{name}": value}).init_from)
     init_from.check(toy.config(**{f"init_from__{name}": value, "init_from__path": "a"}).init_from)
     init_from.check(toy.config().init_from)
-
-
-def test_ids_that_stood_for_other_things_are_refused(tmp_path):
-    theirs = {"data": {"tokenizer": {"kind": "bytes"}, "item_names": ["a", "b"]}}
-    (tmp_path / workdir.CONFIG).write_text(json.dumps(theirs))
-    init_from._check_ids(tmp_path, {"tokenizer": {"kind": "bytes"}, "shape": [8]})
-    with pytest.raises(
-        ValueError, match=r"with other tokenizer .*: set data.tokenizer=.* or leave"
-    ):
-        init_from._check_ids(tmp_path, {"tokenizer": {"kind": "subwords"}})
-    with pytest.raises(ValueError, match=r"with other item names .* give data of the same items"):
-        init_from._check_ids(tmp_path, {"item_names": ["b", "a"]})
-    init_from._check_ids(tmp_path / "none", {"tokenizer": {}})

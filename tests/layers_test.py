@@ -1,6 +1,7 @@
 """The arrows of the design: a layer imports its own and those above it, never those below."""
 
 import ast
+import pkgutil
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,15 @@ def test_tensorflow_and_pytorch_are_imported_nowhere():
         for path in (ROOT / folder).rglob("*.py"):
             tops = {module.split(".")[0] for module in imported_modules(path)}
             assert not tops & {"tensorflow", "torch"}, path
+
+
+def test_what_scripts_that_no_test_runs_import_is_there():
+    scripts = [
+        *(ROOT / "tests" / "benchmarks").glob("*.py"),
+        *(ROOT / "tests" / "golden").glob("*.py"),
+    ]
+    names = {name for path in scripts for name in imported_modules(path)}
+    ours = {name for name in names if name.startswith("maskjax.")}
+    assert len(ours) > 20
+    for name in sorted(ours):
+        pkgutil.resolve_name(name)  # ImportError or AttributeError

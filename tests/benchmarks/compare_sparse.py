@@ -34,8 +34,9 @@ from maskjax.config import load
 from maskjax.interop import files, sparse
 from maskjax.masking.parameters import cut_leaves, cut_n_of_m
 from maskjax.masking.parameters.granularity import groups_of
-from maskjax.tools import allocator, benchmark
+from maskjax.tools import benchmark
 from maskjax.tools.shrink import smaller
+from maskjax.training import cpu
 from maskjax.training.step import eval_context
 
 SHARES = (0.5, 0.8, 0.9, 0.95)
@@ -168,7 +169,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=5, help="calls in each round")
     parser.add_argument("--batch_size", type=int, default=64)
     told = parser.parse_args()
-    allocator.keep_freed_memory()
+    cpu.keep_freed_memory()
     task, _ = task_of(())
     drawn = jax.device_get(jax.jit(task.init)(jax.random.key(0)))
     made = dict(forms(dict(traverse_util.flatten_dict(drawn, sep="/"))))

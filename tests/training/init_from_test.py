@@ -268,3 +268,14 @@ def test_rules_without_a_run_to_start_from_are_refused(toy, name, value):
         init_from.check(toy.config(**{f"init_from__{name}": value}).init_from)
     init_from.check(toy.config(**{f"init_from__{name}": value, "init_from__path": "a"}).init_from)
     init_from.check(toy.config().init_from)
+
+
+def test_a_run_with_other_heads_is_refused(toy, begun, tmp_path):
+    other = shutil.copytree(begun, tmp_path / "other")
+    record = json.loads((other / workdir.CONFIG).read_text())
+    record["config"]["model"] = {"heads": 2}
+    (other / workdir.CONFIG).write_text(json.dumps(record))
+    config = _config(toy, other, "params").unlock()
+    config.model = {"heads": 4}
+    with pytest.raises(ValueError, match="has 2 attention heads where this model has 4: set model"):
+        _started(toy, config)

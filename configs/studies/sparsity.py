@@ -64,5 +64,7 @@ def get_study(variant: str = "") -> dict:
         "settings": {"dense": dense},
         "seeds": (0,) if size == "smoke" else (0, 1, 2),
         "metrics": {"accuracy": "max", "log_loss": "min"},
+        "columns": "param_masks.sparsity",
+        "curves": "param_masks.sparsity",
         "baseline": {"method": "random"},
     }

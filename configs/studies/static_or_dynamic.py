@@ -56,6 +56,7 @@ def get_study(variant: str = "") -> dict:
                 "seconds_to_baseline": "min",
             },
             "baseline": "static 1",
+            "curves": "step",
         }
     names = _FINE_TUNED[:2] if is_smoke else _FINE_TUNED
     own = {

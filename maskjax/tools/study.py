@@ -92,6 +92,7 @@ class Study(NamedTuple):
         starts: by name; "{NAME}" as `init_from.path` stands for the run of the same seed, or for
             that of the setting of this name.
         columns: the axis whose values are the columns of the tables; "" = a line a setting.
+        curves: what the metrics are drawn against: "step", or an axis of numbers; "" = nothing.
         compute: (seeds, **overrides) -> {metric: a number a seed}, in place of runs; None = runs.
         claims: numbers that others tell of metrics.
     """
@@ -107,6 +108,7 @@ class Study(NamedTuple):
     search: Mapping[str, Any]
     starts: Mapping[str, Start] = MappingProxyType({})
     columns: str = ""
+    curves: str = ""
     compute: Callable[..., Any] | None = None
     claims: Mapping[str, float] = MappingProxyType({})
 
@@ -210,6 +212,7 @@ def load(path: str) -> Study:
             for name, start in said.get("starts", {}).items()
         },
         columns=said.get("columns", ""),
+        curves=said.get("curves", ""),
         compute=_computing(said.get("compute")),
         claims=dict(said.get("claims", {})),
     )

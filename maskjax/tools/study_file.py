@@ -22,6 +22,7 @@ _KEYS = (
     "starts",
     "places",
     "columns",
+    "curves",
     "compute",
     "claims",
 )
@@ -161,6 +162,17 @@ def _check_places(file: str, said: Mapping[str, Any]) -> None:
     axes = {*said.get("axes", {}), *(axis for place in places.values() for axis in place)}
     if (columns := said.get("columns", "")) and columns not in axes:
         raise ValueError(f"{file}: {unknown_name('axis in columns', str(columns), axes)}")
+    _check_curves(file, said.get("curves", ""), said.get("axes", {}))
+
+
+def _check_curves(file: str, curves: Any, axes: Mapping[str, Any]) -> None:
+    _must(isinstance(curves, str), file, "curves", curves, "an axis of numbers, or 'step'")
+    if curves and curves not in ("step", *axes):
+        known = ("step", *axes)
+        raise ValueError(f"{file}: {unknown_name('axis in curves', str(curves), known)}")
+    for value in axes.get(curves, ()):
+        wanted = f"an axis of numbers, or 'step': {value!r} is no number"
+        _must(type(value) in (int, float), file, "curves", curves, wanted)
 
 
 def _check_metrics(file: str, metrics: Any, beside: Any) -> None:

@@ -11,15 +11,18 @@ from typing import Any
 from maskjax.evaluation.comparison import average, paired_difference
 from maskjax.evaluation.figures import save_figure
 from maskjax.evaluation.figures.comparison import comparison_panel
+from maskjax.evaluation.figures.ranges import ranges_panel
 from maskjax.paths import atomic_file
-from maskjax.tools.study import RUNS, Study, StudyRun
+from maskjax.tools.study import RUNS, Study, StudyRun, named
 from maskjax.tools.study_computed import computed
-from maskjax.tools.study_run import Measured, check_metrics, measured, number, with_reaches
+from maskjax.tools.study_derived import with_derived
+from maskjax.tools.study_run import Measured, check_metrics, measured, number
 from maskjax.tools.study_table import Row, markdown, quantiles
+from maskjax.workdir.lines import validated
 
 SPLITS = ("validation", "test")
-MARKDOWN, TABLE, BEST, COMMANDS, PLOT = (
-    "table.md", "table.csv", "best.json", "commands.txt", "comparison.png",
+MARKDOWN, TABLE, BEST, COMMANDS, PLOT, CURVES = (
+    "table.md", "table.csv", "best.json", "commands.txt", "comparison.png", "curves.png",
 )  # fmt: skip
 # Numbers of seeds, by setting.
 Values = dict[str, dict[int, float]]
@@ -46,7 +49,7 @@ def write(study: Study, folder: Path, failed: Mapping[str, str]) -> str:
         found = {run.name: measured(folder / RUNS / run.name) for run in runs}
     done = {name: numbers for name, numbers in found.items() if numbers is not None}
     check_metrics(study, done)
-    done = with_reaches(study, runs, done, folder)
+    done = with_derived(study, runs, done, folder)
     rows = list(table(study, runs, done))
     beside = _beside(study, runs, done)
     many = {it: _values(runs, done, "validation", it) for it in study.metrics}
@@ -67,7 +70,34 @@ def write(study: Study, folder: Path, failed: Mapping[str, str]) -> str:
         title = f"{study.name}: {place}" if place else study.name
         path = folder / (f"{Path(PLOT).stem}-{place}.png" if place else PLOT)
         save_figure(comparison_panel(values, marks=marks, title=title), path)
+    if study.curves:
+        _draw_curves(study, runs, done, folder)
     return text
+
+
+def _draw_curves(
+    study: Study, runs: list[StudyRun], done: Mapping[str, Measured], folder: Path
+) -> None:
+    """Draw the metrics against what varies: steps of each run, or an axis of numbers."""
+    curves: dict[str, dict[str, dict[float, list[float]]]] = {it: {} for it in study.metrics}
+    levels: dict[str, dict[str, float]] = {it: {} for it in study.metrics}
+    for metric, lines in curves.items():
+        if study.curves == "step":
+            for run in runs:
+                line = lines.setdefault(run.setting.name, {})
+                for step, x in validated(folder / RUNS / run.name, metric).items():
+                    line.setdefault(step, []).append(x)
+            continue
+        for setting, of_seeds in _values(runs, done, "validation", metric).items():
+            place = dict(next(it.place for it in study.settings if it.name == setting))
+            if (at := place.pop(study.curves, None)) is not None:
+                lines.setdefault(named(place), {})[float(at)] = [*of_seeds.values()]
+            elif of_seeds:
+                levels[metric][setting] = average([*of_seeds.values()]).mean
+    if any(ys for lines in curves.values() for line in lines.values() for ys in line.values()):
+        along = study.curves.rpartition(".")[2]
+        figure = ranges_panel(curves, levels=levels, along=along, title=study.name)
+        save_figure(figure, folder / CURVES)
 
 
 def _by_column(

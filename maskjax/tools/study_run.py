@@ -15,16 +15,14 @@ from tqdm import tqdm
 from maskjax import preemption, workdir
 from maskjax.paths import atomic_file
 from maskjax.terminal import say
-from maskjax.tools.study import RUNS, Study, StudyRun
+from maskjax.tools.study import RUNS, START, Study, StudyRun
+from maskjax.tools.study_derived import DERIVED, STORED
 from maskjax.training.loop import train
-from maskjax.workdir.lines import NO_NUMBERS, OF_RUN, first_reach, judged_lines
+from maskjax.workdir.lines import NO_NUMBERS, OF_RUN, judged_lines
 
 # Numbers of a run by split, and there by name; one that was not finite is None.
 Measured = Mapping[str, Mapping[str, Any]]
 ERROR = "error.txt"  # in a run's folder: how it failed
-# Compared with the baseline of the same seed, and its number of the first metric at its end: when
-# it was first as good.
-REACHES = {"steps_to_baseline": "step", "seconds_to_baseline": "seconds"}
 RECORD = "study.json"  # in a study's folder: whose it is
 
 
@@ -64,6 +62,11 @@ def run(study: Study, folder: Path, part: tuple[int, int] = (1, 1)) -> dict[str,
             metric that is compared.
         Preempted: told to stop; the run under way is saved.
     """
+    if STORED in study.metrics and not any(START in it.overrides for it in study.settings):
+        raise ValueError(
+            f"study {study.name}: {STORED!r} is what runs keep beside the run that they start from,"
+            f" and none has one: give {START!r}, or leave the metric out"
+        )
     claim(study, folder)
     every = study.runs(folder)
     for run in every:  # what does not fit shows before hours have passed
@@ -189,7 +192,7 @@ def number(run: Measured, split: str, metric: str) -> float | None:
     found = run.get(split, {})
     if metric not in found:
         return None
-    return math.nan if found[metric] is None else found[metric]
+    return math.nan if found[metric] is None else float(found[metric])
 
 
 def check_metrics(study: Study, done: Mapping[str, Measured]) -> None:
@@ -199,7 +202,7 @@ def check_metrics(study: Study, done: Mapping[str, Measured]) -> None:
     """
     is_early = study.columns and len(done) < len(study.settings) * len(study.seeds)
     for metric in study.metrics if done and not is_early else ():
-        if metric not in REACHES and all(
+        if metric not in DERIVED and all(
             number(run, "validation", metric) is None for run in done.values()
         ):
             known = sorted({name for run in done.values() for name in run.get("validation", ())})
@@ -208,24 +211,3 @@ def check_metrics(study: Study, done: Mapping[str, Measured]) -> None:
                 f"study {study.name}: no finished run has the metric {metric!r} on the validation "
                 f"split: {instead}"
             )
-
-
-def with_reaches(
-    study: Study, runs: Sequence[StudyRun], done: Mapping[str, Measured], folder: Path
-) -> dict[str, Measured]:
-    """Add when each run was first as good as its baseline is at the end, by the first metric.
-
-    A baseline is compared with itself. A run that never was has no number that is finite.
-    """
-    metric, direction = next(iter(study.metrics.items()))
-    found = dict(done)
-    for run in runs if set(study.metrics) & set(REACHES) else ():
-        name = run.setting.name
-        other = f"{study.baselines.get(name, name)},seed={run.seed}"
-        value = number(done.get(other, {}), "validation", metric)
-        if run.name in done and value is not None:
-            line = first_reach(folder / RUNS / run.name, metric, value, direction)
-            times = {each: line and line[key] for each, key in REACHES.items()}
-            mine = {**done[run.name].get("validation", {}), **times}
-            found[run.name] = {**done[run.name], "validation": mine}
-    return found

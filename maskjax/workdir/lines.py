@@ -68,6 +68,18 @@ def first_reach(
     return None
 
 
+def validated(workdir: str | Path, metric: str) -> dict[int, float]:
+    """Read the numbers of a metric that the validations of a run gave, by step; NaN if not finite.
+
+    Args:
+        workdir: the run's folder.
+        metric: name of a number.
+    """
+    lines = (line for line in read_metrics(workdir) if line["split"] == "validation")
+    found = {line["step"]: line[metric] for line in lines if metric in line}
+    return {step: math.nan if x is None else x for step, x in found.items()}
+
+
 def has_measured(workdir: str | Path, name: str) -> bool:
     """Whether an evaluation of a run has given a number of a name."""
     lines = (line for line in read_metrics(workdir) if line["split"] == "validation")

@@ -11,7 +11,7 @@ from PIL import Image
 from scipy import stats
 
 from maskjax import preemption, workdir
-from maskjax.tools import study, study_report, study_run
+from maskjax.tools import study, study_derived, study_report, study_run
 from maskjax.workdir.lines import first_reach
 
 forget = study_run.forget  # as it is before tests replace it
@@ -137,6 +137,77 @@ def test_an_axis_may_make_the_columns_and_the_first_one_has_the_best(tmp_path):
     assert json.loads((tmp_path / study_report.BEST).read_text())["setting"] == "b"
     pictures = {path.name for path in tmp_path.glob("*.png")}
     assert pictures == {"comparison-few.png", "comparison-all.png"}
+
+
+def test_metrics_are_drawn_against_an_axis_and_the_rest_are_levels(tmp_path, monkeypatch):
+    drawn = {}
+    draw = study_report.ranges_panel
+    monkeypatch.setattr(
+        study_report, "ranges_panel", lambda *a, **k: drawn.update(args=a, **k) or draw(*a, **k)
+    )
+    places = {"a": {"x.size": "2", "rule": "r"}, "b": {"x.size": "10", "rule": "r"}, "c": {}}
+    settings = tuple(setting._replace(place=places[setting.name]) for setting in _study().settings)
+    against = _study()._replace(settings=settings, curves="x.size")
+    study_run.run(against, tmp_path)
+    study_report.write(against, tmp_path, {})
+    lines = {"rule=r": {2.0: list(ACCURACY["a"]), 10.0: list(ACCURACY["b"])}}
+    assert drawn["args"] == ({"accuracy": lines},)
+    assert drawn["levels"] == {"accuracy": {"c": pytest.approx(np.mean(ACCURACY["c"]))}}
+    assert (drawn["along"], drawn["title"]) == ("size", "toy")
+    with Image.open(tmp_path / study_report.CURVES) as picture:
+        picture.verify()
+
+
+def test_metrics_are_drawn_against_steps_by_the_lines_of_validation(tmp_path, monkeypatch):
+    drawn = []
+    draw = study_report.ranges_panel
+    monkeypatch.setattr(
+        study_report, "ranges_panel", lambda x, **k: drawn.append(x) or draw(x, **k)
+    )
+    against = _study()._replace(curves="step")
+    study_run.run(against, tmp_path)
+    for name, of_seeds in ACCURACY.items():
+        for seed, accuracy in enumerate(of_seeds):
+            lines = [{"step": 2, "accuracy": 0.25}, {"step": 5, "accuracy": accuracy}]
+            lines = [{"split": "validation"} | line for line in lines]
+            _write_metrics(
+                tmp_path / study.RUNS / f"{name},seed={seed}",
+                *lines,
+                {"split": "test", "step": 5, "accuracy": 0.0},
+                {"split": "train", "step": 3, "accuracy": 0.0},
+            )
+    study_report.write(against, tmp_path, {})
+    assert drawn == [
+        {"accuracy": {name: {2: [0.25] * 3, 5: list(found)} for name, found in ACCURACY.items()}}
+    ]
+
+
+def test_what_a_run_stores_is_told_beside_what_it_began_with(tmp_path, monkeypatch):
+    weights = {"c": {"a": np.arange(16.0)}, "a": {"a": np.arange(16.0)}, "b": {"a": np.ones(16)}}
+    monkeypatch.setattr(
+        study_derived, "_weights", lambda path: weights[path.name.partition(",")[0]]
+    )
+    chosen = _study(seeds=(0,))
+    path = str(tmp_path / study.RUNS / "c,seed=0")
+    started = [study.Setting(name, {}, {study.START: path}) for name in ("a", "b")]
+    chosen = chosen._replace(
+        settings=tuple(started), baselines={}, starts={"c": study.Start("y.py", {})},
+        metrics={"accuracy": "max", "stored_bytes": "min"},
+    )  # fmt: skip
+    study_run.run(chosen, tmp_path)
+    printed = study_report.write(chosen, tmp_path, {})
+    assert "| a | 1 | 0 |" in printed
+    assert "| b | 1 | 122 |" in printed  # 2 bytes of bits, and 15 of 16 numbers that changed
+    kept = {"accuracy": 0.5, "artefact_bytes": 7}
+    workdir.write_summary(tmp_path / study.RUNS / "b,seed=0", kept)
+    assert "| b | 1 | 7 |" in study_report.write(chosen, tmp_path, {})
+    shutil.rmtree(path)
+    assert "| a | 0 | missing |" in study_report.write(chosen, tmp_path, {})
+    alone = _study(seeds=(0,))._replace(metrics={"stored_bytes": "min"})
+    with pytest.raises(
+        ValueError, match=r"none has one: give 'init_from\.path', or leave the metric"
+    ):
+        study_run.run(alone, tmp_path / "alone")
 
 
 def test_what_stands_beside_a_metric_has_its_column(tmp_path):

@@ -9,7 +9,8 @@ drop by magnitude and grow at random or by gradient; "lottery", half of the step
 and half to train it from its beginning. Everything is compared with random masks of the same share.
 
     (none)         a vision transformer of width 64 and depth 3 on 4x4 patches, 1000 steps of 128
-    resnet         a residual network of 4 blocks of 16 and 32 channels, 500 steps of 128
+    resnet         a residual network with the stem for large images and 4 blocks of 32 and 64
+                   channels, 500 steps of 128
     full, resnet_full
                    the networks of configs/prune.py, as long as it says; for other hardware
     smoke, resnet_smoke
@@ -30,8 +31,9 @@ _SMALL = {
         "optimizer.layer_decay": 1.0,
     },
     "resnet": {
+        "model.size": "resnet18",
         "model.depths": (2, 2),
-        "model.widths": (16, 32),
+        "model.widths": (32, 64),
         "total_steps": 500,
         "optimizer.warmup_steps": 50,
     },

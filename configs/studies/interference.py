@@ -49,6 +49,7 @@ _QUESTIONS = {
     "labels_10": {"data.train_fraction": 0.1},
     "transfer": {"data.source": "digits"},
 }
+_BY_RATIO = ("clean", "label_noise_40")
 _STARTS = {"scratch": {}, "masked pretraining": {"init_from.path": "{pretrained}"}}
 _PICTURES = {
     "data.size": (28, 28),
@@ -81,26 +82,29 @@ def _pretraining(steps: int) -> dict:
     return own | {"model.feature_blocks": 1}
 
 
-def _rows(is_full: bool) -> dict:
-    """What is trained by: every rule at half of the input or, in full, at every ratio."""
+def _rows(question: str, is_full: bool) -> dict:
+    """What is trained by: every rule at half of the input or, in full, at every ratio.
+
+    Some questions are asked of `random` at every ratio in any case.
+    """
     masks = {
         f"{name} {ratio}": {"mask.rule": rule, "mask.ratio": ratio}
         for name, rule in _RULES.items()
         for ratio in (0.1, 0.25, 0.5, 0.75)
-        if is_full or ratio == 0.5 or name == "random"
+        if is_full or ratio == 0.5 or (name == "random" and question in _BY_RATIO)
     }
     return {"none": {}, **masks, **_OTHERS}
 
 
-def _cells(questions: dict, rows: dict, second: dict) -> tuple[dict, dict]:
-    """Make the overrides of each question, row and start, and say where they stand.
+def _cells(questions: dict, rows: dict[str, dict], second: dict) -> tuple[dict, dict]:
+    """Make the overrides of each question, its rows and starts, and say where they stand.
 
     What is learned on digits begins with the encoder of the `clean` run of its row and start, and
     has nothing else of the row: `second` is all it has.
     """
     settings, places = {}, {}
     for question, asked in questions.items():
-        for row, changes in rows.items():
+        for row, changes in rows[question].items():
             for start, path in _STARTS.items():
                 name = f"{question}, {row}, {start}"
                 settings[name] = asked | changes | path
@@ -131,9 +135,10 @@ def get_study(variant: str = "") -> dict:
     questions = {name: _QUESTIONS[name] for name in wanted.get(asked, (asked,))}
     # Digits of 8x8 have so few examples that only a small batch can be made of 1 % of them.
     shared, training, pretraining, second = {}, {"batch_size": 8}, {"eval.probes": ()}, {}
-    rows = _rows(is_full)
+    rows = {name: _rows(name, is_full) for name in questions}
     if is_smoke:
-        rows = {name: rows[name] for name in ("none", "adaptive 0.5")}
+        kept = ("none", "adaptive 0.5")
+        rows = {name: {row: of[row] for row in kept} for name, of in rows.items()}
     else:
         place = {"data.source": _MNIST if asked == "transfer_digits" else _CLOTHES}
         shared = _PICTURES | _size(is_full) | {"figures.num_examples": 0}

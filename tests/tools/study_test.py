@@ -243,7 +243,7 @@ def test_every_study_here_is_one_with_a_smoke_variant():
 
 @pytest.mark.parametrize(
     ("variant", "count"),
-    [("clean_full", 40), ("imbalance", 22), ("labels_1_smoke", 4), ("transfer_digits", 45)],
+    [("clean_full", 40), ("imbalance", 16), ("labels_1_smoke", 4), ("transfer_digits", 39)],
 )
 def test_interference_compares_one_thing_with_plain_training(variant, count):
     loaded = study.load(f"{CONFIGS}/studies/interference.py:{variant}")._replace(seeds=(0,))

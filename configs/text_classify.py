@@ -96,6 +96,7 @@ def add_data(config: ConfigDict) -> None:
     config.data.text_column = "text"
     config.data.pair_column = ""  # of a second text
     config.data.label_column = ""  # of the class
+    config.data.buckets = ()  # lengths of training rows below max_length
     config.data.index = ""  # where tokens are kept; "" = the user's cache
 
 

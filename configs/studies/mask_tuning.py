@@ -21,7 +21,7 @@ Variants:
     (none)         Fashion-MNIST, a ViT of width 64 and depth 3 on 4x4 patches, 500 steps of 128 on
                    10 % of the labels; pretrained for 2000 steps on all images
     text           film-review sentences (configs/text_classify.py says how they are made), a
-                   ModernBERT of 2 blocks of width 128, pretrained on them for 3000 steps
+                   ModernBERT of 2 blocks of width 128, 400 steps of 32, pretrained on them for 3000
     smoke, text_smoke
                    a few small steps
 
@@ -71,6 +71,7 @@ _REVIEWS = {
     "data.source": "csv:reviews.tsv",
     "data.label_column": "label",
     "data.max_length": 64,
+    "data.buckets": (32, 48),
     "figures.num_examples": 0,
     "model.form": "modernbert",
     "model.size": "tiny",
@@ -131,13 +132,14 @@ def get_study(variant: str = "") -> dict:
         shared["model.form"] = "modernbert"
     if not is_smoke and is_text:
         shared, read = _REVIEWS, read | _REVIEWS_READ
+        tuned = {"total_steps": 400, "optimizer.warmup_steps": 40}
     elif not is_smoke:
         shared, tuned = _PICTURES, _PICTURES_TUNED
         read |= {"total_steps": 2000, "optimizer.warmup_steps": 100, "model.feature_blocks": 1}
     base = f"../mlm.py{':smoke' if is_smoke else ''}"
     if not is_text:
         base = f"../mae.py:{'smoke' if is_smoke else 'fashion_mnist'}"
-    has_noise = bool(tuned)
+    has_noise = not is_text and not is_smoke
     return {
         "base": f"../mask_tune.py:{kind}_learned{'_smoke' if is_smoke else ''}",
         "overrides": shared | tuned,

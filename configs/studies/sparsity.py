@@ -10,7 +10,7 @@ and half to train it from its beginning. Everything is compared with random mask
 
     (none)         a vision transformer of width 64 and depth 3 on 4x4 patches, 1000 steps of 128
     resnet         a residual network with the stem for large images and 4 blocks of 32 and 64
-                   channels, 500 steps of 128
+                   channels, 300 steps of 128
     full, resnet_full
                    the networks of configs/prune.py, as long as it says; for other hardware
     smoke, resnet_smoke
@@ -34,8 +34,8 @@ _SMALL = {
         "model.size": "resnet18",
         "model.depths": (2, 2),
         "model.widths": (32, 64),
-        "total_steps": 500,
-        "optimizer.warmup_steps": 50,
+        "total_steps": 300,
+        "optimizer.warmup_steps": 30,
     },
 }
 # The same in all runs: little that is random beside the masks, in a few epochs.

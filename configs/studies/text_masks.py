@@ -23,9 +23,9 @@ hour on two cores, as estimated; not run yet.
 
 _REVIEWS = "csv:reviews.tsv"
 _ENCODER = {"model.form": "modernbert", "model.size": "tiny"}  # in pretraining and after it
+_READ = {"data.source": _REVIEWS, "data.buckets": (32, 48)}
 # Rows and classes as in fine-tuning, so that the same sentences are held out, and ids are the same.
-_PRETRAINING = {
-    "data.source": _REVIEWS,
+_PRETRAINING = _READ | {
     "data.label_column": "label",
     "data.layout": "whole",
     "data.max_length": 64,
@@ -68,7 +68,7 @@ def get_study(variant: str = "") -> dict:
     suffix = ":smoke" if variant else ""
     return {
         "base": f"../text_classify.py{suffix or ':sentiment'}",
-        "overrides": shared | ({} if variant else {"data.source": _REVIEWS}),
+        "overrides": shared | ({} if variant else _READ),
         "starts": {
             "pretrained": {
                 "base": f"../mlm.py{suffix}",

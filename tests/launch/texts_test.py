@@ -122,7 +122,16 @@ def test_they_are_exported_with_their_tokenizers(runs, tmp_path, name):
     assert Path(tmp_path / "out" / "tokenizer_config.json").is_file()
 
 
-def test_lengths_in_buckets_compile_a_step_each_and_resume(load_config, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("mlm", {"data.layout": "padded"}),
+        ("text_classify", {"model.form": "modernbert", "data.label_column": "label"}),
+    ],
+)
+def test_lengths_in_buckets_compile_a_step_each_and_resume(
+    name, changes, load_config, tmp_path, monkeypatch
+):
     compiled = []  # widths of the rows that a program of several shapes was compiled for
 
     class Program(parallel.Program):
@@ -136,13 +145,15 @@ def test_lengths_in_buckets_compile_a_step_each_and_resume(load_config, tmp_path
     monkeypatch.setattr(parallel, "Program", Program)
     lengths = [5 + 37 * i % 25 for i in range(96)]  # of a text, in bytes
     path = tmp_path / "texts.jsonl"
-    path.write_text("".join(json.dumps({"text": "ab" * (n // 2) + "c"}) + "\n" for n in lengths))
+    rows = [{"text": "ab" * (n // 2) + "c", "label": "xy"[n % 2]} for n in lengths]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     config = load_config(
-        "mlm",
+        name,
         "smoke",
         **(SMALL | {"model.depth": 2, "model.window": 4, "model.global_every": 2}),
         **{"data.source": f"jsonl:{path}", "data.tokenizer": "", "eval.batch_size": 8},
-        **{"data.index": str(tmp_path / "index"), "data.layout": "padded", "data.buckets": (16,)},
+        **{"data.index": str(tmp_path / "index"), "data.limit": 0, "data.buckets": (16,)},
+        **(changes | (HIDE if name == "text_classify" else {})),
         batch_size=8,
     )
     summary = train(config, tmp_path / "run")

@@ -181,18 +181,19 @@ class LearnedMasks(Task):
             params: all parameters.
 
         Returns:
-            By path: bits of the masks, or the places of open gates and what is added there; and
-            whole leaves that are new.
+            By path: bits of the masks; or the places of open gates, as numbers or as bits, whatever
+            is less, and what is added there; and whole leaves that are new.
         """
         flat = _flat(jax.tree.map(jnp.asarray, params))
         kept = {f"leaf/{path}": np.asarray(flat[path]) for path in self.new}
         for path, gate in self.gates(_nested(flat)).items():
             gate = np.asarray(gate)
+            bits, at = np.packbits(gate > 0), np.flatnonzero(gate)
             if self.kind != "hard_concrete":
-                kept[f"mask/{path}"] = np.packbits(gate > 0)
+                kept[f"mask/{path}"] = bits
                 continue
-            at = np.flatnonzero(gate)
-            kept[f"at/{path}"] = at.astype(np.uint32)
+            is_rare = 4 * at.size < bits.size
+            kept |= {f"at/{path}": at.astype(np.uint32)} if is_rare else {f"open/{path}": bits}
             kept[f"add/{path}"] = (gate * np.asarray(flat[f"{CHANGES}/{path}"])).ravel()[at]
         return kept
 
@@ -213,11 +214,16 @@ def with_artefact(params: Params, artefact: Mapping[str, np.ndarray]) -> Params:
         if how == "leaf":
             flat[path] = found
         elif how == "mask":
-            bits = np.unpackbits(found, count=flat[path].size).reshape(flat[path].shape)
-            flat[path] = flat[path] * bits.astype(flat[path].dtype)
+            flat[path] = flat[path] * _unpacked(found, flat[path]).astype(flat[path].dtype)
         elif how == "add":
-            flat[path].reshape(-1)[artefact[f"at/{path}"]] += found
+            at = artefact.get(f"at/{path}")
+            is_open = _unpacked(artefact[f"open/{path}"], flat[path]) if at is None else None
+            flat[path].reshape(-1)[np.flatnonzero(is_open) if at is None else at] += found
     return _nested(flat)
+
+
+def _unpacked(bits: np.ndarray, leaf: np.ndarray) -> np.ndarray:
+    return np.unpackbits(bits, count=leaf.size).reshape(leaf.shape)
 
 
 def build(config: Any, data: Any) -> LearnedMasks:

@@ -68,12 +68,14 @@ def _leaf(tree, path):
     return functools.reduce(lambda part, name: part[name], path.split("/"), tree)
 
 
-@pytest.mark.parametrize("kind", ["threshold", "top_k", "hard_concrete"])
-def test_an_artefact_on_the_first_weights_makes_what_the_model_saw(task, kind):
+@pytest.mark.parametrize(
+    ("kind", "mean"), [("threshold", 0), ("top_k", 0), ("hard_concrete", 0), ("hard_concrete", -11)]
+)
+def test_an_artefact_on_the_first_weights_makes_what_the_model_saw(task, kind, mean):
     task = dataclasses.replace(task, kind=kind)
     shapes = jax.eval_shape(task.init, jax.random.key(0))
     params = {name: _random(part, len(name), 0.1) for name, part in shapes.items()}
-    params[MASKS] = _random(shapes[MASKS], 1, 4.0)
+    params[MASKS] = jax.tree.map(lambda x: x + mean, _random(shapes[MASKS], 1, 4.0))
     before = {"encoder": params["encoder"], "head": _random(shapes["head"], 2, 0.1)}
     plain, seen = task.without_adapters(params)
     assert plain is task.inner
@@ -84,7 +86,10 @@ def test_an_artefact_on_the_first_weights_makes_what_the_model_saw(task, kind):
     was, now = (np.asarray(_leaf(tree, path)) for tree in (params, found))
     changed = int((was != now).sum())
     if kind == "hard_concrete":
-        assert 0 < len(kept[f"at/{path}"]) == changed < was.size
+        assert 0 < len(kept[f"add/{path}"]) == changed < was.size
+        # Places of 32 bits where few are open, else a bit for each.
+        how, size = ("at", 4 * changed) if mean else ("open", was.size // 8)
+        assert kept[f"{how}/{path}"].nbytes == size <= min(4 * changed, was.size // 8)
     else:
         assert 8 * kept[f"mask/{path}"].nbytes == was.size
         assert kind == "threshold" or changed == was.size // 4

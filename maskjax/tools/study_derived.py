@@ -36,15 +36,16 @@ def with_derived(
     Returns:
         The numbers with those of `DERIVED` that are compared, among those of validation. A run that
         was never as good as its baseline has no number that is finite; one that began with no
-        other, or with one that is gone, has no `STORED`.
+        other, or whose weights or those it began with are gone, has no `STORED`.
     """
     found = dict(done)
     for run in runs:
         if run.name in done:
             mine = _reaches(study, run, done, folder) if {*study.metrics} & {*REACHES} else {}
             before = study.before(run, folder) if STORED in study.metrics else ()
-            if before and (folder / RUNS / before[-1].name).is_dir():  # it may have been removed
-                mine |= {STORED: _stored(folder / RUNS / before[-1].name, folder / RUNS / run.name)}
+            if before:
+                size = _stored(folder / RUNS / before[-1].name, folder / RUNS / run.name)
+                mine |= {} if size is None else {STORED: size}
             validation = {**done[run.name].get("validation", {}), **mine}
             found[run.name] = (
                 {**done[run.name], "validation": validation} if mine else done[run.name]
@@ -64,21 +65,22 @@ def _reaches(study: Study, run: StudyRun, done: Mapping[str, Any], folder: Path)
     return {each: line and line[key] for each, key in REACHES.items()}
 
 
-def _stored(before: Path, after: Path) -> int:
+def _stored(before: Path, after: Path) -> int | None:
     """The bytes of what a run has to keep beside another: its artefact, if its task says so."""
-    summary = workdir.read_summary(after) or {}
-    return summary.get("artefact_bytes") or stored_bytes(_weights(before), _weights(after))
+    if size := (workdir.read_summary(after) or {}).get("artefact_bytes"):
+        return size
+    old, new = _weights(before), _weights(after)
+    return None if old is None or new is None else stored_bytes(old, new)
 
 
-def _weights(folder: Path) -> dict[str, Any]:
-    """The weights of a run's judged state, or their averages where it keeps some, by path."""
+def _weights(folder: Path) -> dict[str, Any] | None:
+    """The weights of a run's judged state, or their averages; None where they are gone."""
     saved = folder / workdir.CHECKPOINTS
+    if not saved.is_dir():
+        return None
     with Checkpoints(saved, read_only=True, best=Best.of_run(folder)) as checkpoints:
         found = checkpoints.restore_any(SingleDeviceSharding(jax.devices()[0]), "")
-        if found is None:
-            raise FileNotFoundError(f"{STORED}: {checkpoints.nothing('')}")
-    tree = found[1]
-    return named_leaves(tree.get("ema_params") or tree["params"])
+    return found and named_leaves(found[1].get("ema_params") or found[1]["params"])
 
 
 def stored_bytes(before: Mapping[str, Any], after: Mapping[str, Any]) -> int:

@@ -94,7 +94,8 @@ def _draw_curves(
                 lines.setdefault(named(place), {})[float(at)] = [*of_seeds.values()]
             elif of_seeds:
                 levels[metric][setting] = average([*of_seeds.values()]).mean
-    if any(ys for lines in curves.values() for line in lines.values() for ys in line.values()):
+    places = (ys for lines in curves.values() for line in lines.values() for ys in line.values())
+    if any(ys and all(map(math.isfinite, ys)) for ys in places):
         along = study.curves.rpartition(".")[2]
         figure = ranges_panel(curves, levels=levels, along=along, title=study.name)
         save_figure(figure, folder / CURVES)

@@ -185,7 +185,9 @@ def test_metrics_are_drawn_against_steps_by_the_lines_of_validation(tmp_path, mo
 def test_what_a_run_stores_is_told_beside_what_it_began_with(tmp_path, monkeypatch):
     weights = {"c": {"a": np.arange(16.0)}, "a": {"a": np.arange(16.0)}, "b": {"a": np.ones(16)}}
     monkeypatch.setattr(
-        study_derived, "_weights", lambda path: weights[path.name.partition(",")[0]]
+        study_derived,
+        "_weights",
+        lambda path: weights[path.name.partition(",")[0]] if path.is_dir() else None,
     )
     chosen = _study(seeds=(0,))
     path = str(tmp_path / study.RUNS / "c,seed=0")

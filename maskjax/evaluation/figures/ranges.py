@@ -62,9 +62,13 @@ def ranges_panel(
         for name, level in levels.get(metric, {}).items():
             axes.axhline(level, color=FAINT, linewidth=1.1, linestyle="--", label=name)
         _finish(axes, metric, along)
-    handles, labels = axes.get_legend_handles_labels()
+    drawn = {
+        label: handle
+        for axes in figure.axes
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
     figure.legend(
-        handles, [one_line(label, _MOST_LETTERS) for label in labels], fontsize=_FONT,
+        drawn.values(), [one_line(label, _MOST_LETTERS) for label in drawn], fontsize=_FONT,
         frameon=False, labelcolor=INK, loc="center right",
     )  # fmt: skip
     return figure

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from maskjax.masking.parameters import prune, timing
-from maskjax.masking.parameters.granularity import HEADS, groups_of, same_in_layer
+from maskjax.masking.parameters.granularity import HEADS, groups_of, once_a_layer, same_in_layer
 from maskjax.masking.parameters.grow import regrow
 from maskjax.masking.parameters.options import Options
 from maskjax.masking.parameters.paths import chosen_paths, leaf_paths, matching
@@ -126,12 +126,15 @@ class Cutting:
             masks = prune.cut_n_of_m(scores, *options.n_of_m)
         else:
             pooled = jax.tree.map(lambda x, groups: groups.pool(x), scores, self.groups)
-            if options.granularity == "head":
+            is_of_heads, share = options.granularity == "head", options.sparsity * reached
+            if is_of_heads:
                 pooled = same_in_layer(pooled)
-            if options.scope == "global":
-                cut = prune.cut_globally(pooled, options.sparsity * reached)
-            else:
+            if options.scope != "global":
                 cut = prune.cut_leaves(pooled, shares)
+            elif is_of_heads:  # whose scores tie in a layer: a count could end between its kernels
+                cut = once_a_layer(lambda heads: prune.cut_globally(heads, share), pooled)
+            else:
+                cut = prune.cut_globally(pooled, share)
             masks = jax.tree.map(lambda x, groups: groups.spread(x), cut, self.groups)
         return self._softened(masks, jax.random.fold_in(key, _SOFT))
 

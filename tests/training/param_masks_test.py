@@ -227,6 +227,13 @@ WRONG = {
         "grow": "random", "every_steps": 2, "hides": "updates"
     },
     "sparsity has no place beside granularity '2:4'": {"granularity": "2:4", "sparsity": 0.9},
+    "observe_steps 1, which move nothing, leave none of every_steps 1": {
+        "rule": "steepest", "every_steps": 1
+    },
+    "end_step 13 comes after total_steps 12": {
+        "schedule": "cubic", "every_steps": 1, "end_step": 13
+    },
+    "release_step 13 comes after total_steps 12": {"release_step": 13},
 }  # fmt: skip
 
 
@@ -272,3 +279,20 @@ def test_masks_of_a_file_are_those_of_the_same_model(toy, tmp_path):
         make_update(toy.config(**taken), other)
     with pytest.raises(FileNotFoundError, match="give the folder of a finished run"):
         make_update(toy.config(**taken | {"param_masks__file": str(tmp_path / "none")}), other)
+
+
+def test_weights_of_a_step_that_was_skipped_are_those_before_it(toy):
+    task = toy.Task(poison=lambda step: jnp.where(step == 2, jnp.nan, 1.0))
+    states, metrics = _states(toy, "lottery", task, begin_step=6, rewind_step=3, total_steps=6)
+    assert metrics[-1]["nonfinite_total"] == 1
+    wanted = np.where(_mask(states[6]), _kernel(states[3]), 0)
+    np.testing.assert_array_equal(_kernel(states[6]), wanted)
+
+
+def test_steps_that_look_at_gradients_leave_some_that_train_in_a_short_run(toy):
+    options = options_of({"method": "rigl"}, 6)
+    assert (options.observe_steps, options.every_steps) == (1, 2)
+    states, _ = _states(toy, "rigl", total_steps=6, optimizer__warmup_steps=0)
+    moved = [(_kernel(a) != _kernel(b)).any() for a, b in itertools.pairwise(states)]
+    assert moved[0]
+    assert moved[2]

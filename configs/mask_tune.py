@@ -28,7 +28,8 @@ and each of them
                     the less, the smaller it has become; by a change 1 step moves nothing
     soft            --config.param_masks.softness=0.5: what stays is times one of [0.5, 1)
 
-Child-Tuning is child_tuning_f or child_tuning_d. Learned masks, by config.learned:
+Child-Tuning is child_tuning_f or child_tuning_d, with --config.param_masks.sparsity=None for the
+share of their own in place of 10 %. Learned masks, by config.learned:
 
     kind            "threshold" (Zhao et al. 2020: 1[m > .01], straight through), "top_k" (Ramanujan
                     et al. 2020: the highest scores of each leaf) or "hard_concrete" (Louizos et al.

@@ -2,7 +2,8 @@
 
 import copy
 import importlib.util
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,26 @@ def flatten(tree: Mapping[str, Any] | ConfigDict, prefix: str = "") -> dict[str,
         is_section = isinstance(value, Mapping | ConfigDict) and len(value) > 0
         flat |= flatten(value, f"{prefix}{key}.") if is_section else {prefix + key: value}
     return flat
+
+
+def without_none(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Take keys that end as None out of a command line, for flags of a number read no None.
+
+    Args:
+        argv: words, with keys as --config.KEY=VALUE.
+
+    Returns:
+        What is left; those keys, if None has a meaning for them.
+
+    Example:
+        >>> without_none(["train.py", "--config.stop.value=None", "--config.seed=1"])
+        (['train.py', '--config.seed=1'], ['stop.value'])
+    """
+    named = [re.match(r"--?config\.([^=]+)(?:=(.*))?", word) for word in argv]
+    last = {found[1]: found[2] for found in named if found}
+    emptied = [name for name in last if last[name] == "None" and name in KEYS and KEYS[name].kind]
+    left = [word for word, found in zip(argv, named) if not (found and found[1] in emptied)]
+    return left, emptied
 
 
 def _put(config: Any, name: str, value: Any) -> None:

@@ -208,7 +208,7 @@ def with_artefact(params: Params, artefact: Mapping[str, np.ndarray]) -> Params:
     Returns:
         What the model was applied to there.
     """
-    flat = {path: np.array(leaf) for path, leaf in _flat(params).items()}
+    flat = {path: np.array(leaf, order="C") for path, leaf in _flat(params).items()}
     for name, found in artefact.items():
         how, _, path = name.partition("/")
         if how == "leaf":
@@ -241,6 +241,11 @@ def build(config: Any, data: Any) -> LearnedMasks:
         ValueError: an option that does not fit, or masked weights that would be trained.
     """
     options = config.learned
+    if options.task == config.task:
+        raise ValueError(
+            f"learned.task {options.task!r} is this task itself: give the one that is learned on "
+            "masked weights, as 'classify'"
+        )
     check_choice("learned.kind", options.kind, KINDS)
     if not 0 <= options.sparsity < 1 or not options.penalty >= 0:
         raise ValueError(

@@ -25,7 +25,7 @@ from maskjax.typing import Params
 from maskjax.workdir.checkpoint import Checkpoints
 from maskjax.workdir.folder import write_atomically
 from maskjax.workdir.lines import read_metrics
-from maskjax.workdir.masks import changes_by_leaf, read_masks
+from maskjax.workdir.masks import changes_by_leaf, own_masks, read_masks
 
 Column = dict[str, float]  # by path
 _BATCHES = 4  # of the validation split, that each leaf is judged on
@@ -113,7 +113,10 @@ def _by_path(tree: Any) -> dict[str, np.ndarray]:
 
 
 def _of_others(folders: Sequence[str]) -> list[tuple[str, Mapping[str, np.ndarray]]]:
-    return [(Path(folder).name, read_masks(folder)) for folder in folders]
+    """The masks of other runs, which are named by their folders, or, of equal names, the paths."""
+    names = [Path(folder).name for folder in folders]
+    told = [name if names.count(name) == 1 else path for name, path in zip(names, folders)]
+    return [(name, read_masks(path, "--against")) for name, path in zip(told, folders)]
 
 
 def _of_before(run: Saved) -> list[tuple[str, Mapping[str, np.ndarray]]]:
@@ -125,7 +128,8 @@ def _of_before(run: Saved) -> list[tuple[str, Mapping[str, np.ndarray]]]:
         empty = None
         for step in checkpoints.steps:
             if step < last:
-                empty = empty or initial_state(tasks.build(run.config, run.data), run.config)
+                config = own_masks(run.config, run.folder)
+                empty = empty or initial_state(tasks.build(config, run.data), config)
                 masks = checkpoints.restore_step(step, empty).param_masks.masks
                 found.append((f"step {step}", _by_path(masks)))
     return found

@@ -23,7 +23,7 @@ from maskjax.workdir import watch
 from maskjax.workdir.best import Best
 from maskjax.workdir.checkpoint import Checkpoints
 from maskjax.workdir.loggers import RunLog
-from maskjax.workdir.masks import Changes
+from maskjax.workdir.masks import Changes, own_masks, write_masks
 from maskjax.workdir.plan import first_lines
 from maskjax.workdir.throughput import Meter
 
@@ -129,6 +129,7 @@ def load_state(task: Task, config: Any, folder: str | Path, which: str = "") -> 
     saved = Path(folder) / workdir.CHECKPOINTS
     if not saved.is_dir():
         raise FileNotFoundError(f"{folder} has no checkpoints: give the folder of a run")
+    config = own_masks(config, Path(folder))
     with Checkpoints(saved, read_only=True, best=Best.of(config)) as checkpoints:
         empty = initial_state(task, config)
         state = checkpoints.restore(empty, which)
@@ -234,7 +235,8 @@ def open_run(
         ValueError: the batch does not fit the devices, or the checkpoints not the model, or another
             run is at work in the folder.
     """
-    spread, update = spread_of(task, config, data), update_of(task, config)
+    masked = own_masks(config, folder)
+    spread, update = spread_of(task, masked, data), update_of(task, masked)
     evaluator = Evaluator(task, data, config, spread)
     with (
         workdir.claim(config, folder, data.describe(), config_file),
@@ -245,6 +247,8 @@ def open_run(
     ):
         fresh = spread.replicate(initial_state(task, config, update))
         state, beginning = _first_state(fresh, task, data, config, folder, checkpoints, update)
+        if config.param_masks.file and masked is config and jax.process_index() == 0:
+            write_masks(folder, state.param_masks.masks)
         if "stop" in state.watches and state.step > 0:
             seen = spread.replicate(watch.seen_before(config, folder, int(state.step)))
             state = dataclasses.replace(state, watches={**state.watches, "stop": seen})

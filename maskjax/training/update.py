@@ -11,7 +11,7 @@ from maskjax.masking.parameters import Engine, Moved, leaf_paths, make_engine, m
 from maskjax.training.rates import layer_factors, own_factors
 from maskjax.training.schedule import make_schedule
 from maskjax.typing import Array, Float, Params, PyTree
-from maskjax.workdir.masks import read_masks
+from maskjax.workdir.masks import read_all
 
 _TRUST = 1e-3  # of LARS
 
@@ -266,7 +266,7 @@ def make_update(config: Any, params: Params) -> Update:
     for path, factor in own_factors(options.rates, paths):
         factors[path] = factors.get(path, 1.0) * factor
     masks = options_of(config.param_masks.to_dict(), config.total_steps)
-    engine = masks and make_engine(masks, params, frozen, read_masks(masks.file))
+    engine = masks and make_engine(masks, params, frozen, read_all(masks.file))
     return Update(
         optimizer=make(**chosen, decay_mask=lambda tree: _by_path(decays, tree)),
         schedule=make_schedule(config, masks and masks.round_steps),

@@ -1,5 +1,7 @@
 """What parameter masks of a run leave in its folder: sparsities as numbers, and a bit a weight."""
 
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,13 @@ import numpy as np
 from maskjax.masking.parameters import leaf_paths, sparsity
 from maskjax.paths import atomic_file, local_path
 from maskjax.typing import Array, PyTree
+from maskjax.workdir.folder import CONFIG
 
 MASKS, ARTEFACT = "param_masks.npz", "artefact.npz"
 CHANGES = "mask_changes"
-_SHAPE, _LEAF, _CHANGED = ":shape", "sparsity/", f"{CHANGES}/"
+_SHAPE, _PATHS = ":shape", ":paths"
+_LEAF, _CHANGED = "sparsity/", f"{CHANGES}/"
+_DAMAGED = (zipfile.BadZipFile, zlib.error)
 
 
 def sparsities(masks: PyTree) -> dict[str, float]:
@@ -95,13 +100,14 @@ def by_layer(numbers: Mapping[str, float]) -> dict[str, Any]:
 
 
 def write_masks(folder: Path, masks: PyTree) -> None:
-    """Write masks into a run's folder.
+    """Write masks into a run's folder, and the paths of all leaves.
 
     Args:
         folder: the workdir.
         masks: True or above 0 for what is kept; None for leaves that are never hidden.
     """
-    arrays = {}
+    whole = jax.tree.map(lambda mask: mask is not None, masks, is_leaf=lambda x: x is None)
+    arrays: dict[str, Any] = {_PATHS: np.array(leaf_paths(whole))}
     for path, mask in zip(leaf_paths(masks), jax.tree.leaves(jax.device_get(masks))):
         arrays[path], arrays[path + _SHAPE] = np.packbits(np.asarray(mask) > 0), mask.shape
     write_arrays(folder / MASKS, arrays)
@@ -114,11 +120,19 @@ def write_arrays(path: Path, arrays: Mapping[str, Any]) -> int:
     return path.stat().st_size
 
 
-def read_masks(place: str) -> dict[str, Any]:
-    """Read masks by path: True for what is kept.
+def read_masks(place: str, key: str = "param_masks.file") -> dict[str, np.ndarray]:
+    """Read masks by path, True for what is kept; arguments and errors are those of `read_all`."""
+    return {path: mask for path, mask in read_all(place, key).items() if mask is not None}
+
+
+def read_all(place: str, key: str = "param_masks.file") -> dict[str, np.ndarray | None]:
+    """Read masks by path: True for what is kept; None for leaves that are never hidden.
+
+    Files from before these were named lack them.
 
     Args:
         place: the file, or the folder of a run that has one; "" for none.
+        key: what names it, for errors.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -126,23 +140,41 @@ def read_masks(place: str) -> dict[str, Any]:
     """
     if not place:
         return {}
-    path = local_path(place, "param_masks.file")
+    path = local_path(place, key)
     path = path / MASKS if path.is_dir() else path
     if not path.is_file():
         raise FileNotFoundError(
-            f"param_masks.file {str(path)!r} is not there: give the folder of a finished run with "
+            f"{key} {str(path)!r} is not there: give the folder of a finished run with "
             f"param_masks, or its {MASKS}"
         )
     try:
         with np.load(path) as file:
             arrays = {name: file[name] for name in file}
+        others = dict.fromkeys(arrays.pop(_PATHS, np.array([], str)).tolist())
         shapes = {name: arrays[name + _SHAPE] for name in arrays if not name.endswith(_SHAPE)}
-        return {name: _unpacked(arrays[name], shape) for name, shape in shapes.items()}
-    except (ValueError, KeyError, OSError, EOFError, AttributeError) as error:
+        return others | {name: _unpacked(arrays[name], shape) for name, shape in shapes.items()}
+    except (*_DAMAGED, ValueError, KeyError, OSError, EOFError, AttributeError, TypeError) as error:
         raise ValueError(
-            f"param_masks.file {str(path)!r} cannot be read ({error}): give the {MASKS} of a run"
+            f"{key} {str(path)!r} cannot be read ({error}): give the {MASKS} of a run"
         ) from None
 
 
+def own_masks(config: Any, folder: Path) -> Any:
+    """The config of a run, with the masks that lie in its folder in place of another run's.
+
+    Args:
+        config: `param_masks.file` is the other's, which may be gone, or changed, since.
+        folder: the workdir.
+    """
+    is_begun = all((folder / name).is_file() for name in (CONFIG, MASKS))
+    if not config.param_masks.file or not is_begun:
+        return config
+    config = config.copy_and_resolve_references()
+    config.param_masks.file = str(folder)
+    return config
+
+
 def _unpacked(bits: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    if bits.size != -(-shape.prod() // 8):
+        raise ValueError(f"{bits.size} bytes are no mask of shape {shape.tolist()}")
     return np.unpackbits(bits, count=int(shape.prod())).astype(bool).reshape(shape)

@@ -12,7 +12,7 @@ from maskjax.tools import startup
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ", ".join(f"{{}}/{path.name}" for path in sorted((ROOT / "configs").glob("*.py")))
-SMOKE = f"--config={ROOT / 'configs' / 'mae.py'}:smoke"
+SMOKE, PRUNE = (f"--config={ROOT / 'configs' / name}.py:smoke" for name in ("mae", "prune"))
 
 
 def refusal(capsys, main):
@@ -161,6 +161,9 @@ def test_numbers_of_a_flag_are_whole_and_at_least_1(word):
         (["benchmark", SMOKE, "--batch_sizes=4,3", "--config.optimizer.accumulate_steps=2"],
          "batch_size 3 does not divide"),
         (["train", SMOKE, "--multihost"], "--multihost: JAX finds no cluster"),
+        # None, which takes back what the config sets, is understood: the next key is the wrong one.
+        (["train", PRUNE, "--config.param_masks.method=sr_ste", "--config.param_masks.scope=global",
+          "--config.param_masks.sparsity=None"], "'2:4' needs param_masks.scope='leaf'"),
         (["visualize", "--workdir=r", "--images=a.png"], "launch/predict.py --workdir=r --input=a"),
         (["predict", "--workdir=r"], "give --input=..."),
     ],

@@ -91,6 +91,24 @@ def _first(given, params):
     return jax.tree.leaves(jax.jit(engine.begin)(params, jax.random.key(0))[1].masks)
 
 
+@pytest.mark.parametrize("sparsity", [0.3, 0.45])
+def test_heads_of_all_layers_are_hidden_whole_where_they_are_cut_together(sparsity):
+    rng = np.random.default_rng(0)
+    kernels = ("query", "key", "value", "out")
+    draw = lambda: {name: {"kernel": jnp.float32(rng.normal(size=(8, 8)))} for name in kernels}  # noqa: E731
+    params = {"block0": {"attn": draw()}, "block1": {"attn": draw()}}
+    given = {"method": "global_magnitude", "granularity": "head", "num_heads": 4}
+    masks = _first(given | {"sparsity": sparsity}, params)
+    heads = [  # key, out, query and value of each layer, [4]
+        np.asarray(x if i % 4 != 1 else x.T).reshape(8, 4, 2)[0, :, 0] for i, x in enumerate(masks)
+    ]
+    for layer in (heads[:4], heads[4:]):
+        assert (np.stack(layer) == layer[0]).all()
+    hidden = sum(int((~kept).sum()) for kept in (heads[0], heads[4]))
+    assert hidden == int(8 * sparsity + 0.5)
+    assert sum(int((~x).sum()) for x in masks) == hidden * 4 * 16
+
+
 def test_shares_of_single_leaves_and_erk_are_counted_exactly():
     params = {"a": {"kernel": jnp.ones((4, 6))}, "b": {"kernel": jnp.ones((8, 8))}}
     given = {"method": "random", "sparsities": (("^a/", 0.25),), "sparsity": 0.9}

@@ -95,6 +95,19 @@ def test_an_artefact_on_the_first_weights_makes_what_the_model_saw(task, kind, m
         assert kind == "threshold" or changed == was.size // 4
 
 
+def test_what_is_added_is_added_to_leaves_that_lie_in_another_order():
+    first = {"kernel": np.asfortranarray(np.zeros((2, 3), np.float32))}
+    at = np.array([1, 3], np.uint32)
+    found = with_artefact(first, {"at/kernel": at, "add/kernel": np.array([5.0, 6.0], np.float32)})
+    assert found["kernel"].tolist() == [[0, 5, 0], [6, 0, 0]]
+    assert not first["kernel"].any()
+
+
+def test_the_task_on_masked_weights_is_another(make):
+    with pytest.raises(ValueError, match=r"learned.task 'learned_masks' is this task itself: give"):
+        make(**{"learned.task": "learned_masks"})
+
+
 def test_weights_that_train_are_not_masked(make):
     with pytest.raises(ValueError, match=r"lets encoder/\S+ train.*set it to \('\^encoder/',\)"):
         make(**{"optimizer.frozen": ("^head/",)})

@@ -2,6 +2,7 @@
 
 import json
 import types
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -75,6 +76,20 @@ def test_leaves_are_listed_with_sparsity_overlap_and_what_the_rest_makes(run, tm
     ]  # fmt: skip
     with pytest.raises(ValueError, match=r"--sensitivity \(1.0,\): give shares above 0 and below"):
         mask_report.report(run, tmp_path, sensitivity=[1.0])
+
+
+def test_runs_of_equal_names_have_a_column_each(run, tmp_path):
+    folders = [str(tmp_path / seed / "rigl") for seed in ("seed0", "seed1")]
+    for folder, kept in zip(folders, (True, False)):
+        Path(folder).mkdir(parents=True)
+        write_masks(Path(folder), {"a": {"kernel": np.array([[True, kept], [False, False]])}})
+    (table, *_) = mask_report.report(run, tmp_path / "out", against=folders)
+    head, _, row = table.read_text().splitlines()
+    cells = dict(zip(*([cell.strip() for cell in line.split("|")] for line in (head, row))))
+    found = [cells[f"overlap, {folder}"] for folder in folders]
+    assert found == ["1.0000", "0.5000"]
+    with pytest.raises(FileNotFoundError, match=r"--against '.*none' is not there"):
+        mask_report.report(run, tmp_path / "out", against=[str(tmp_path / "none")])
 
 
 def test_what_changed_since_older_checkpoints_and_from_line_to_line_is_told(

@@ -1,6 +1,7 @@
 """Masks of parameters in training: what is hidden stays so, whatever moves beside it."""
 
 import itertools
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -227,6 +228,13 @@ WRONG = {
         "grow": "random", "every_steps": 2, "hides": "updates"
     },
     "sparsity has no place beside granularity '2:4'": {"granularity": "2:4", "sparsity": 0.9},
+    "observe_steps 1, which move nothing, leave none of every_steps 1": {
+        "rule": "steepest", "every_steps": 1
+    },
+    "end_step 13 comes after total_steps 12": {
+        "schedule": "cubic", "every_steps": 1, "end_step": 13
+    },
+    "release_step 13 comes after total_steps 12": {"release_step": 13},
 }  # fmt: skip
 
 
@@ -262,13 +270,88 @@ def test_lines_tell_what_share_of_masks_changed_since_the_one_before(toy, tmp_pa
     assert told[4][1] == 0
 
 
-def test_masks_of_a_file_are_those_of_the_same_model(toy, tmp_path):
+@pytest.fixture
+def taken(tmp_path):
+    """Keys that take masks of a file, and the masks."""
     kept = np.random.default_rng(0).random((6, 6)) < 0.25
-    write_masks(tmp_path, {"kernel": kept, "bias": None})
-    taken = {"param_masks__method": "random", "param_masks__file": str(tmp_path)}
-    np.testing.assert_array_equal(_mask(run.initial_state(toy.Task(), toy.config(**taken))), kept)
+    (tmp_path / "masks").mkdir()
+    write_masks(tmp_path / "masks", {"kernel": kept, "bias": None})
+    return {"param_masks__method": "random", "param_masks__file": str(tmp_path / "masks")}, kept
+
+
+def test_masks_of_a_file_are_those_of_the_same_model(toy, taken, tmp_path):
+    keys, kept = taken
+    np.testing.assert_array_equal(_mask(run.initial_state(toy.Task(), toy.config(**keys))), kept)
     other = {"kernel": jnp.zeros((6, 5)), "bias": jnp.zeros(6)}
     with pytest.raises(ValueError, match=r"another model .*another shape kernel \[6, 6\], here"):
-        make_update(toy.config(**taken), other)
+        make_update(toy.config(**keys), other)
     with pytest.raises(FileNotFoundError, match="give the folder of a finished run"):
-        make_update(toy.config(**taken | {"param_masks__file": str(tmp_path / "none")}), other)
+        make_update(toy.config(**keys | {"param_masks__file": str(tmp_path / "none")}), other)
+
+
+def test_masks_of_a_model_of_fewer_blocks_and_those_that_keep_nothing_are_refused(toy, tmp_path):
+    keys = {"param_masks__method": "random", "param_masks__file": str(tmp_path)}
+    leaf = jnp.zeros((2, 2))
+    deeper = {"encoder": {"block0": leaf, "block1": leaf}, "head": leaf}
+    write_masks(tmp_path, {"encoder": {"block0": np.eye(2) > 0}, "decoder": None})
+    with pytest.raises(ValueError, match=r"another model \(it lacks encoder/block1\)"):
+        make_update(toy.config(**keys), deeper)
+    write_masks(tmp_path, {"encoder": {"block0": np.eye(2) > 0, "block1": None}, "decoder": None})
+    update = make_update(toy.config(**keys), deeper)  # the encoder's, for another head
+    assert jax.tree.leaves(update.masks.cutting.sparsities) == [0.5]
+    write_masks(tmp_path, {"encoder": {"block0": np.eye(2) > 1, "block1": None}})
+    with pytest.raises(ValueError, match=r"param_masks.file keeps nothing of encoder/block0: give"):
+        make_update(toy.config(**keys), deeper)
+
+
+def test_masks_of_a_file_are_taken_where_they_are_asked_for_and_leaves_train(toy, taken):
+    keys, _ = taken
+    params = jax.eval_shape(toy.Task().init, jax.random.key(0))
+    for others, why in (
+        ({"optimizer__frozen": ("kernel",)}, "frozen: kernel"),
+        ({"param_masks__exclude": ("kernel",)}, "in param_masks.exclude: kernel"),
+        ({"param_masks__include": ("bias",)}, "without a mask in the file: bias"),
+    ):
+        with pytest.raises(ValueError, match=f"leaves nothing to hide of 2 leaves .{why}"):
+            make_update(toy.config(**keys, **others), params)
+
+
+def test_masks_of_a_file_may_be_released(toy, taken):
+    keys, kept = taken
+    states = []
+    config = toy.config(**keys, param_masks__release_step=4, total_steps=6)
+    toy.trajectory(config, on_step=lambda state: states.append(jax.device_get(state)))
+    for state in states[:3]:
+        np.testing.assert_array_equal(_mask(state), kept)
+        assert not _kernel(state)[~kept].any()
+    assert all(_mask(state).all() for state in states[3:])
+    assert _kernel(states[5])[~kept].any()
+
+
+def test_a_run_keeps_the_masks_that_it_took_from_a_file(toy, taken, tmp_path):
+    keys, kept = taken
+    config = toy.config(**keys, total_steps=6, save_every_steps=3)
+    straight = toy.fit(tmp_path / "run", config)
+    shutil.rmtree(tmp_path / "masks")
+    state = run.load_state(toy.Task(), config, tmp_path / "run")
+    np.testing.assert_array_equal(_mask(state), kept)
+    (tmp_path / "run" / "summary.json").unlink()  # as if it was killed
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "6")
+    assert toy.fit(tmp_path / "run", config)["params_sha256"] == straight["params_sha256"]
+
+
+def test_weights_of_a_step_that_was_skipped_are_those_before_it(toy):
+    task = toy.Task(poison=lambda step: jnp.where(step == 2, jnp.nan, 1.0))
+    states, metrics = _states(toy, "lottery", task, begin_step=6, rewind_step=3, total_steps=6)
+    assert metrics[-1]["nonfinite_total"] == 1
+    wanted = np.where(_mask(states[6]), _kernel(states[3]), 0)
+    np.testing.assert_array_equal(_kernel(states[6]), wanted)
+
+
+def test_steps_that_look_at_gradients_leave_some_that_train_in_a_short_run(toy):
+    options = options_of({"method": "rigl"}, 6)
+    assert (options.observe_steps, options.every_steps) == (1, 2)
+    states, _ = _states(toy, "rigl", total_steps=6, optimizer__warmup_steps=0)
+    moved = [(_kernel(a) != _kernel(b)).any() for a, b in itertools.pairwise(states)]
+    assert moved[0]
+    assert moved[2]

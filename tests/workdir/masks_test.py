@@ -1,9 +1,18 @@
-"""How much of masks changes from line to line."""
+"""How much of masks changes from line to line, and files of masks."""
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from maskjax.workdir.masks import Changes, changes_by_leaf, without_layers
+from maskjax.workdir.masks import (
+    MASKS,
+    Changes,
+    changes_by_leaf,
+    read_all,
+    read_masks,
+    without_layers,
+    write_masks,
+)
 
 
 def _masks(first, second):
@@ -26,3 +35,34 @@ def test_changes_are_counted_from_line_to_line_of_each_leaf_and_of_all():
     assert without_layers(found) == {"mask_changes": 0.25}
     lines = [{"step": 2, "loss": 1.0}, {"step": 4, **found}]
     assert changes_by_leaf(lines) == {"a/kernel": {4: pytest.approx(0.2)}, "c": {4: 0.5}}
+
+
+def test_a_file_has_the_masks_and_names_the_leaves_without_one(tmp_path):
+    kept = np.random.default_rng(0).random((3, 7)) < 0.5
+    write_masks(tmp_path, {"a": {"kernel": kept, "bias": None}})
+    assert read_all(str(tmp_path)).keys() == {"a/kernel", "a/bias"}
+    assert read_all(str(tmp_path))["a/bias"] is None
+    found = read_masks(str(tmp_path / MASKS))
+    assert found.keys() == {"a/kernel"}
+    np.testing.assert_array_equal(found["a/kernel"], kept)
+
+
+@pytest.mark.parametrize("damage", ["cut off", "other bytes", "too few bits", "numbers", "empty"])
+def test_a_damaged_file_is_refused_in_a_line(tmp_path, damage):
+    path = tmp_path / MASKS
+    write_masks(tmp_path, {"a": {"kernel": np.random.default_rng(0).random((64, 64)) < 0.5}})
+    content = path.read_bytes()
+    half = len(content) // 2
+    if damage == "cut off":
+        path.write_bytes(content[:half])
+    elif damage == "other bytes":
+        path.write_bytes(content[:half] + bytes(16) + content[half + 16 :])
+    elif damage == "too few bits":
+        np.savez(path, **{"a": np.zeros(3, np.uint8), "a:shape": np.array([64, 64])})
+    elif damage == "numbers":
+        np.savez(path, **{"a": np.zeros(2), "a:shape": np.array([4, 4])})
+    else:
+        path.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"param_masks.file '.*' cannot be read .*: give") as it:
+        read_masks(str(tmp_path))
+    assert "\n" not in str(it.value)

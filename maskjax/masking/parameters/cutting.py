@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from maskjax.masking.parameters import prune, timing
-from maskjax.masking.parameters.granularity import HEADS, groups_of, same_in_layer
+from maskjax.masking.parameters.granularity import HEADS, groups_of, once_a_layer, same_in_layer
 from maskjax.masking.parameters.grow import regrow
 from maskjax.masking.parameters.options import Options
 from maskjax.masking.parameters.paths import chosen_paths, leaf_paths, matching
@@ -79,6 +79,8 @@ class Cutting:
             losses: the first and a running mean, for the schedule "error".
         """
         options = self.options
+        if self.given is not None:
+            return masks
         if not options.grows:
             return self._cut(options.rule, key, number, params, seen, changes, losses)
         key = jax.random.fold_in(key, number)
@@ -126,12 +128,15 @@ class Cutting:
             masks = prune.cut_n_of_m(scores, *options.n_of_m)
         else:
             pooled = jax.tree.map(lambda x, groups: groups.pool(x), scores, self.groups)
-            if options.granularity == "head":
+            is_of_heads, share = options.granularity == "head", options.sparsity * reached
+            if is_of_heads:
                 pooled = same_in_layer(pooled)
-            if options.scope == "global":
-                cut = prune.cut_globally(pooled, options.sparsity * reached)
-            else:
+            if options.scope != "global":
                 cut = prune.cut_leaves(pooled, shares)
+            elif is_of_heads:  # whose scores tie in a layer: a count could end between its kernels
+                cut = once_a_layer(lambda heads: prune.cut_globally(heads, share), pooled)
+            else:
+                cut = prune.cut_globally(pooled, share)
             masks = jax.tree.map(lambda x, groups: groups.spread(x), cut, self.groups)
         return self._softened(masks, jax.random.fold_in(key, _SOFT))
 
@@ -161,7 +166,7 @@ def make_cutting(
         options: of the run.
         params: the parameters, or their shapes.
         frozen: paths of leaves that keep their values, and are not hidden.
-        given: masks by path, for the rule "file".
+        given: masks by path, for the rule "file"; None for leaves without one.
 
     Returns:
         The cutting.
@@ -173,12 +178,12 @@ def make_cutting(
     paths, leaves = leaf_paths(params), jax.tree.leaves(params)
     structure = jax.tree.structure(params)
     masks = None
+    include = options.include or ((HEADS,) if options.granularity == "head" else ())
     if options.rule == "file":
-        masks = _given(given or {}, dict(zip(paths, leaves)))
-        chosen = frozenset(masks)
-        masks = structure.unflatten([masks.get(path) for path in paths])
+        known = _given(given or {}, dict(zip(paths, leaves)))
+        chosen = chosen_paths("param_masks", include, options.exclude, paths, frozen, {*known})
+        masks = structure.unflatten([known[path] if path in chosen else None for path in paths])
     else:
-        include = options.include or ((HEADS,) if options.granularity == "head" else ())
         chosen = chosen_paths("param_masks", include, options.exclude, paths, frozen)
     flags = structure.unflatten([path in chosen for path in paths])
     if options.rule == "file":
@@ -227,21 +232,33 @@ def _with_own(
 
 
 def _given(masks: Mapping[str, Any], leaves: Mapping[str, Any]) -> dict[str, Any]:
-    """The masks of a file, if they are of this model."""
-    strange = [path for path in masks if path not in leaves]
+    """The masks of a file, if they are of this model, or of parts of it, as "encoder"."""
+    found = {path: mask for path, mask in masks.items() if mask is not None}
+    parts = {path.partition("/")[0] for path in found}
+    theirs, ours = ({x for x in it if x.partition("/")[0] in parts} for it in (masks, leaves))
+    is_whole = len(found) < len(masks)  # an older file names no leaf without a mask
     other = [
-        f"{path} {list(masks[path].shape)}, here {list(leaves[path].shape)}"
-        for path in masks
-        if path in leaves and tuple(masks[path].shape) != tuple(leaves[path].shape)
+        f"{path} {list(mask.shape)}, here {list(leaves[path].shape)}"
+        for path, mask in found.items()
+        if path in leaves and tuple(mask.shape) != tuple(leaves[path].shape)
     ]
-    if strange or other or not masks:
-        problems = {"has besides": strange, "has in another shape": other}
-        told = "; ".join(f"it {verb} {listed(x)}" for verb, x in problems.items() if x)
+    problems = {
+        "has besides": sorted(theirs - ours),
+        "lacks": sorted(ours - theirs) if is_whole else [],
+        "has in another shape": other,
+    }
+    told = "; ".join(f"it {verb} {listed(x)}" for verb, x in problems.items() if x)
+    if told or not found:
         raise ValueError(
             f"param_masks.file is of another model ({told or 'it has no masks'}): set the same "
             "model keys as there, or take the masks of a run of this model"
         )
-    return dict(masks)
+    if empty := [path for path, mask in found.items() if not mask.any()]:
+        raise ValueError(
+            f"param_masks.file keeps nothing of {listed(empty)}: give masks that keep a weight "
+            "of each leaf"
+        )
+    return found
 
 
 def _rule(name: str, options: Options) -> tuple[Rule, set[str]]:

@@ -264,7 +264,7 @@ class Engine:
         self, params: Params, opt_state: PyTree, state: MaskState, is_new: Array, number: Array
     ) -> tuple[Params, PyTree, MaskState]:
         """Weights of `rewind_step` at a change, with an optimizer that remembers nothing."""
-        is_kept = number == self.options.rewind_step
+        is_kept = number <= self.options.rewind_step  # if that step is skipped, the one before
         rewound = where(is_kept, params, state.rewound)
         opt_state = jax.tree.map(lambda x: jnp.where(is_new, jnp.zeros_like(x), x), opt_state)
         return where(is_new, rewound, params), opt_state, state._replace(rewound=rewound)

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
@@ -104,10 +104,35 @@ def same_in_layer(scores: PyTree) -> PyTree:
     Args:
         scores: [H] of each kernel, None for other leaves.
     """
+    means = {layer: sum(found) / len(found) for layer, found in _by_layer(scores).items()}
+    return _of_layers(means, scores)
+
+
+def once_a_layer(cut: Callable[[PyTree], PyTree], scores: PyTree) -> PyTree:
+    """Cut heads of attention layers, each of them once, for all kernels of its layer.
+
+    Args:
+        cut: scores of heads by layer -> True for what is kept.
+        scores: from `same_in_layer`.
+
+    Returns:
+        Flags of each kernel, None for other leaves.
+    """
+    return _of_layers(cut({layer: found[0] for layer, found in _by_layer(scores).items()}), scores)
+
+
+def _by_layer(tree: PyTree) -> dict[str, list[Array]]:
+    """The leaves of each attention layer."""
     layers: dict[str, list[Array]] = {}
-    paths = [re.sub(HEADS, "", path) for path in leaf_paths(scores)]
-    leaves, structure = jax.tree.flatten(scores)
-    for layer, leaf in zip(paths, leaves):
-        layers.setdefault(layer, []).append(leaf)
-    means = {layer: sum(found) / len(found) for layer, found in layers.items()}
-    return structure.unflatten([means[layer] for layer in paths])
+    for path, leaf in zip(leaf_paths(tree), jax.tree.leaves(tree)):
+        layers.setdefault(_layer(path), []).append(leaf)
+    return layers
+
+
+def _of_layers(values: Mapping[str, Array], tree: PyTree) -> PyTree:
+    """A value a layer in place of each leaf of a tree."""
+    return jax.tree.structure(tree).unflatten([values[_layer(path)] for path in leaf_paths(tree)])
+
+
+def _layer(path: str) -> str:
+    return re.sub(HEADS, "", path)

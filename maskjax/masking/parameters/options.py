@@ -129,6 +129,8 @@ class Options:
         _check_names(self)
         if self.observes:
             set_to("observe_steps", max(1, self.observe_steps))
+            if self.every_steps and "every_steps" not in self.given:  # a share of a short run
+                set_to("every_steps", max(self.every_steps, self.observe_steps + 1))
         if self.rule in (*OBSERVING, "movement"):
             set_to("begin_step", max(self.begin_step, self.observe_steps, 1))
         for problem in (*_of_steps(self), *_of_groups(self), *_of_company(self)):
@@ -201,8 +203,10 @@ def _of_steps(o: Options) -> Iterator[str]:
             f"end_step {o.end_step} must come after begin_step {o.begin_step}: schedule "
             f"{o.schedule!r} goes from the one to the other"
         )
-    if o.total_steps and o.begin_step > o.total_steps:
-        yield f"begin_step {o.begin_step} comes after total_steps {o.total_steps}: lower it"
+    for name in ("begin_step", "release_step", *(("end_step",) if o.is_ramp else ())):
+        if 0 < o.total_steps < getattr(o, name):
+            step = getattr(o, name)
+            yield f"{name} {step} comes after total_steps {o.total_steps}: lower it"
     if o.release_step and o.release_step <= o.begin_step:
         yield f"release_step {o.release_step} must come after begin_step {o.begin_step}: raise it"
     if o.rewind_step >= 0 and o.rewind_step >= first:
@@ -210,8 +214,11 @@ def _of_steps(o: Options) -> Iterator[str]:
             f"rewind_step {o.rewind_step} must come before the first change that rewinds, at "
             f"{first}: lower it, or set begin_step or every_steps"
         )
-    if o.observe_steps > 1 and 0 < o.every_steps < o.observe_steps:
-        yield f"observe_steps {o.observe_steps} is more than every_steps {o.every_steps}: lower it"
+    if o.observe_steps and 0 < o.every_steps <= o.observe_steps:
+        yield (
+            f"observe_steps {o.observe_steps}, which move nothing, leave none of every_steps "
+            f"{o.every_steps} to train in: raise every_steps, or lower observe_steps"
+        )
 
 
 def _of_groups(o: Options) -> Iterator[str]:

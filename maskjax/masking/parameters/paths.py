@@ -1,7 +1,7 @@
 """Which leaves of a parameter tree may be pruned: regular expressions on their paths."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import jax
@@ -105,6 +105,7 @@ def chosen_paths(
     exclude: Sequence[str],
     paths: Sequence[str],
     frozen: frozenset[str] = frozenset(),
+    known: Collection[str] = (),
 ) -> frozenset[str]:
     """The paths that "include" and "exclude" of a section of a config choose.
 
@@ -114,6 +115,7 @@ def chosen_paths(
         exclude: those of what is left out.
         paths: from `leaf_paths`.
         frozen: those of leaves that nothing changes.
+        known: what to choose from, in place of the usual: those of which a file has masks.
 
     Returns:
         Those of the paths.
@@ -121,12 +123,15 @@ def chosen_paths(
     Raises:
         ValueError: an expression that finds nothing, or nothing that is left.
     """
-    usual = {path for path in paths if any(re.search(x, path) for x in USUALLY_DENSE)}
-    found = matching(f"{section}.include", tuple(include), paths) if include else {*paths} - usual
+    dense = {path for path in paths if any(re.search(x, path) for x in USUALLY_DENSE)}
+    usual = {*known} or {*paths} - dense
+    found = matching(f"{section}.include", tuple(include), paths) if include else usual
     excluded = matching(f"{section}.exclude", tuple(exclude), paths)
-    chosen = frozenset(found) - excluded - frozen
+    unknown = found - {*known} if known else frozenset()
+    chosen = frozenset(found) - excluded - frozen - unknown
     if not chosen:
         why = {"frozen": found & frozen, f"in {section}.exclude": found & excluded}
+        why |= {"without a mask in the file": unknown}
         told = "; ".join(f"{how}: {listed(sorted(which))}" for how, which in why.items() if which)
         raise ValueError(
             f"{section} leaves nothing to hide of {len(paths)} leaves ({told}): widen "

@@ -18,7 +18,8 @@ read patches. All else is that of the config beneath: data, model, optimizer, nu
                         --config.param_masks.sparsities="(('^head/', 0.5),)"
     hardware's 2:4      --config.param_masks.method=sr_ste --config.param_masks.sparsity=None
     heads               --config.param_masks.granularity=head --config.param_masks.num_heads=4
-    from another run    --config.param_masks.file=RUN, its masks; --config.init_from.path=RUN
+    from another run    its masks: --config.param_masks.method=random --config.param_masks.file=RUN
+                        its weights: --config.init_from.path=RUN
 
 On digits (one seed, 180 test images, so within 3 points either way; a few minutes on two busy CPU
 cores) 90 % hidden reach 95.0 % with gradual, 96.1 % with random, 94.4 % with rigl, and nothing

@@ -13,6 +13,8 @@ from maskjax.tools import startup
 ROOT = Path(__file__).parents[2]
 CONFIGS = ", ".join(f"{{}}/{path.name}" for path in sorted((ROOT / "configs").glob("*.py")))
 SMOKE = f"--config={ROOT / 'configs' / 'mae.py'}:smoke"
+PRUNE_SMOKE = f"--config={ROOT / 'configs' / 'prune.py'}:smoke"
+MASKS = "--config.param_masks."
 
 
 def refusal(capsys, main):
@@ -161,6 +163,8 @@ def test_numbers_of_a_flag_are_whole_and_at_least_1(word):
         (["benchmark", SMOKE, "--batch_sizes=4,3", "--config.optimizer.accumulate_steps=2"],
          "batch_size 3 does not divide"),
         (["train", SMOKE, "--multihost"], "--multihost: JAX finds no cluster"),
+        (["train", PRUNE_SMOKE, f"{MASKS}granularity=2:4", f"{MASKS}sparsity=None"],
+         "granularity '2:4' needs param_masks.schedule='one_shot'"),
         (["visualize", "--workdir=r", "--images=a.png"], "launch/predict.py --workdir=r --input=a"),
         (["predict", "--workdir=r"], "give --input=..."),
     ],

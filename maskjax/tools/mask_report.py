@@ -113,7 +113,11 @@ def _by_path(tree: Any) -> dict[str, np.ndarray]:
 
 
 def _of_others(folders: Sequence[str]) -> list[tuple[str, Mapping[str, np.ndarray]]]:
-    return [(Path(folder).name, read_masks(folder)) for folder in folders]
+    names = [Path(folder).name for folder in folders]
+    return [
+        (name if names.count(name) == 1 else folder, read_masks(folder))
+        for name, folder in zip(names, folders)
+    ]
 
 
 def _of_before(run: Saved) -> list[tuple[str, Mapping[str, np.ndarray]]]:

@@ -77,6 +77,18 @@ def test_leaves_are_listed_with_sparsity_overlap_and_what_the_rest_makes(run, tm
         mask_report.report(run, tmp_path, sensitivity=[1.0])
 
 
+def test_runs_of_the_same_name_have_columns_of_their_own(run, tmp_path):
+    for seed in ("seed0", "seed1"):
+        (tmp_path / seed / "rigl").mkdir(parents=True)
+        kept = np.array([[True, seed == "seed1"], [False, False]])
+        write_masks(tmp_path / seed / "rigl", {"a": {"kernel": kept}, "b": {"kernel": None}})
+    folders = [str(tmp_path / seed / "rigl") for seed in ("seed0", "seed1")]
+    table = mask_report.report(run, tmp_path / "out", against=folders)[0].read_text()
+    head, _, row = ([cell.strip() for cell in line.split("|")] for line in table.splitlines())
+    cells = dict(zip(head, row, strict=True))
+    assert [cells[f"overlap, {folder}"] for folder in folders] == ["0.5000", "1.0000"]
+
+
 def test_what_changed_since_older_checkpoints_and_from_line_to_line_is_told(
     run, tmp_path, monkeypatch
 ):

@@ -8,7 +8,7 @@ from typing import Any
 
 from ml_collections import ConfigDict, config_dict
 
-from maskjax.keys import BEFORE, KEYS, LATER, MASKS, RENAMED
+from maskjax.keys import BEFORE, KEYS, LATER, MASKS, RENAMED, SMALLER
 from maskjax.spelling import did_you_mean
 
 
@@ -81,7 +81,7 @@ def variant_of(
         smoke: shrinks any of them to a few small steps.
 
     Returns:
-        The config, locked.
+        The config, locked, with keys that say how a network of blocks was made smaller.
 
     Raises:
         ValueError: an unknown variant; the nearest and all of them are named.
@@ -97,6 +97,10 @@ def variant_of(
     variants[chosen](config)
     if is_smoke:
         smoke(config)
+    flat = flatten(config)
+    for key, (value, beside) in SMALLER.items():
+        if beside in flat:
+            _put(config, key, value)
     return config.lock()
 
 

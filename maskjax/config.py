@@ -2,14 +2,13 @@
 
 import copy
 import importlib.util
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict, config_dict
 
-from maskjax.keys import BEFORE, KEYS, LATER, MASKS, RENAMED
+from maskjax.keys import BEFORE, KEYS, LATER, MASKS, RENAMED, SMALLER
 from maskjax.spelling import did_you_mean
 
 
@@ -82,7 +81,7 @@ def variant_of(
         smoke: shrinks any of them to a few small steps.
 
     Returns:
-        The config, locked.
+        The config, locked, with keys that say how a network of blocks was made smaller.
 
     Raises:
         ValueError: an unknown variant; the nearest and all of them are named.
@@ -98,6 +97,10 @@ def variant_of(
     variants[chosen](config)
     if is_smoke:
         smoke(config)
+    flat = flatten(config)
+    for key, (value, beside) in SMALLER.items():
+        if beside in flat:
+            _put(config, key, value)
     return config.lock()
 
 
@@ -210,26 +213,6 @@ def flatten(tree: Mapping[str, Any] | ConfigDict, prefix: str = "") -> dict[str,
         is_section = isinstance(value, Mapping | ConfigDict) and len(value) > 0
         flat |= flatten(value, f"{prefix}{key}.") if is_section else {prefix + key: value}
     return flat
-
-
-def without_none(argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Take keys that end as None out of a command line, for flags of a number read no None.
-
-    Args:
-        argv: words, with keys as --config.KEY=VALUE.
-
-    Returns:
-        What is left; those keys, if None has a meaning for them.
-
-    Example:
-        >>> without_none(["train.py", "--config.stop.value=None", "--config.seed=1"])
-        (['train.py', '--config.seed=1'], ['stop.value'])
-    """
-    named = [re.match(r"--?config\.([^=]+)(?:=(.*))?", word) for word in argv]
-    last = {found[1]: found[2] for found in named if found}
-    emptied = [name for name in last if last[name] == "None" and name in KEYS and KEYS[name].kind]
-    left = [word for word, found in zip(argv, named) if not (found and found[1] in emptied)]
-    return left, emptied
 
 
 def _put(config: Any, name: str, value: Any) -> None:

@@ -248,6 +248,16 @@ LATER = {
     "model.near_window": (8, "mask.eval_ratio"),
     "model.drop_heads": (0.0, "mask.eval_ratio"),
 }
+# Likewise, what says that a network was made smaller (tools/shrink.py): heads and hidden units of
+# each block, or hidden units of all of them; () and 0 where it was not.
+SMALLER = {
+    "model.kept": ((), "model.heads"),
+    "model.encoder.kept": ((), "model.encoder.heads"),
+    "model.encoder.hidden": (0, "model.encoder.heads"),
+    "model.decoder.kept": ((), "model.decoder.heads"),
+    "model.decoder.hidden": (0, "model.decoder.heads"),
+}
+LATER |= SMALLER
 # Keys that a resumed run may change, "model.remat" among those of tasks.
 FREE = {name for name, key in KEYS.items() if key.is_free} | {"model.remat"}
 FREE |= {name for name in KEYS if name.startswith("stop.")}  # the end changes no step before it

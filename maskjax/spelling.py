@@ -7,7 +7,7 @@ _NAMED = 5  # of many
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Ask about the known word that is most like an unknown one.
+    """Ask about the known word that is most like an unknown one, whatever its capitals.
 
     Args:
         word: the unknown one.
@@ -19,8 +19,13 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     Example:
         >>> did_you_mean("blok", ["block", "random"]), did_you_mean("x", ["block"])
         (" (did you mean 'block'?)", '')
+        >>> did_you_mean("RigL", ["rigl", "set"])
+        " (did you mean 'rigl'?)"
     """
-    near = difflib.get_close_matches(word, list(known), n=1)
+    known = list(known)
+    small = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(word, known, n=1)
+    near += [small[it] for it in difflib.get_close_matches(word.lower(), list(small), n=1)]
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 

@@ -16,8 +16,8 @@ and half to train it from its beginning. Everything is compared with random mask
     smoke, resnet_smoke
                    a few small steps
 
-78 runs each, two hours and an hour and a half on one busy core; sparsity.md is what came out. Hidden
-are all kernels but the first, which reads patches or pixels.
+78 runs each, two hours and an hour and a half on one busy core; sparsity.md is what came out.
+Hidden are all kernels but the first, which reads patches or pixels.
 """
 
 _METHODS = ("random", "gradual", "set", "rigl", "lottery")

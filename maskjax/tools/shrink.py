@@ -32,11 +32,15 @@ from maskjax.typing import Params
 from maskjax.workdir.checkpoint import Checkpoints
 from maskjax.workdir.folder import write_atomically
 from maskjax.workdir.leaves import params_sha256
+from maskjax.workdir.masks import CHANGES
+from maskjax.workdir.tables import TABLES
 
 _SIDES = ("encoder", "decoder")
 _NO_MASKS = {"method": "", "file": "", "include": (), "exclude": (), "sparsities": ()}
 # Masks of heads while a model learns are for equal numbers of them.
 _NO_HEADS = {"near_heads": 0, "drop_heads": 0.0}
+# What a summary says of the masked run and is not true of the smaller one, which has no pictures.
+_OF_MASKED = ("sparsity", "sparsity_by_layer", CHANGES, "figures")
 
 
 class Side(NamedTuple):
@@ -227,10 +231,11 @@ def _write_record(run: Saved, config: Any, out: Path, params: Params) -> None:
     record = json.loads((run.folder / layout.CONFIG).read_text())
     record["config"] = json.loads(json.dumps(config.to_dict(), default=str))
     write_atomically(out / layout.CONFIG, json.dumps(record | {"shrunk_from": str(run.folder)}))
-    for name in (layout.METRICS, layout.SUMMARY):
+    for name in (layout.METRICS, layout.SUMMARY, TABLES):
         if (run.folder / name).is_file():
             shutil.copy(run.folder / name, out / name)
     if (out / layout.SUMMARY).is_file():
         summary = json.loads((out / layout.SUMMARY).read_text())
+        summary = {name: x for name, x in summary.items() if name not in _OF_MASKED}
         summary |= {"params_sha256": params_sha256(params), "shrunk_from": str(run.folder)}
         write_atomically(out / layout.SUMMARY, json.dumps(summary, indent=2))

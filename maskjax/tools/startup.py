@@ -18,11 +18,12 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict
 
 from maskjax import preemption
-from maskjax.config import flatten, load, without_none
+from maskjax.config import flatten, load
 from maskjax.keys import KEYS, RENAMED
 from maskjax.spelling import did_you_mean, unknown_path
 from maskjax.terminal import say
 from maskjax.tools.cluster import Cluster, join
+from maskjax.tools.nones import without_nones
 from maskjax.training import cpu
 
 USER_ERROR = 2
@@ -212,14 +213,14 @@ def _parse(argv: list[str]) -> list[str]:
     """Parse flags with one-line errors, among them one for a config key that is not known."""
     if "config" in flags.FLAGS and not any(arg.startswith("--help") for arg in argv):
         check_config(argv)
-    argv, emptied = without_none(argv)
+    argv, nones = without_nones(argv)
     try:
         rest = flags.FLAGS(argv)
     except flags.Error as error:
         missing = re.match(r"flag --(\w+)=None: ", str(error))
         _fail(f"give --{missing[1]}=..." if missing else str(error))
-    if emptied:
-        flags.FLAGS["config"].value.update_from_flattened_dict(dict.fromkeys(emptied))
+    if nones:
+        flags.FLAGS["config"].value.update_from_flattened_dict(dict.fromkeys(nones))
     return rest
 
 

@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from maskjax import workdir
+from maskjax.config import flatten
 from maskjax.data.text import read_tokenizer
+from maskjax.keys import SMALLER
 from maskjax.models.patches import grid_shape
 from maskjax.models.sizes import decoder_sizes, encoder_sizes, text_sizes
 from maskjax.workdir.merge import found_in
+
+# Keys of a model that change none of its parameters' shapes.
+_OF_NO_SHAPE = {f"model.{name}" for name in ("attention", "drop_path", "dropout", "dtype", "remat")}
 
 
 def check_ids(folder: Path, ours: Mapping[str, Any]) -> None:
@@ -45,6 +50,24 @@ def check_heads(folder: Path, config: Any) -> None:
                 f" has {ours[key]}: set {key}={theirs[key]}, or begin those blocks anew by "
                 f"init_from.skip=('^{block.partition('/')[0]}/',)"
             )
+
+
+def other_sizes(folder: Path, config: Any) -> str:
+    """Name keys of the model with other values in a run, as a hint where shapes differ; or ""."""
+    ours = flatten({"model": config.get("model", {})})
+    theirs = {key: x for key, (x, beside) in SMALLER.items() if beside in ours}
+    theirs |= flatten({"model": model_of(folder)})
+    parts = [
+        f"{key}={_tuples(theirs[key])!r} in place of {x!r}"
+        for key, x in ours.items()
+        if key in theirs and _tuples(theirs[key]) != _tuples(x) and key not in _OF_NO_SHAPE
+    ]
+    return f"there the model has {', '.join(parts)}" if parts else ""
+
+
+def _tuples(value: Any) -> Any:
+    """A value of a config, lists of a file as the tuples that they were."""
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
 
 
 def model_of(folder: Path) -> dict[str, Any]:

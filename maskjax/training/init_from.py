@@ -20,7 +20,7 @@ from maskjax.models.text import TextArchitecture
 from maskjax.paths import local_path
 from maskjax.spelling import listed
 from maskjax.tasks.task import Task
-from maskjax.training.init_checks import check_heads, check_ids, model_of
+from maskjax.training.init_checks import check_heads, check_ids, model_of, other_sizes
 from maskjax.training.state import TrainState
 from maskjax.typing import PyTree
 from maskjax.workdir.best import Best
@@ -80,7 +80,12 @@ def start(
         source = _of_run(state, path, options, getattr(task, "architecture", None))
     else:
         source = _published(state, config, task, path)
-    state, strays = _merge(state, source.tree, options, source.place, task, source.grid)
+    try:
+        state, strays = _merge(state, source.tree, options, source.place, task, source.grid)
+    except ValueError as error:
+        if hint := other_sizes(path, config):
+            error.add_note(hint)
+        raise
     done = int(state.step)
     if done >= max(config.total_steps, 1):  # 0 steps begin and end at 0
         raise ValueError(

@@ -98,6 +98,16 @@ def test_smokes_of_pruning_and_of_learned_masks_after_it(load_config, tmp_path):
     assert summary["artefact_bytes"] == (learned / "artefact.npz").stat().st_size
 
 
+def test_a_network_of_blocks_that_was_made_smaller_can_be_said_of_every_config(load_config):
+    pairs = ((1, 5), (2, 7))
+    for name in ("mae", "simmim", "finetune", "prune", "mask_tune"):
+        config = load_config(name, "smoke")
+        config.model.encoder.update({"kept": pairs, "hidden": 9})
+    for name in ("text_classify", "mlm", "bert4rec"):
+        load_config(name, "smoke").model.kept = pairs
+    assert "kept" not in load_config("resnet", "smoke").model
+
+
 def cut(folder, config):
     """Leaves what a kill between the checkpoint of the middle and the end would have left."""
     (folder / workdir.SUMMARY).unlink()

@@ -13,6 +13,7 @@ from maskjax.tools import startup
 ROOT = Path(__file__).parents[2]
 CONFIGS = ", ".join(f"{{}}/{path.name}" for path in sorted((ROOT / "configs").glob("*.py")))
 SMOKE, PRUNE = (f"--config={ROOT / 'configs' / name}.py:smoke" for name in ("mae", "prune"))
+MASKS = "--config.param_masks."
 
 
 def refusal(capsys, main):
@@ -164,6 +165,8 @@ def test_numbers_of_a_flag_are_whole_and_at_least_1(word):
         # None, which takes back what the config sets, is understood: the next key is the wrong one.
         (["train", PRUNE, "--config.param_masks.method=sr_ste", "--config.param_masks.scope=global",
           "--config.param_masks.sparsity=None"], "'2:4' needs param_masks.scope='leaf'"),
+        (["train", PRUNE, f"{MASKS}granularity=2:4", f"{MASKS}sparsity=None"],
+         "granularity '2:4' needs param_masks.schedule='one_shot'"),
         (["visualize", "--workdir=r", "--images=a.png"], "launch/predict.py --workdir=r --input=a"),
         (["predict", "--workdir=r"], "give --input=..."),
     ],

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -80,7 +81,12 @@ def _products(params, tokens):
 
 
 def test_a_run_is_made_smaller_and_taken_as_any_other(smoke_run, tmp_path, monkeypatch):
-    run = open_saved(smoke_run, needs_examples=False)
+    folder = shutil.copytree(smoke_run, tmp_path / "masked")
+    masks = {"sparsity": 0.5, "sparsity_by_layer": {}, "figures": ["figures/loss.png"]}
+    summary = json.loads((folder / "summary.json").read_text())
+    (folder / "summary.json").write_text(json.dumps(summary | masks))
+    (folder / "tables.json").write_text("{}")
+    run = open_saved(folder, needs_examples=False)
     stacks = ("encoder/transformer", "decoder/transformer")
     gone = [
         (f"{stacks[0]}/block00/attn/out/kernel", slice(0, 8), 0),
@@ -90,7 +96,7 @@ def test_a_run_is_made_smaller_and_taken_as_any_other(smoke_run, tmp_path, monke
     params = _pruned(jax.device_get(run.state.eval_params), gone)
     masked = run._replace(state=dataclasses.replace(run.state, params=params, ema_params=None))
     monkeypatch.setattr(shrink, "open_saved", lambda *_, **__: masked)
-    lines = shrink.shrink(smoke_run, tmp_path / "less")
+    lines = shrink.shrink(folder, tmp_path / "less")
     less = open_saved(tmp_path / "less", needs_examples=False)
     (heads, _), (_, hidden) = less.config.model.encoder.kept
     assert (heads, hidden) == (3, 4 * 32 - 100)
@@ -112,7 +118,9 @@ def test_a_run_is_made_smaller_and_taken_as_any_other(smoke_run, tmp_path, monke
     ]
     assert outside[0] == pytest.approx(outside[1])
     summary = json.loads((tmp_path / "less" / "summary.json").read_text())
-    assert summary["shrunk_from"] == str(smoke_run)
+    assert summary["shrunk_from"] == str(folder)
+    assert not masks.keys() & summary.keys()
+    assert (tmp_path / "less" / "tables.json").read_text() == "{}"
     with pytest.raises(ValueError, match=r"blocks that are alike.*use --format=stablehlo"):
         export.export(tmp_path / "less", tmp_path / "hf", format="hf")
 

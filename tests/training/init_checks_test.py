@@ -6,7 +6,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from maskjax import workdir
-from maskjax.training.init_checks import check_heads, check_ids
+from maskjax.training.init_checks import check_heads, check_ids, other_sizes
 
 
 def _checked(tmp_path, theirs, ours, skip=()):
@@ -40,6 +40,28 @@ def test_the_same_heads_those_that_begin_anew_and_those_that_are_not_there_are_t
     _checked(tmp_path, NAMED, {"size": "", "encoder": {"heads": 6}})  # it has no decoder
     _checked(tmp_path, {"hidden": [7]}, EIGHT)
     check_heads(tmp_path / "nowhere", ConfigDict({"model": EIGHT, "init_from": {"skip": ()}}))
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "hint"),
+    [
+        (
+            {"encoder": {"heads": 4, "kept": [[2, 8], [1, 9]]}, "dropout": 0.1},
+            {"encoder": {"heads": 4, "kept": (), "hidden": 0}, "dropout": 0.0},
+            "there the model has model.encoder.kept=((2, 8), (1, 9)) in place of ()",
+        ),
+        (  # it is from before networks could be made smaller
+            {"heads": 2, "width": 64},
+            {"heads": 2, "width": 32, "kept": ((1, 7),)},
+            "there the model has model.kept=() in place of ((1, 7),), model.width=64 in place "
+            "of 32",
+        ),
+        ({"encoder": {"heads": 4}}, {"encoder": {"heads": 4, "kept": (), "hidden": 0}}, ""),
+    ],
+)
+def test_keys_with_other_values_are_named(tmp_path, theirs, ours, hint):
+    (tmp_path / workdir.CONFIG).write_text(json.dumps({"config": {"model": theirs}}))
+    assert other_sizes(tmp_path, ConfigDict({"model": ours})) == hint
 
 
 def test_ids_that_stood_for_other_things_are_refused(tmp_path):

@@ -150,6 +150,24 @@ def test_what_does_not_fit_is_named_on_both_sides(toy, begun):
         init_from.start(fresh, config, lambda step, factor: 0.25)
 
 
+def test_a_run_that_was_made_smaller_says_what_to_set(toy, begun, tmp_path):
+    other = shutil.copytree(begun, tmp_path / "other")
+    record = json.loads((other / workdir.CONFIG).read_text())
+    record["config"]["model"] = {"heads": 2, "kept": [[1, 3]]}
+    (other / workdir.CONFIG).write_text(json.dumps(record))
+
+    class Other(toy.Task):
+        def init(self, key):
+            return {"kernel": np.zeros((6, 9), np.float32), "bias": super().init(key)["bias"]}
+
+    config = _config(toy, other, "params").unlock()
+    config.model = {"heads": 2, "kept": ()}
+    fresh = jax.device_put(runs.initial_state(Other(), config), jax.devices()[0])
+    with pytest.raises(ValueError, match="has in another shape kernel") as found:
+        init_from.start(fresh, config, lambda step, factor: 0.25)
+    assert found.value.__notes__ == ["there the model has model.kept=((1, 3),) in place of ()"]
+
+
 def test_a_sparse_file_is_taken_as_a_run_is(toy, tmp_path):
     kernel = np.where(np.arange(36) % 3, 0, 1.5).astype(np.float32).reshape(6, 6)
     sparse.write(tmp_path, {"kernel": kernel, "bias": np.zeros(6, np.float32)}, {})

@@ -1,6 +1,8 @@
 """Masks of parameters in training: what is hidden stays so, whatever moves beside it."""
 
+import ast
 import itertools
+import re
 import shutil
 
 import jax
@@ -227,7 +229,6 @@ WRONG = {
     "grow 'random' needs param_masks.hides='weights'": {
         "grow": "random", "every_steps": 2, "hides": "updates"
     },
-    "sparsity has no place beside granularity '2:4'": {"granularity": "2:4", "sparsity": 0.9},
     "observe_steps 1, which move nothing, leave none of every_steps 1": {
         "rule": "steepest", "every_steps": 1
     },
@@ -235,6 +236,9 @@ WRONG = {
         "schedule": "cubic", "every_steps": 1, "end_step": 13
     },
     "release_step 13 comes after total_steps 12": {"release_step": 13},
+    "sparsity has no place beside granularity '2:4'.*set it to None": {
+        "granularity": "2:4", "sparsity": 0.9
+    },
 }  # fmt: skip
 
 
@@ -245,6 +249,24 @@ def test_what_does_not_go_together_or_fit_the_model_is_refused(toy, message):
     with pytest.raises(ValueError, match=message) as found:
         make_update(toy.config(param_masks__method="magnitude", **options), params)
     assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"method": "gradual", "file": "runs/prune"},
+        {"method": "lottery", "file": "runs/prune"},
+        {"method": "rigl", "file": "runs/prune", "every_steps": 0},
+        {"method": "rigl", "rule": "saliency"},
+        {"method": "movement", "grow": "random"},
+        {"method": "gradual", "granularity": "2:4", "scope": "global"},
+    ],
+)
+def test_who_sets_all_that_a_refusal_asks_for_is_not_refused_again(given):
+    with pytest.raises(ValueError, match="needs param_masks") as refused:
+        options_of(given, 100)
+    asked = re.findall(r"param_masks\.(\w+)=('\w+'|[-\d.]+)", str(refused.value))
+    assert options_of(given | {name: ast.literal_eval(x) for name, x in asked}, 100)
 
 
 def test_keys_without_a_method_and_unknown_methods_are_refused():

@@ -15,7 +15,7 @@ from maskjax.evaluation.figures.canvas import (
     add_text,
     new_figure,
 )
-from maskjax.evaluation.figures.letters import one_line, width_of
+from maskjax.evaluation.figures.letters import fitting, one_line, width_of
 
 _ROW, _PANEL, _GAP = 0.24, 2.8, 0.3  # inches
 _MOST_LETTERS = 48  # of a setting's name
@@ -58,7 +58,8 @@ def comparison_panel(
         axes = add_axes(figure, left + (_PANEL + _GAP) * number, 0.6, _PANEL, height)
         _draw(axes, [of_settings[setting] for setting in settings], LINES[number % len(LINES)])
         _mark(axes, settings, (marks or {}).get(metric, {}))
-        axes.set_title(metric, fontsize=9, color=INK, loc="left", parse_math=False)
+        name = fitting(metric, 9, _PANEL + 0.8 * _GAP)
+        axes.set_title(name, fontsize=9, color=INK, loc="left", parse_math=False)
         axes.set_yticks(range(len(settings)), names if number == 0 else [""] * len(settings))
         for label in axes.get_yticklabels():
             label.set_parse_math(False)

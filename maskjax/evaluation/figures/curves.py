@@ -52,6 +52,7 @@ def loss_curve(
         if len(steps):
             style = _style(len(steps)) if split == "validation" else _style(len(steps), width=0.9)
             axes.plot(steps, values, color=colour, label=name, **style)
+    axes.ticklabel_format(axis="y", useOffset=False)
     _finish(axes, title, loss_label)
     if has_probes:
         probe_axes = add_axes(figure, 5.7, 0.4, 3.9, 2.35)

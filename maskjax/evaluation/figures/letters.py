@@ -70,6 +70,16 @@ def one_line(text: str, most: int) -> str:
     return f"{spelt[:first]}…{spelt[first + 1 - most :]}"
 
 
+def fitting(text: str, fontsize: int | float, inches: float) -> str:
+    """Spell a text on one line, without so much of its middle that it fits this width."""
+    shown = one_line(text, len(text) + 1)
+    most = len(shown)
+    while most > 3 and width_of(shown, fontsize) > inches:
+        most -= 1
+        shown = one_line(text, most)
+    return shown
+
+
 def width_of(text: str, fontsize: int | float) -> float:
     """Return the inches that a line takes at this size in points."""
     properties = FontProperties(family=literal(text)["family"], size=fontsize)

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from maskjax.evaluation.figures.canvas import FAINT, INK, LINES, add_axes, new_figure
-from maskjax.evaluation.figures.letters import one_line, width_of
+from maskjax.evaluation.figures.letters import fitting, one_line, width_of
 
 _COLUMNS, _WIDTH, _HEIGHT = 4, 2.2, 1.25  # inches
 _GAP, _TOP = 0.3, 0.35
@@ -40,7 +40,7 @@ def weight_histograms(weights: Mapping[str, np.ndarray]) -> Figure:
         values = leaf[np.isfinite(leaf) & (leaf != 0)]
         axes.hist(values, bins=_BINS, color=LINES[0])
         axes.set_title(
-            f"{one_line(path[-34:], 34)}\n{(leaf == 0).mean():.1%} zero",
+            f"{fitting(path, 6.5, _WIDTH + 0.8 * _GAP)}\n{(leaf == 0).mean():.1%} zero",
             fontsize=6.5, color=INK, loc="left", parse_math=False,
         )  # fmt: skip
         axes.set_yticks([])

@@ -11,6 +11,8 @@ from maskjax.spelling import did_you_mean
 
 # Rules that look at gradients: their changes are made by steps that move nothing.
 OBSERVING = ("saliency", "fisher", "steepest")
+# Those that look at what training did: they begin after the first step.
+LATE = (*OBSERVING, "movement")
 RAMPS = tuple(BENDS)
 
 
@@ -131,9 +133,9 @@ class Options:
             set_to("observe_steps", max(1, self.observe_steps))
             if self.every_steps and "every_steps" not in self.given:  # a share of a short run
                 set_to("every_steps", max(self.every_steps, self.observe_steps + 1))
-        if self.rule in (*OBSERVING, "movement"):
+        if self.rule in LATE:
             set_to("begin_step", max(self.begin_step, self.observe_steps, 1))
-        for problem in (*_of_steps(self), *_of_groups(self), *_of_company(self)):
+        for problem in (*_of_company(self), *_of_steps(self), *_of_groups(self)):
             raise ValueError(f"param_masks.{problem}")
 
     @property
@@ -237,7 +239,8 @@ def _of_groups(o: Options) -> Iterator[str]:
         if name in o.given:
             yield (
                 f"{name} has no place beside granularity {o.granularity!r}, which hides "
-                f"{1 - kept / group:.4g} of every leaf: leave it out"
+                f"{1 - kept / group:.4g} of every leaf: leave it out, or set it to "
+                f"{'()' if name == 'sparsities' else None}"
             )
 
 
@@ -247,11 +250,13 @@ def _of_company(o: Options) -> Iterator[str]:
     once, updates = {"schedule": ("one_shot",)}, ("gradients", "updates")
     single = once | {"granularity": ("entry",), "scope": ("leaf",), "softness": (0.0,)}
     first = {"begin_step": (0,), "hides": ("weights",)}
-    file = {"grow": ("none",), "begin_step": (0,), "every_steps": (0,), "softness": (0.0,)}
+    still = {"schedule": ("one_shot",), "every_steps": (0,), "begin_step": (0,)}
+    file = still | {"grow": ("none",), "rewind_step": (-1,), "softness": (0.0,)}
+    early = ("magnitude", *(x for x in (*rules_on("weights"), "file") if x not in LATE))
     needs = [
         (o.n_of_m is not None, "granularity", once | {"scope": ("leaf",)}),
         (o.granularity == "head", "granularity", {"density": uniform}),
-        (o.grows, "grow", single | first),
+        (o.grows, "grow", single | {"rule": early} | first),
         (o.scope == "global", "scope", {"density": uniform, "sparsities": ((),)}),
         (o.rewind_step >= 0, "rewind_step", {"hides": ("weights",), "softness": (0.0,)}),
         (o.release_step > 0, "release_step", {"hides": always}),
@@ -260,9 +265,10 @@ def _of_company(o: Options) -> Iterator[str]:
         (o.rule == "file", "rule", file),
     ]
     for is_on, name, others in needs:
-        for other, values in others.items() if is_on else ():
-            if getattr(o, other) not in values:
-                what = f"{name} {getattr(o, name)!r}"
-                yield f"{what} needs param_masks.{other}={values[0]!r}, or another {name}"
+        unmet = {other: values[0] for other, values in others.items() if is_on}
+        unmet = {other: x for other, x in unmet.items() if getattr(o, other) not in others[other]}
+        if unmet:
+            needed = ", ".join(f"param_masks.{other}={x!r}" for other, x in unmet.items())
+            yield f"{name} {getattr(o, name)!r} needs {needed}, or another {name}"
     if (o.rule == "file") != bool(o.file):
         yield "rule 'file' and param_masks.file, a run's folder, go together: set both or none"

@@ -38,3 +38,13 @@ def test_marks_stand_in_the_rows_with_a_legend():
     assert loss.lines[-1].get_xydata().tolist() == [[0.5, 1]]
     assert [text.get_text() for text in loss.get_legend().get_texts()] == ["bound"]
     assert other.get_legend() is None
+
+
+def test_a_title_that_is_too_long_loses_its_middle_and_not_the_next_panel():
+    names = [f"overlap, method=rigl,sparsity=0.95,density=erk,seed={seed}" for seed in range(2)]
+    figure = comparison_panel({name: {"head/kernel": {0: 0.5}} for name in names})
+    figure_pixels(figure)
+    first, second = (axes._left_title for axes in figure.axes)
+    assert [title.get_text()[-7:] for title in (first, second)] == [",seed=0", ",seed=1"]
+    assert first.get_window_extent().x1 < second.get_window_extent().x0
+    assert second.get_window_extent().x1 < figure.bbox.x1

@@ -87,3 +87,12 @@ def test_evaluation_alone_is_enough():
 def test_rows_that_do_not_fit_are_named(rows, message):
     with pytest.raises(ValueError, match=message):
         loss_curve(rows)
+
+
+def test_losses_that_hardly_differ_are_written_whole():
+    rows = [{"step": i, "split": "train", "loss": 2.3025 + 1e-5 * i} for i in range(1, 4)]
+    figure = loss_curve(rows)
+    figure_pixels(figure)
+    (axes,) = figure.axes
+    assert axes.yaxis.get_offset_text().get_text() == ""
+    assert all(label.get_text().startswith("2.30") for label in axes.get_yticklabels())

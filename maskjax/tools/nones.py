@@ -1,0 +1,43 @@
+"""Keys of a config that a command line sets to None: what they are where nobody says anything.
+
+A config file may give such a key a value, and a flag can read no None for a number.
+"""
+
+import re
+from collections.abc import Sequence
+
+from maskjax.keys import KEYS
+
+
+def without_nones(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Take what sets keys to None out of a command line.
+
+    Args:
+        argv: words such as "--config.stop.value=None", or the two of "--config.stop.value None".
+
+    Returns:
+        The other words, and the names of the keys whose last value is None.
+
+    Example:
+        >>> without_nones(["train.py", "--config.stop.value=None", "--config.seed=1"])
+        (['train.py', '--config.seed=1'], ['stop.value'])
+    """
+    rest: list[str] = []
+    names: list[str] = []
+    for word in argv:
+        is_value = bool(rest) and word == "None" and _key(rest[-1])[0] and "=" not in rest[-1]
+        name, value = _key(f"{rest.pop()}=None" if is_value else word)
+        if name in names:
+            names.remove(name)
+        if value == "None":
+            names.append(name)
+        else:
+            rest.append(word)
+    return rest, names
+
+
+def _key(word: str) -> tuple[str, str]:
+    """Which key that may be None a word sets, and to what; two times "" where it sets none."""
+    found = re.fullmatch(r"--?config\.([^=]+)(?:=(.*))?", word, flags=re.DOTALL)
+    is_open = found and found[1] in KEYS and KEYS[found[1]].kind is not None
+    return (found[1], found[2] or "") if found and is_open else ("", "")

@@ -11,7 +11,7 @@ from maskjax import workdir
 from maskjax.tasks.task import Task
 from maskjax.training import init_from, parallel
 from maskjax.training.loop import prepare
-from maskjax.training.run import initial_state, make_step, spread_of, update_of
+from maskjax.training.run import checked_update, initial_state, make_step, spread_of
 from maskjax.training.state import TrainState
 from maskjax.training.step import eval_context
 from maskjax.training.update import Update
@@ -38,7 +38,7 @@ def dry_run(config: Any, directory: str | Path) -> list[str]:
     """
     config, folder, data, task = prepare(config, directory)
     spread = spread_of(task, config, data)
-    update = update_of(task, config)
+    update = checked_update(task, config)
     begins = _where(task, data, folder, config, spread, update)
     state = jax.eval_shape(lambda: initial_state(task, config, update))
     sizes = (spread.num_devices, state.params, update.trainable(state.params))

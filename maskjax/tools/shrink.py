@@ -27,6 +27,7 @@ from maskjax.models.layers import gelu
 from maskjax.models.sizes import Kept
 from maskjax.paths import atomic_folder
 from maskjax.tools.saved import Saved, open_saved, writable
+from maskjax.training.mask_heads import num_heads_of
 from maskjax.training.run import initial_state
 from maskjax.typing import Params
 from maskjax.workdir.checkpoint import Checkpoints
@@ -35,7 +36,6 @@ from maskjax.workdir.leaves import params_sha256
 from maskjax.workdir.masks import CHANGES
 from maskjax.workdir.tables import TABLES
 
-_SIDES = ("encoder", "decoder")
 _NO_MASKS = {"method": "", "file": "", "include": (), "exclude": (), "sparsities": ()}
 # Masks of heads while a model learns are for equal numbers of them.
 _NO_HEADS = {"near_heads": 0, "drop_heads": 0.0}
@@ -67,7 +67,9 @@ def shrink(workdir: Path, out: Path, *, which: str = "") -> list[str]:
     run = open_saved(workdir, needs_examples=False, which=which)
     if writable(out, "--output") and any(out.iterdir()):
         raise ValueError(f"--output {out} is not empty: give a folder to make")
-    params, sides = smaller(jax.device_get(run.state.eval_params), _num_heads(run))
+    params, sides = smaller(
+        jax.device_get(run.state.eval_params), num_heads_of(run.task, run.config)
+    )
     config = _of_sides(run.config, sides)
     task = tasks.build(config, run.data)
     state = initial_state(task, config)
@@ -186,19 +188,6 @@ def _take(flat: dict[str, Any], layer: str, kept: np.ndarray) -> None:
     for name in ("kernel", "bias"):
         if f"{layer}/{name}" in flat:
             flat[f"{layer}/{name}"] = flat[f"{layer}/{name}"][..., kept]
-
-
-def _num_heads(run: Saved) -> dict[str, int]:
-    """Heads of each side before any went; of all the model's where the task tells no more."""
-    it = run.task.architecture
-    if it is None:
-        return {"encoder": run.config.model.heads} if "heads" in run.config.model else {}
-    sizes = {side: getattr(it, side, None) for side in _SIDES} | {"encoder": _size(it)}
-    return {side: size.num_heads for side, size in sizes.items() if size is not None}
-
-
-def _size(architecture: Any) -> Any:
-    return getattr(architecture, "size", None) or getattr(architecture, "encoder", None)
 
 
 def _of_sides(config: Any, sides: Mapping[str, Side]) -> Any:

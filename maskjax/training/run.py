@@ -15,6 +15,7 @@ from maskjax.preemption import StopSignal
 from maskjax.tasks.task import Task
 from maskjax.training import init_from, parallel
 from maskjax.training.evaluate import Evaluator
+from maskjax.training.mask_heads import check_mask_heads
 from maskjax.training.state import TrainState, create_state, with_masks
 from maskjax.training.step import init_key, mask_key, train_step
 from maskjax.training.update import Update, make_update
@@ -86,6 +87,13 @@ class Run:
 def update_of(task: Task, config: Any) -> Update:
     """Make the update of a config for the parameters of a task."""
     return make_update(config, jax.eval_shape(task.init, init_key(config.seed)))
+
+
+def checked_update(task: Task, config: Any) -> Update:
+    """Make the update of a run that is to train; its masks must be of the model's heads."""
+    update = update_of(task, config)
+    check_mask_heads(update.masks, task, config)
+    return update
 
 
 def initial_state(task: Task, config: Any, update: Update | None = None) -> TrainState:
@@ -236,7 +244,7 @@ def open_run(
             run is at work in the folder.
     """
     masked = own_masks(config, folder)
-    spread, update = spread_of(task, masked, data), update_of(task, masked)
+    spread, update = spread_of(task, masked, data), checked_update(task, masked)
     evaluator = Evaluator(task, data, config, spread)
     with (
         workdir.claim(config, folder, data.describe(), config_file),

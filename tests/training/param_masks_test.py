@@ -217,6 +217,12 @@ WRONG = {
     "no 4 heads: set param_masks.num_heads": {
         "granularity": "head", "num_heads": 4, "include": ("kernel",)
     },
+    "bias .*has no 2 heads: set .*num_heads .* and param_masks.include to its attention's": {
+        "granularity": "head", "num_heads": 2, "include": ("bias",)
+    },
+    "bias .*has no neurons: name it, and others alike, in param_masks.exclude, as .'bias\\$',": {
+        "granularity": "neuron", "include": ("bias",)
+    },
     "leaves nothing to hide of 2 leaves .in param_masks.exclude: kernel": {"exclude": ("kernel",)},
     "param_masks.sparsities holds .'kernel', 1.5.: give pairs": {"sparsities": (("kernel", 1.5),)},
     "rule is 'magnitud'.*did you mean 'magnitude'": {"rule": "magnitud"},

@@ -50,14 +50,15 @@ def groups_of(granularity: str, path: str, shape: tuple[int, ...], tile: int, he
         return Groups(lambda scores: scores, lambda values: values)
     if granularity == "block":
         return _tiles(shape, tuple(min(tile, side) for side in shape))
-    if len(shape) < 2:
+    if len(shape) < 2 and granularity != "head":
         raise ValueError(
-            f"{path} of shape {shape} has no {granularity}s: name it in param_masks.exclude"
+            f"{path} of shape {shape} has no {granularity}s: name it, and others alike, in "
+            f"param_masks.exclude, as ({path.rpartition('/')[2] + '$'!r},)"
         )
     axis = len(shape) - (1 if granularity == "neuron" else 2)
     if granularity == "head":
         axis = len(shape) - (2 if path.endswith("out/kernel") else 1)
-        if shape[axis] % heads or not re.search(HEADS, path):
+        if len(shape) < 2 or shape[axis] % heads or not re.search(HEADS, path):
             raise ValueError(
                 f"{path} of shape {shape} has no {heads} heads: set param_masks.num_heads to "
                 "those of the model, and param_masks.include to its attention's kernels, as "

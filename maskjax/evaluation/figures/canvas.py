@@ -54,6 +54,17 @@ def add_text(figure: Figure, left: float, top: float, text: str, **style) -> Non
     figure.text(left / width, 1 - top / height, **literal(text), **style)
 
 
+def plain_axes(axes: Axes) -> None:
+    """Give axes of numbers a faint grid, and lines at the left and below alone."""
+    axes.tick_params(labelsize=8, colors=INK, length=3, width=0.6)
+    axes.grid(color=EDGE, linewidth=0.5, alpha=0.6)
+    axes.set_axisbelow(True)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_linewidth(0.6)
+        spine.set_color(FAINT)
+
+
 def wrapped_note(notes: list[str], width: float) -> list[str]:
     """Break notes into lines that fit this width in inches at the size of `add_note`."""
     characters = max(20, int(width * _NOTE_CHARACTERS_PER_INCH))

@@ -7,13 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from maskjax.evaluation.figures.canvas import (
-    EDGE,
     FAINT,
     INK,
     LINES,
     add_axes,
     add_text,
     new_figure,
+    plain_axes,
 )
 from maskjax.evaluation.figures.letters import fitting, one_line, width_of
 
@@ -80,14 +80,8 @@ def _draw(axes: Axes, rows: list[Mapping[int, float]], colour: str) -> None:
             mean = numbers.mean()
             axes.plot([mean, mean], [place - 0.35, place + 0.35], color=INK, linewidth=1.4)
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.grid(color=EDGE, linewidth=0.5, alpha=0.6)
-    axes.set_axisbelow(True)
+    plain_axes(axes)
     axes.margins(x=0.08)
-    axes.tick_params(labelsize=_FONT, colors=INK, length=3, width=0.6)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_linewidth(0.6)
-        spine.set_color(FAINT)
 
 
 def _mark(axes: Axes, settings: list[str], marks: Mapping[str, Mapping[str, float]]) -> None:

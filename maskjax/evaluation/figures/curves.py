@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
 
-from maskjax.evaluation.figures.canvas import EDGE, FAINT, INK, LINES, add_axes, new_figure
+from maskjax.evaluation.figures.canvas import INK, LINES, add_axes, new_figure, plain_axes
 
 # Measure in metrics.jsonl, name in the legend; "_pixels" is the same measure of raw pixels.
 _SPLITS = ("train", "validation", "test")
@@ -99,12 +99,6 @@ def _finish(axes: Axes, title: str, label: str) -> None:
     axes.set_ylabel(textwrap.fill(label, 36), fontsize=9, color=INK, parse_math=False)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    axes.tick_params(labelsize=8, colors=INK, length=3, width=0.6)
-    axes.grid(color=EDGE, linewidth=0.5, alpha=0.6)
-    axes.set_axisbelow(True)
+    plain_axes(axes)
     axes.margins(x=0.02, y=0.08)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_linewidth(0.6)
-        spine.set_color(FAINT)
     axes.legend(fontsize=8, frameon=False, labelcolor=INK)

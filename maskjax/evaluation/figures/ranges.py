@@ -7,13 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from maskjax.evaluation.figures.canvas import (
-    EDGE,
     FAINT,
     INK,
     LINES,
     add_axes,
     add_text,
     new_figure,
+    plain_axes,
 )
 from maskjax.evaluation.figures.letters import one_line, width_of
 
@@ -99,11 +99,5 @@ def _draw(axes: Axes, series: list, colour: str, style: str, name: str) -> None:
 def _finish(axes: Axes, metric: str, along: str) -> None:
     axes.set_title(metric, fontsize=9, color=INK, loc="left", parse_math=False)
     axes.set_xlabel(along, fontsize=_FONT, color=INK, parse_math=False)
-    axes.tick_params(labelsize=_FONT, colors=INK, length=3, width=0.6)
-    axes.grid(color=EDGE, linewidth=0.5, alpha=0.6)
-    axes.set_axisbelow(True)
+    plain_axes(axes)
     axes.margins(x=0.03, y=0.08)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_linewidth(0.6)
-        spine.set_color(FAINT)

@@ -217,8 +217,9 @@ def with_artefact(params: Params, artefact: Mapping[str, np.ndarray]) -> Params:
             flat[path] = flat[path] * _unpacked(found, flat[path]).astype(flat[path].dtype)
         elif how == "add":
             at = artefact.get(f"at/{path}")
-            is_open = _unpacked(artefact[f"open/{path}"], flat[path]) if at is None else None
-            flat[path].reshape(-1)[np.flatnonzero(is_open) if at is None else at] += found
+            if at is None:
+                at = np.flatnonzero(_unpacked(artefact[f"open/{path}"], flat[path]))
+            flat[path].reshape(-1)[at] += found
     return _nested(flat)
 
 

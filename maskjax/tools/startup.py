@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import jax
 from absl import app, flags, logging
@@ -220,7 +220,8 @@ def _parse(argv: list[str]) -> list[str]:
         missing = re.match(r"flag --(\w+)=None: ", str(error))
         _fail(f"give --{missing[1]}=..." if missing else str(error))
     if nones:
-        flags.FLAGS["config"].value.update_from_flattened_dict(dict.fromkeys(nones))
+        config: Any = flags.FLAGS["config"].value
+        config.update_from_flattened_dict(dict.fromkeys(nones))
     return rest
 
 

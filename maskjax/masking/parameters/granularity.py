@@ -105,7 +105,7 @@ def same_in_layer(scores: PyTree) -> PyTree:
     Args:
         scores: [H] of each kernel, None for other leaves.
     """
-    means = {layer: sum(found) / len(found) for layer, found in _by_layer(scores).items()}
+    means = {layer: sum(x[1:], x[0]) / len(x) for layer, x in _by_layer(scores).items()}
     return _of_layers(means, scores)
 
 

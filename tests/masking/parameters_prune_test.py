@@ -351,3 +351,11 @@ def test_movement_in_bfloat16_is_summed_in_float32():
     one = jnp.ones(1, jnp.bfloat16)
     movement = parameters.accumulate_movement(one, one, -one / 256)
     assert movement.tolist() == [1 + 2**-8]
+
+
+def test_embeddings_of_every_kind_are_usually_dense():
+    names = ("table", "types", "cls_token", "patch_embed", "tables")
+    tree = {"encoder": {**dict.fromkeys(names, 0), "positions": {"table": 0}}, "kernel": 0}
+    found = parameters.eligible(tree, exclude=parameters.USUALLY_DENSE)
+    flags = dict(zip(parameters.leaf_paths(tree), jax.tree.leaves(found), strict=True))
+    assert [path for path, is_chosen in flags.items() if is_chosen] == ["encoder/tables", "kernel"]

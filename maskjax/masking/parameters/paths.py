@@ -10,8 +10,10 @@ from maskjax.spelling import listed, nearest_paths
 from maskjax.typing import PyTree
 
 # What is commonly left dense, to be given as `exclude`: biases, norms' scales, embeddings (of
-# tokens, patches, positions), learned tokens.
-USUALLY_DENSE = (r"(^|/)(bias|scale)$", r"(?i)norm", r"(?i)embed|position|token$")
+# tokens, their types, patches, positions), learned tokens. A "table" is one of embeddings.
+USUALLY_DENSE = (
+    r"(^|/)(bias|scale)$", r"(?i)norm", r"(?i)embed|position|token$", r"(^|/)(table|types)$",
+)  # fmt: skip
 
 
 def leaf_paths(params: PyTree) -> list[str]:

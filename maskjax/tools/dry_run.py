@@ -42,7 +42,7 @@ def dry_run(config: Any, directory: str | Path) -> list[str]:
     begins = _where(task, data, folder, config, spread, update)
     state = jax.eval_shape(lambda: initial_state(task, config, update))
     sizes = (spread.num_devices, state.params, update.trainable(state.params))
-    lines = first_lines(task, data, config, folder, *sizes)
+    lines = first_lines(task, data, config, folder, *sizes, update.masks)
     if config.total_steps:
         feed = _feed(task, data, config, state)
         step = make_step(task, config, spread.axis_name, feed.on_device, update)

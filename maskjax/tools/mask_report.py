@@ -53,7 +53,8 @@ def report(
     if not masks and not sensitivity:
         return []
     times = changes_by_leaf(read_metrics(run.folder)) if masks else {}
-    columns = _of_masks(run, masks, against) if masks else {}
+    others = _of_others(against, params)
+    columns = _of_masks(run, masks, others) if masks else {}
     if times:
         columns["changes a weight, in all lines"] = {
             path: sum(of_steps.values()) for path, of_steps in times.items()
@@ -77,7 +78,7 @@ def report(
 
 
 def _of_masks(
-    run: Saved, masks: Mapping[str, np.ndarray], against: Sequence[str]
+    run: Saved, masks: Mapping[str, np.ndarray], against: list[tuple[str, Mapping[str, np.ndarray]]]
 ) -> dict[str, Column]:
     """Sparsity, what changed since older checkpoints, and the overlap with these and other runs."""
     columns = {"sparsity": {path: float((x <= 0).mean()) for path, x in masks.items()}}
@@ -86,7 +87,7 @@ def _of_masks(
         columns[f"changed since {name}"] = {
             path: float(np.mean((mask > 0) != (others[path] > 0))) for path, mask in masks.items()
         }
-    for name, others in (*_of_others(against), *before):
+    for name, others in (*against, *before):
         columns[f"overlap, {name}"] = {
             path: overlap(mask > 0, others[path] > 0)
             for path, mask in masks.items()
@@ -112,11 +113,21 @@ def _by_path(tree: Any) -> dict[str, np.ndarray]:
     return dict(zip(leaf_paths(tree), map(np.asarray, jax.tree.leaves(jax.device_get(tree)))))
 
 
-def _of_others(folders: Sequence[str]) -> list[tuple[str, Mapping[str, np.ndarray]]]:
+def _of_others(
+    folders: Sequence[str], params: Mapping[str, np.ndarray]
+) -> list[tuple[str, Mapping[str, np.ndarray]]]:
     """The masks of other runs, which are named by their folders, or, of equal names, the paths."""
     names = [Path(folder).name for folder in folders]
-    told = [name if names.count(name) == 1 else path for name, path in zip(names, folders)]
-    return [(name, read_masks(path, "--against")) for name, path in zip(told, folders)]
+    found = []
+    for name, folder in zip(names, folders):
+        masks = read_masks(folder, "--against")
+        if not any(path in params and params[path].shape == x.shape for path, x in masks.items()):
+            raise ValueError(
+                f"--against {folder!r}: none of its masks is of a leaf of this run, by path and "
+                "shape; give runs of the same model"
+            )
+        found.append((name if names.count(name) == 1 else folder, masks))
+    return found
 
 
 def _of_before(run: Saved) -> list[tuple[str, Mapping[str, np.ndarray]]]:

@@ -23,7 +23,7 @@ from maskjax.keys import KEYS, RENAMED
 from maskjax.spelling import did_you_mean, unknown_path
 from maskjax.terminal import say
 from maskjax.tools.cluster import Cluster, join
-from maskjax.tools.nones import without_nones
+from maskjax.tools.flag_values import of_number, without_nones
 from maskjax.training import cpu
 
 USER_ERROR = 2
@@ -218,7 +218,7 @@ def _parse(argv: list[str]) -> list[str]:
         rest = flags.FLAGS(argv)
     except flags.Error as error:
         missing = re.match(r"flag --(\w+)=None: ", str(error))
-        _fail(f"give --{missing[1]}=..." if missing else str(error))
+        _fail(f"give --{missing[1]}=..." if missing else of_number(str(error)))
     if nones:
         config: Any = flags.FLAGS["config"].value
         config.update_from_flattened_dict(dict.fromkeys(nones))

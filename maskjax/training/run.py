@@ -263,7 +263,7 @@ def open_run(
         told = {"names": config.loggers, "config": flatten(config), "best": Best.of(config)}
         with RunLog(folder, int(state.step), config.total_steps, **told) as log:
             sizes = (spread.num_devices, state.params, update.trainable(state.params))
-            lines = first_lines(task, data, config, folder, *sizes)
+            lines = first_lines(task, data, config, folder, *sizes, update.masks)
             for line in [*lines, beginning] if beginning else lines:
                 log.progress.say(f"{folder.name}: {line}")
             feed, state = _computed_once(task, data, state, evaluator, spread, update, config)

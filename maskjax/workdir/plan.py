@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 
+from maskjax.masking.parameters import Engine
 from maskjax.tasks.task import Task
 from maskjax.typing import PyTree
 
@@ -18,6 +19,7 @@ def first_lines(
     num_devices: int,
     params: PyTree,
     trained: PyTree,
+    masks: Engine | None,
 ) -> list[str]:
     """Say what a run is about to do.
 
@@ -29,16 +31,18 @@ def first_lines(
         num_devices: that share a step.
         params: the parameters, or their shapes.
         trained: those that are not frozen.
+        masks: of the parameters; None where there are none.
 
     Returns:
-        Lines: the task and its data, the model's size, how much a step sees, and where it runs and
-        writes.
+        Lines: the task and its data, the model's size, what masks hide of it, how much a step
+        sees, and where it runs and writes.
     """
     device = jax.devices()[0].device_kind
     loggers = ", ".join(dict.fromkeys(["jsonl", *config.loggers]))
     return [
         f"task {config.task} on {config.data.source}: {data.in_words}",
         _size(params, trained),
+        *([f"param_masks {config.param_masks.method}: {masks.in_words(params)}"] if masks else []),
         _steps(task, data, config),
         f"on {num_devices} x {device}; files go to {folder}, numbers to {loggers}",
     ]

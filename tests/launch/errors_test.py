@@ -161,6 +161,8 @@ def test_numbers_of_a_flag_are_whole_and_at_least_1(word):
         (["benchmark", SMOKE, "--shape=8,8,x"], "--shape: 'x' must be a whole number"),
         (["benchmark", SMOKE, "--batch_sizes=4,3", "--config.optimizer.accumulate_steps=2"],
          "batch_size 3 does not divide"),
+        (["train", SMOKE, "--config.total_steps=.75"],
+         "--config.total_steps is '.75': it must be a whole number"),
         (["train", SMOKE, "--multihost"], "--multihost: JAX finds no cluster"),
         # None, which takes back what the config sets, is understood: the next key is the wrong one.
         (["train", PRUNE, "--config.param_masks.method=sr_ste", "--config.param_masks.scope=global",

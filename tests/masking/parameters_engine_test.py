@@ -91,6 +91,23 @@ def _first(given, params):
     return jax.tree.leaves(jax.jit(engine.begin)(params, jax.random.key(0))[1].masks)
 
 
+def test_what_is_hidden_and_when_is_said():
+    params = {"a": {"kernel": jnp.ones((4, 4)), "bias": jnp.ones(4)}, "b": {"kernel": jnp.ones(8)}}
+    told = {
+        ("rigl", (("density", "uniform"), ("sparsities", (("^a", 0.75),)))): (
+            "66.67 % of 24 weights in 2 leaves, by rule 'magnitude', hides 'weights', from step 0, "
+            "anew every 2 steps to 75"
+        ),
+        ("dense_sparse_dense", ()): (
+            "30 % of 24 weights in 2 leaves, by rule 'magnitude', hides 'weights', from step 33, "
+            "until 67"
+        ),
+    }
+    for (method, given), words in told.items():
+        options = options_of({"method": method, **dict(given)}, 100)
+        assert parameters.make_engine(options, params).in_words(params) == words
+
+
 @pytest.mark.parametrize("sparsity", [0.3, 0.45])
 def test_heads_of_all_layers_are_hidden_whole_where_they_are_cut_together(sparsity):
     rng = np.random.default_rng(0)

@@ -92,6 +92,12 @@ def test_runs_of_equal_names_have_a_column_each(run, tmp_path):
         mask_report.report(run, tmp_path / "out", against=[str(tmp_path / "none")])
 
 
+def test_runs_of_another_model_are_refused(run, tmp_path):
+    write_masks(tmp_path, {"a": {"kernel": np.ones((3, 3), bool)}, "c": None})
+    with pytest.raises(ValueError, match=r"--against .*: none of its masks is of a leaf of this"):
+        mask_report.report(run, tmp_path / "out", against=[str(tmp_path)])
+
+
 def test_what_changed_since_older_checkpoints_and_from_line_to_line_is_told(
     run, tmp_path, monkeypatch
 ):

@@ -242,6 +242,7 @@ WRONG = {
         "schedule": "cubic", "every_steps": 1, "end_step": 13
     },
     "release_step 13 comes after total_steps 12": {"release_step": 13},
+    "every_steps 13 comes after total_steps 12": {"every_steps": 13},
     "sparsity has no place beside granularity '2:4'.*set it to None": {
         "granularity": "2:4", "sparsity": 0.9
     },

@@ -205,7 +205,8 @@ def _of_steps(o: Options) -> Iterator[str]:
             f"end_step {o.end_step} must come after begin_step {o.begin_step}: schedule "
             f"{o.schedule!r} goes from the one to the other"
         )
-    for name in ("begin_step", "release_step", *(("end_step",) if o.is_ramp else ())):
+    steps = ("begin_step", "every_steps", "release_step")
+    for name in (*steps, "end_step") if o.is_ramp else steps:
         if 0 < o.total_steps < getattr(o, name):
             step = getattr(o, name)
             yield f"{name} {step} comes after total_steps {o.total_steps}: lower it"

@@ -132,6 +132,10 @@ def test_own_arrays_that_do_not_fit_are_named(load_config, tmp_path):
         np.save(tmp_path / "own.npy", array)
         with pytest.raises(ValueError, match=words):
             list(data.processor.read(str(tmp_path / "own.npy")))
+    grey = data_layer.build(load_config("mae", "smoke").data, seed=0, batch_size=16)
+    np.save(tmp_path / "own.npy", np.zeros((6, 8, 8)))  # no image of eight channels
+    with pytest.raises(ValueError, match=r"\(6, 8, 8\); give numbers of shape \(8, 8, 1\), or \["):
+        list(grey.processor.read(str(tmp_path / "own.npy")))
     (tmp_path / "own.npy").write_bytes(b"no array")
     with pytest.raises(data_layer.UndecodableError, match=r"own\.npy cannot be decoded"):
         list(data.processor.read(str(tmp_path / "own.npy")))

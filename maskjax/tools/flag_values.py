@@ -1,6 +1,7 @@
-"""Keys of a config that a command line sets to None: what they are where nobody says anything.
+"""Values of flags that absl does not read, or refuses in Python's words.
 
-A config file may give such a key a value, and a flag can read no None for a number.
+A key of a config may be None, which is what it is where nobody says anything. A config file may
+give it a value, and a flag can read no None for a number.
 """
 
 import re
@@ -34,6 +35,23 @@ def without_nones(argv: Sequence[str]) -> tuple[list[str], list[str]]:
         else:
             rest.append(word)
     return rest, names
+
+
+def of_number(message: str) -> str:
+    """Say what a flag that is no number must be, in place of Python's words.
+
+    Args:
+        message: of the error that parsing raised; others are returned as they are.
+
+    Example:
+        >>> of_number("flag --config.seed=a: invalid literal for int() with base 10: 'a'")
+        "--config.seed is 'a': it must be a whole number"
+    """
+    kinds = {"invalid literal for int": "a whole number", "could not convert string": "a number"}
+    for words, kind in kinds.items():
+        if found := re.match(rf"flag (--\S+?)=(.*): {words}", message):
+            return f"{found[1]} is {found[2]!r}: it must be {kind}"
+    return message
 
 
 def _key(word: str) -> tuple[str, str]:

@@ -11,6 +11,7 @@ The importance of each head before and after is in the runs' metrics.jsonl.
 """
 
 _MODEL = {"model.heads": 8, "figures.num_examples": 0}
+_READ = {"data.train_fraction": 0.5}  # of the texts; the default of mlm.py reads all for 3600 steps
 _COUNTS = (2, 4, 8, 12)
 _START = {"init_from.path": "{trained}"}
 
@@ -27,11 +28,12 @@ def get_study(variant: str = "") -> dict:
             settings[f"{order}, {count} go"] = _START | own
     return {
         "base": f"../head_pruning.py{suffix}",
-        "overrides": _MODEL | ({"data.limit": 200} if variant else {}),
+        "overrides": _MODEL | ({"data.limit": 200} if variant else _READ),
         "starts": {
             "trained": {
                 "base": f"../mlm.py{suffix}",
-                "overrides": _MODEL | ({"data.limit": 200} if variant else {}),
+                "overrides": _MODEL
+                | ({"data.limit": 200} if variant else _READ | {"total_steps": 1200}),
             }
         },
         "settings": settings,

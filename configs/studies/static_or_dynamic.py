@@ -75,6 +75,7 @@ def get_study(variant: str = "") -> dict:
         "data.test_source": PRODUCTS,
         "data.label_column": "label",
         "data.tokenizer": "wordpiece:1024:prose",
+        "data.buckets": (32, 48),
         "total_steps": 750,
         "optimizer.warmup_steps": 75,
     }

@@ -69,7 +69,7 @@ def report(
         "sparsity": comparison_panel(values, title="Weights by leaf"),
         "weights": weight_histograms({path: params[path] for path in told}),
     }
-    if times:
+    if any(share for of_steps in times.values() for share in of_steps.values()):
         figures["mask_changes"] = change_map(times)
     for name, figure in figures.items():
         evaluation.save_figure(figure, out / f"{name}.png")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from maskjax.evaluation.figures.canvas import (
     FAINT,
@@ -20,6 +21,7 @@ from maskjax.evaluation.figures.letters import fitting, one_line, width_of
 _ROW, _PANEL, _GAP = 0.24, 2.8, 0.3  # inches
 _MOST_LETTERS = 48  # of a setting's name
 _FONT = 8
+_LEAST_SPAN = 0.005  # of a panel, as a share of its largest number
 _MANY = 100  # runs of a setting, whose dots would hide each other
 
 
@@ -58,6 +60,7 @@ def comparison_panel(
         axes = add_axes(figure, left + (_PANEL + _GAP) * number, 0.6, _PANEL, height)
         _draw(axes, [of_settings[setting] for setting in settings], LINES[number % len(LINES)])
         _mark(axes, settings, (marks or {}).get(metric, {}))
+        _set_span(axes)
         name = fitting(metric, 9, _PANEL + 0.8 * _GAP)
         axes.set_title(name, fontsize=9, color=INK, loc="left", parse_math=False)
         axes.set_yticks(range(len(settings)), names if number == 0 else [""] * len(settings))
@@ -81,7 +84,19 @@ def _draw(axes: Axes, rows: list[Mapping[int, float]], colour: str) -> None:
             axes.plot([mean, mean], [place - 0.35, place + 0.35], color=INK, linewidth=1.4)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     plain_axes(axes)
-    axes.margins(x=0.08)
+
+
+def _set_span(axes: Axes) -> None:
+    """Let a panel hold its numbers; those that hardly differ are not torn apart."""
+    low, high = axes.dataLim.intervalx
+    if not high >= low:  # there are none
+        low = high = 0.0
+    least = _LEAST_SPAN * max(abs(low), abs(high)) or 1.0
+    if high - low < least:
+        low = 0.0 if low == 0 else (low + high - least) / 2
+        high = low + least
+    axes.set_xlim(low - 0.08 * (high - low), high + 0.08 * (high - low))
+    axes.xaxis.set_major_locator(MaxNLocator(5))
 
 
 def _mark(axes: Axes, settings: list[str], marks: Mapping[str, Mapping[str, float]]) -> None:

@@ -40,6 +40,23 @@ def test_marks_stand_in_the_rows_with_a_legend():
     assert other.get_legend() is None
 
 
+@pytest.mark.parametrize(
+    ("numbers", "low", "high"),
+    [
+        ([0.09999, 0.10001], 0.09975, 0.10025),  # a two hundredth of the largest
+        ([0.0, 0.0], 0.0, 1.0),
+        ([], 0.0, 1.0),
+        ([0.5, 0.75], 0.5, 0.75),
+        ([-2.0, 0.0], -2.0, 0.0),
+    ],
+)
+def test_numbers_that_hardly_differ_are_not_torn_apart(numbers, low, high):
+    values = {"sparsity": {"a": dict(enumerate(numbers))}}
+    (axes,) = comparison_panel(values).axes
+    margin = 0.08 * (high - low)
+    np.testing.assert_allclose(axes.get_xlim(), (low - margin, high + margin), rtol=1e-3)
+
+
 def test_a_title_that_is_too_long_loses_its_middle_and_not_the_next_panel():
     names = [f"overlap, method=rigl,sparsity=0.95,density=erk,seed={seed}" for seed in range(2)]
     figure = comparison_panel({name: {"head/kernel": {0: 0.5}} for name in names})

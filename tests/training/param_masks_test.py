@@ -282,6 +282,8 @@ def test_keys_without_a_method_and_unknown_methods_are_refused():
     with pytest.raises(ValueError, match=r"param_masks.method: unknown method 'rigel'.*'rigl'"):
         options_of({"method": "rigel"}, 10)
     assert options_of({"method": "", "sparsity": None, "include": ()}, 10) is None
+    with pytest.raises(ValueError, match=r"'top_k': masks that are learned .*mask_tune.py:learned"):
+        options_of({"method": "top_k"}, 10)
 
 
 def test_lines_tell_what_share_of_masks_changed_since_the_one_before(toy, tmp_path):

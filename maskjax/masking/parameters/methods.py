@@ -79,6 +79,7 @@ METHODS: dict[str, Method] = {
         "reading (iii): zeroed once, then they alone train", _RANDOM | {"hides": "rest"}
     ),
 }
+_LEARNED = ("learned", "threshold", "top_k", "hard_concrete")  # maskjax/tasks/learned_masks.py
 _STEPS = ("begin_step", "end_step", "every_steps", "release_step", "observe_steps", "rewind_step")
 
 
@@ -109,6 +110,11 @@ def options_of(given: Mapping[str, Any], total_steps: int) -> Options | None:
                 "'magnitude', or leave it out"
             )
         return None
+    if name in _LEARNED:
+        raise ValueError(
+            f"param_masks.method {name!r}: masks that are learned are a task of their own: use "
+            "configs/mask_tune.py:learned"
+        )
     if name not in METHODS:
         raise ValueError(f"param_masks.method: {unknown_name('method', name, METHODS)}")
     if mine.get("file"):

@@ -21,6 +21,7 @@ from maskjax.evaluation.figures.letters import fitting, one_line, width_of
 _ROW, _PANEL, _GAP = 0.24, 2.8, 0.3  # inches
 _MOST_LETTERS = 48  # of a setting's name
 _FONT = 8
+_ACROSS = 4  # panels in a line
 _LEAST_SPAN = 0.005  # of a panel, as a share of its largest number
 _MANY = 100  # runs of a setting, whose dots would hide each other
 
@@ -31,7 +32,7 @@ def comparison_panel(
     marks: Mapping[str, Mapping[str, Mapping[str, float]]] | None = None,
     title: str = "",
 ) -> Figure:
-    """Draw one panel a metric, with a row for each setting: its runs and their mean.
+    """Draw one panel a metric, four in a line, with a row for each setting: its runs, their mean.
 
     Of a hundred runs or more a bar holds the middle 90 %.
 
@@ -54,16 +55,20 @@ def comparison_panel(
     left = 0.3 + max(width_of(name, _FONT) for name in names)
     height = _ROW * len(settings)
     is_marked = any((marks or {}).values())
-    figure = new_figure(left + (_PANEL + _GAP) * len(values), height + 1.15 + 0.3 * is_marked)
+    block = height + 0.75 + 0.3 * is_marked
+    across, down = min(len(values), _ACROSS), -(-len(values) // _ACROSS)
+    figure = new_figure(left + (_PANEL + _GAP) * across, 0.4 + block * down)
     add_text(figure, 0.15, 0.12, one_line(title, 100), fontsize=10)
     for number, (metric, of_settings) in enumerate(values.items()):
-        axes = add_axes(figure, left + (_PANEL + _GAP) * number, 0.6, _PANEL, height)
+        at, row = number % _ACROSS, number // _ACROSS
+        place = (left + (_PANEL + _GAP) * at, 0.6 + block * row)
+        axes = add_axes(figure, *place, _PANEL, height)
         _draw(axes, [of_settings[setting] for setting in settings], LINES[number % len(LINES)])
         _mark(axes, settings, (marks or {}).get(metric, {}))
         _set_span(axes)
         name = fitting(metric, 9, _PANEL + 0.8 * _GAP)
         axes.set_title(name, fontsize=9, color=INK, loc="left", parse_math=False)
-        axes.set_yticks(range(len(settings)), names if number == 0 else [""] * len(settings))
+        axes.set_yticks(range(len(settings)), names if at == 0 else [""] * len(settings))
         for label in axes.get_yticklabels():
             label.set_parse_math(False)
     return figure

@@ -40,6 +40,16 @@ def test_marks_stand_in_the_rows_with_a_legend():
     assert other.get_legend() is None
 
 
+def test_a_fifth_metric_begins_a_line_with_names_of_its_own():
+    values = {str(metric): {"a": {0: 1.0}, "b": {0: 2.0}} for metric in range(5)}
+    axes = comparison_panel(values, marks={"0": {"bound": {"b": 0.5}}}).axes
+    names = [[label.get_text() for label in each.get_yticklabels()] for each in axes]
+    assert names == [["a", "b"], ["", ""], ["", ""], ["", ""], ["a", "b"]]
+    boxes = [each.get_position() for each in axes]
+    assert boxes[4].x0 == boxes[0].x0 < boxes[1].x0
+    assert boxes[4].y1 < boxes[0].y0 == boxes[3].y0
+
+
 @pytest.mark.parametrize(
     ("numbers", "low", "high"),
     [

@@ -160,7 +160,7 @@ KEYS: dict[str, Key] = {
     "eval.knn_k": _count(20, "neighbours of the k-NN probe", low=1),
     "eval.max_train_examples": _count(0, "that probes learn from; 0 = all"),
     "eval.corruptions": Key(
-        (), "what images are judged under, too: maskjax/data/README.md", are_names=True, before=()
+        (), "what examples are judged under, too: maskjax/data/README.md", are_names=True, before=()
     ),
     "eval.max_corrupted_examples": _count(0, "of a split, for each of them; 0 = all", before=0),
     "figures.num_examples": Key(8, "rows of one picture", low=0, high=257, is_free=True),

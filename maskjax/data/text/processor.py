@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from maskjax.data.corruption import Corruption
 from maskjax.data.processor import Example, Record, stack
+from maskjax.data.text import corruptions
 from maskjax.data.text.files import lines
 from maskjax.data.text.index_build import tags_of
 from maskjax.data.text.kinds import KindsOfWords, spread
@@ -150,6 +152,19 @@ class TextProcessor:
         row["segment_ids"][: end + len(frame.after)] = 1
         row["token_types"][behind : end + len(frame.after)] = frame.second_type
         return row
+
+    @property
+    def corruptions(self) -> tuple[str, ...]:
+        """Names of those that there are."""
+        return corruptions.NAMES
+
+    def corrupt(self, example: Example, corruption: Corruption, id: int) -> Example:
+        """Corrupt the tokens of a row; see `Corrupting`."""
+        tokens = example["tokens"]
+        stays = self._is_special[tokens] | (example["segment_ids"] == 0)
+        ordinary, mask = np.flatnonzero(~self._is_special), self.tokenizer.specials.mask
+        found = corruptions.corrupt(tokens, stays, corruption, id, ordinary, mask)
+        return {**example, "tokens": found.astype(tokens.dtype)}
 
     def empty(self) -> Example:
         """Make a row of padding."""

@@ -57,6 +57,8 @@ def add_text(figure: Figure, left: float, top: float, text: str, **style) -> Non
 def plain_axes(axes: Axes) -> None:
     """Give axes of numbers a faint grid, and lines at the left and below alone."""
     axes.tick_params(labelsize=8, colors=INK, length=3, width=0.6)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.get_offset_text().set_fontsize(8)  # the "1e6" of large numbers
     axes.grid(color=EDGE, linewidth=0.5, alpha=0.6)
     axes.set_axisbelow(True)
     for side, spine in axes.spines.items():

@@ -1,4 +1,4 @@
-"""The Python blocks of the README run as they stand."""
+"""The Python blocks of the README and of the page on masks run as they stand."""
 
 import re
 from pathlib import Path
@@ -7,9 +7,13 @@ import pytest
 
 from maskjax import masking
 
-BLOCKS = re.findall(
-    r"```python\n(.*?)```", (Path(__file__).parents[1] / "README.md").read_text(), re.S
-)
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "maskjax" / "masking" / "README.md"]
+BLOCKS = [
+    block
+    for page in PAGES
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+]
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
@@ -20,4 +24,4 @@ def test_a_block_runs(block, monkeypatch):
 
 
 def test_there_are_blocks():
-    assert len(BLOCKS) == 2
+    assert len(BLOCKS) >= 2

@@ -3,7 +3,7 @@
     python launch/study.py --study=configs/studies/static_or_dynamic_images.py[:smoke]
 
 One small masked autoencoder on 2,700 pictures of Fashion-MNIST (a twentieth of what there is to
-train on), 50 epochs with 75 % hidden at random: by 1, 5 or 10 fixed masks of each picture, one an
+train on), 30 epochs with 75 % hidden at random: by 1, 5 or 10 fixed masks of each picture, one an
 epoch in turn, or by a fresh one each time. All else is equal, the masks of evaluations too: fresh
 ones, the same in all runs. "loss" is the error of hidden pixels of held-out pictures; a linear
 probe and k-NN judge the frozen features. static_or_dynamic.py asks the same of texts.
@@ -13,9 +13,9 @@ Debian's package dataset-fashion-mnist.
 """
 
 _SMALL = {
-    "total_steps": 1050,  # 50 epochs of 21 batches
+    "total_steps": 630,  # 30 epochs of 21 batches
     "save_every_steps": 0,
-    "optimizer.warmup_steps": 100,
+    "optimizer.warmup_steps": 60,
     "data.train_fraction": 0.05,
     "model.encoder.width": 64,
     "model.encoder.depth": 3,

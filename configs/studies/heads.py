@@ -11,7 +11,7 @@ The importance of each head before and after is in the runs' metrics.jsonl.
 """
 
 _MODEL = {"model.heads": 8, "figures.num_examples": 0}
-_READ = {"data.train_fraction": 0.5}  # of the texts; the default of mlm.py reads all for 3600 steps
+_READ = {"data.train_fraction": 0.5}  # of the texts; the default of mlm.py reads all of them
 _COUNTS = (2, 4, 8, 12)
 _START = {"init_from.path": "{trained}"}
 

@@ -89,6 +89,21 @@ def _decoded(line: bytes, number: int, at: int, path: Path) -> str:
         ) from None
 
 
+def refuse_halves(text: str, where: str) -> None:
+    """Refuse half of a character, as JSON writes it and no file of UTF-8 does.
+
+    Raises:
+        ValueError: the message says which, and where.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{where} has {text[error.start]!r} at character {error.start + 1}, which is no"
+            " character, or half of one: mend or remove it"
+        ) from None
+
+
 def prints(path: Path) -> tuple[int, str]:
     """Return size and hash of a file by which another is noticed; of large ones of some blocks."""
     size = path.stat().st_size

@@ -219,6 +219,7 @@ def test_prose_is_on_every_machine_and_says_nothing_twice(tmp_path):
         ({"bad_files": "skip"}, "texts are all read or refused"),
         ({"kind": "conll"}, "data.layout='packed' cuts texts in pieces, and tags"),
         ({"tokenizer": "wordpiece"}, "data.tokenizer='wordpiece': give its size, as in"),
+        ({"tokenizer": "wordpeice:90"}, r"unknown kind 'wordpeice' \(did you mean 'wordpiece'"),
         ({"batch_size": 9}, "has 4 training examples, fewer than batch_size=9"),
         ({"kind": "prose", "source": "prose:x"}, "nothing follows the name"),
         ({"source": "text:/no/such"}, "there is no file /no/such"),

@@ -1,5 +1,6 @@
 """Texts with classes and tags: what is hidden of them, and what is asked, through the loader."""
 
+import dataclasses
 import types
 from pathlib import Path
 
@@ -142,6 +143,20 @@ def test_a_keyword_is_seen_half_as_much_as_its_text(build_task):
     assert len(np.unique(gate[1:])) == 3  # a share of its own for each text
     params = jax.eval_shape(task.init, jax.random.key(0))
     assert {name: x.shape for name, x in params["encoder"].items()} == {"table": (261, 8)}
+
+
+@pytest.mark.parametrize("entries", ["ids", "positions"])
+def test_a_soft_gate_is_as_long_as_the_rows_of_a_bucket(build_task, entries):
+    gated = {"mask.fill": "gate", "mask.follows": "labels", "mask.entries": entries}
+    task, batch, _ = build_task("text_classify", **gated)
+    size = int((batch["segment_ids"] > 0).sum(1).max())
+    short = {name: x[:, :size] if x.ndim == 2 else x for name, x in batch.items()}
+    seen = dataclasses.replace(context(), memory=task.start())
+    whole, cut = (jax.jit(task.body._gate)(rows, seen) for rows in (batch, short))
+    np.testing.assert_array_equal(whole[:, :size], cut)
+    sums = task.loss(drawn(task), short, seen)
+    after = task.remember(task.start(), sums.statistics, jnp.int32(0))
+    assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, task.start())
 
 
 def test_a_bag_of_words_stands_beside(build_task):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from maskjax import data, tasks
+from maskjax.evaluation.panels import first_rows, tagged_words
 from maskjax.tasks.task import Context
 from maskjax.tasks.text_body import keyword_flags
 from maskjax.training import init_from, run
@@ -116,6 +117,16 @@ def test_words_whose_tag_nobody_knows_are_tagged_and_not_asked_for(build_task):
     assert np.flatnonzero(example["token_labels"] == 3).tolist() == [1, 5]  # behind [CLS], "one "
     batch = data.batch_of(built.processor, [example])
     assert task.targets(batch).sum() == 0
+
+
+def test_no_word_is_left_out_where_the_vocabulary_lacks_it(build_task, tmp_path):
+    (tmp_path / "vocab.txt").write_text("[UNK]\n[CLS]\n[SEP]\n[MASK]\n[PAD]\none\ntwo\n##s\n")
+    task, _, built = build_task("token_labels", **{"data.tokenizer": str(tmp_path / "vocab.txt")})
+    ((_, example),) = built.processor.read("one zebra twos [MASK] two")
+    batch = data.batch_of(built.processor, [example], 4)
+    panel = first_rows(task.show(drawn(task), batch, context(train=False))["labelled"], 1)
+    (line,) = tagged_words(panel, built.processor)
+    assert [word.word for word in line] == ["one", "[UNK]", "twos", "[MASK]", "two"]
 
 
 def test_keywords_are_found_as_whole_words():

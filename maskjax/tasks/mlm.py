@@ -134,7 +134,7 @@ class MaskedText(MaskedTask):
             found = _beside(self.writer(*given), found, is_whole)
             hidden = is_hole | is_asked
         assert found is not None
-        is_valid = ~jnp.asarray(batch["is_special"]) | hidden
+        is_valid = ~jnp.asarray(batch["is_special"]) | hidden | (tokens == self.vocabulary.unknown)
         panel = TokenPanel(
             seen=jnp.where(hidden, UNKNOWN, tokens),
             true=jnp.where(is_hole, UNKNOWN, tokens),

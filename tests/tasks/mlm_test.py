@@ -176,6 +176,9 @@ def test_holes_of_a_text_are_filled_with_the_likeliest(task, biased, built):
     assert line[1].words == built.processor.words(best.tolist())
     np.testing.assert_allclose(line[1].probabilities, chances[best], rtol=1e-5)
     assert line[1].true == ""
+    example["tokens"][3] = built.processor.tokenizer.specials.unk  # no word is left out
+    panel = task.show(biased, data.batch_of(built.processor, [example]), judged(1))["fill"]
+    assert next(in_words(panel, built.processor))[2] == "[UNK]"
 
 
 def test_texts_without_holes_are_asked_as_in_evaluations_whatever_stands_beside(

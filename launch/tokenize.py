@@ -24,10 +24,11 @@ else:
 
     from absl import flags
 
-    from maskjax.data.text import TextSettings, corpus_named, training
-    from maskjax.paths import atomic_file, local_path
+    from maskjax.data.text import training
+    from maskjax.paths import local_path
     from maskjax.terminal import say
     from maskjax.tools import startup
+    from maskjax.tools.tokenizers import train_tokenizer
 
     _INPUT = flags.DEFINE_string(
         "input", None, "Text file, folder, or a source: jsonl:FILE, csv:FILE, prose.", required=True
@@ -43,13 +44,8 @@ else:
     def main() -> None:
         """Train, write, and say what was made."""
         output = local_path(_OUTPUT.value, "--output")
-        if not output.parent.is_dir():
-            raise ValueError(f"--output {output}: there is no folder {output.parent}; make it")
-        corpus = corpus_named(_INPUT.value, TextSettings(text_column=_TEXT.value))
-        made = training.train(corpus, _KIND.value, _SIZE.value, is_cased=_CASED.value)
-        with atomic_file(output) as file:
-            file.write(made.text)
-        say(f"{output}: {_KIND.value} of {made.vocab_size} tokens")
+        options = {"is_cased": _CASED.value, "text_column": _TEXT.value}
+        say(train_tokenizer(_INPUT.value, output, _KIND.value, _SIZE.value, **options))
 
     if __name__ == "__main__":
         startup.run(main)

@@ -38,6 +38,21 @@ class Seen(NamedTuple):
     is_right: Bool[Array, "B L"] | None = None
 
 
+def padded(seen: Seen, length: int) -> Seen:
+    """What rows of a bucket showed, which are short, at the positions of whole rows."""
+
+    def whole(x: Array | None) -> Array | None:
+        is_short = x is not None and x.ndim == 2 and x.shape[1] < length
+        return jnp.pad(x, ((0, 0), (0, length - x.shape[1]))) if is_short else x
+
+    return Seen(*map(whole, seen))
+
+
+def of_rows(weights: Float[Array, "..."], num_rows: int, length: int) -> Float[Array, "B L"]:
+    """Weights of positions, of which rows of a bucket have the first, or those of each row."""
+    return jnp.broadcast_to(weights[..., :length], (num_rows, length))
+
+
 @dataclasses.dataclass(frozen=True)
 class Follower(abc.ABC):
     """A state for each of N entries: positions, or ids of a vocabulary.

@@ -17,7 +17,7 @@ from maskjax import masking
 from maskjax.masking.adaptive import best_of, hard_share
 from maskjax.tasks import options
 from maskjax.tasks.copies import in_turn
-from maskjax.tasks.followers import Follower, Labels, Seen
+from maskjax.tasks.followers import Follower, Labels, Seen, of_rows, padded
 from maskjax.tasks.following import make_follower
 from maskjax.tasks.task import Context, Task
 from maskjax.typing import Array, Batch, Bool, Float, Int, PyTree
@@ -93,7 +93,7 @@ class Masker:
         is_positive = None if label is None else jnp.isin(label, jnp.array(self.positive))
         losses, ids = jax.lax.stop_gradient(losses), self.follower.entries(batch, ids)
         seen = Seen(losses, is_masked, is_counted, ids, is_positive, is_right)
-        return self.follower.statistics(seen)
+        return self.follower.statistics(seen if self.follower.by_id else padded(seen, self.length))
 
     def draw(
         self,
@@ -160,13 +160,11 @@ class Masker:
     ) -> Float[Array, "B L"]:
         """The soft gate m of masks that follow labels: 1 = seen."""
         assert isinstance(self.follower, Labels)
-        return self._rows(self.follower.gate(self._memory(context), ids), num_rows)
+        length = self.length if ids is None else ids.shape[1]
+        return of_rows(self.follower.gate(self._memory(context), ids), num_rows, length)
 
     def _memory(self, context: Context) -> PyTree:
         return context.memory if context.train else self.start()
-
-    def _rows(self, weights: Array, num_rows: int) -> Float[Array, "B L"]:
-        return jnp.broadcast_to(weights, (num_rows, self.length))
 
     def _counts(self, context: Context) -> Int[Array, "B"]:
         count = lambda key: self.schedule.num_masked(self.length, context.step, key)  # noqa: E731
@@ -198,7 +196,7 @@ class Masker:
     def _weights(self, context: Context, ids: Array | None) -> Float[Array, "B L"]:
         assert self.follower is not None
         logs = self.follower.log_weights(self._memory(context), ids)
-        return self._rows(logs, context.keys.shape[0])
+        return of_rows(logs, context.keys.shape[0], self.length)
 
     def _runtime(self, context: Context, batch: Batch, ids: Array | None) -> dict[str, Any]:
         """What the rule takes beside key, grid and count."""

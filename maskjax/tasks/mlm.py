@@ -20,8 +20,8 @@ from maskjax.tasks.masker import MaskedTask, Masker
 from maskjax.tasks.task import Context, Output, Sums
 from maskjax.tasks.text_masks import Question, TextMasks, Vocabulary, make_text_masks
 from maskjax.tasks.text_model import computing, text_architecture
-from maskjax.tasks.unmask import ONE_BY_ONE, How, Writer
-from maskjax.typing import Array, Batch, Float, Key, Params
+from maskjax.tasks.unmask import ONE_BY_ONE, How, Writer, Written
+from maskjax.typing import Array, Batch, Bool, Float, Key, Params
 
 _FOLD_DROPOUT = 2  # keeps these draws apart from the masking rule's
 _MOST_COUNTED = 2**24  # tokens that the baselines count
@@ -116,30 +116,36 @@ class MaskedText(MaskedTask):
     def show(self, params: Params, batch: Batch, context: Context) -> dict[str, Any]:
         """What the model fills into the holes, by `how`, and the texts that come of it.
 
-        Mask tokens that stand in a text are holes; without any, tokens are hidden as in an
+        Mask tokens that stand in a text are holes; where one has none, tokens are hidden as in an
         evaluation, and all of them found at once.
         """
         tokens = jnp.asarray(batch["tokens"])
         is_hole = tokens == self.vocabulary.mask
-        has_holes = bool(is_hole.any())
-        if has_holes:
-            hidden, true, how = is_hole, jnp.where(is_hole, UNKNOWN, tokens), self.how
-        else:
+        has_holes = np.asarray(is_hole.any(1))
+        is_whole = ~has_holes & np.asarray(batch.get("is_valid", True))
+        hidden, found = is_hole, None
+        if has_holes.any():
+            found = self.writer(params, batch, np.asarray(is_hole), context.keys, self.how)
+        if is_whole.any():
             context = dataclasses.replace(context, train=False)
-            hidden, true = self.masks.question(batch, context).is_masked, tokens
-            how = dataclasses.replace(self.how, steps=1)
-        found = self.writer(params, batch, np.asarray(hidden), context.keys, how)
-        is_valid = ~jnp.asarray(batch["is_special"]) | hidden
+            is_asked = self.masks.question(batch, context).is_masked & is_whole[:, None]
+            at_once = dataclasses.replace(self.how, steps=1)
+            given = (params, batch, np.asarray(is_asked), context.keys, at_once)
+            found = _beside(self.writer(*given), found, is_whole)
+            hidden = is_hole | is_asked
+        assert found is not None
+        is_valid = ~jnp.asarray(batch["is_special"]) | hidden | (tokens == self.vocabulary.unknown)
         panel = TokenPanel(
             seen=jnp.where(hidden, UNKNOWN, tokens),
-            true=true,
+            true=jnp.where(is_hole, UNKNOWN, tokens),
             is_hidden=hidden,
             is_valid=is_valid,
             guesses=found.guesses,
             probabilities=found.probabilities,
         )
-        texts = {"generate": TextPanel(found.tokens, hidden, is_valid)}
-        return {"fill": panel, **(texts if has_holes else {})}
+        written = jnp.where(is_hole, found.tokens, tokens)
+        texts = {"generate": TextPanel(written, is_hole, is_valid)}
+        return {"fill": panel, **(texts if has_holes.any() else {})}
 
     @functools.cached_property
     def writer(self) -> Writer:
@@ -171,6 +177,14 @@ class MaskedText(MaskedTask):
         types = batch.get("token_types")
         logits: Any = self.model.apply({"params": params}, *given, types, keys, **heads)
         return logits
+
+
+def _beside(whole: Written, holed: Written | None, is_whole: Bool[np.ndarray, "B"]) -> Written:
+    """Rows of two answers, by whether the texts had no holes."""
+    if holed is None:
+        return whole
+    rows = [jnp.asarray(is_whole).reshape(-1, *[1] * (x.ndim - 1)) for x in whole]
+    return Written(*(jnp.where(*each) for each in zip(rows, whole, holed, strict=True)))
 
 
 def _pieces(source: Any) -> Iterator[np.ndarray]:

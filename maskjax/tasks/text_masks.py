@@ -25,16 +25,21 @@ class Vocabulary(NamedTuple):
         size: V.
         mask: id of the mask token.
         special: ids that are never hidden.
+        unknown: id of words that the tokenizer lacks; -1 where it has none.
     """
 
     size: int
     mask: int
     special: tuple[int, ...]
+    unknown: int = -1
 
 
 def vocabulary_of(tokenizer: Any) -> Vocabulary:
     """Read what a task knows of a tokenizer."""
-    return Vocabulary(tokenizer.vocab_size, tokenizer.specials.mask, tuple(tokenizer.special_ids))
+    specials, unknown = tokenizer.specials, getattr(tokenizer.specials, "unk", None)
+    special = tuple(tokenizer.special_ids)
+    unknown = -1 if unknown is None else unknown
+    return Vocabulary(tokenizer.vocab_size, specials.mask, special, unknown)
 
 
 class Question(NamedTuple):

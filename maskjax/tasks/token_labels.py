@@ -117,7 +117,7 @@ def labelled(
     true, chances = np.asarray(batch["token_labels"]), np.asarray(chances)
     return TagPanel(
         seen=np.asarray(batch["tokens"]),
-        is_valid=~np.asarray(batch["is_special"]),
+        is_valid=~np.asarray(batch["is_special"]) | (true >= 0),  # words that are [UNK], too
         true=np.where(true < len(names), true, UNKNOWN),
         predicted=np.where(true >= 0, chances.argmax(-1), UNKNOWN),
         probabilities=chances.max(-1),

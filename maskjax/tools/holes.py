@@ -94,6 +94,9 @@ def prepare(answers: Answers, what: str, how: str) -> Answers:
         ValueError: the model fills no holes and is asked to, or pairs that do not fit.
     """
     kinds = (FILL, GENERATE, PUNCTUATE)
+    is_filling = isinstance(answers, OfRun) and isinstance(answers.run.task, MaskedText)
+    if is_filling and what not in ("", *kinds, *answers.outputs):
+        raise ValueError(f"--what: {unknown_name('name', what, (*kinds, *answers.outputs))}")
     if what not in kinds and not how:
         return answers
     asked = f"--how={how}" if how else f"--what={what}"

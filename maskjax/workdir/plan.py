@@ -1,6 +1,7 @@
 """What a run is about to do, in words."""
 
 import math
+import operator
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def first_lines(
     return [
         f"task {config.task} on {config.data.source}: {data.in_words}",
         _size(params, trained),
-        *([f"param_masks {config.param_masks.method}: {masks.in_words(params)}"] if masks else []),
+        *([f"param_masks {config.param_masks.method}: {hidden(params, masks)}"] if masks else []),
         _steps(task, data, config),
         f"on {num_devices} x {device}; files go to {folder}, numbers to {loggers}",
     ]
@@ -55,6 +56,24 @@ def _size(params: PyTree, trained: PyTree) -> str:
     inside = ", ".join(f"{name} {number:,}" for name, number in parts.items())
     of_them = f", {frozen:,} of them frozen" if frozen else ""
     return f"{total:,} parameters{of_them} ({inside})"
+
+
+def hidden(params: PyTree, masks: Engine) -> str:
+    """Say how much masks hide in the end, of how many leaves, by what and when.
+
+    Args:
+        params: the parameters, or their shapes.
+        masks: of them.
+    """
+    options, shares = masks.options, jax.tree.leaves(masks.cutting.sparsities)
+    sizes = [math.prod(leaf.shape) for leaf in jax.tree.leaves(masks.cutting.of(params))]
+    share = sum(map(operator.mul, sizes, shares)) / sum(sizes)
+    said = f"{100 * share:.4g} % of {sum(sizes):,} weights in {len(sizes)} leaves, by rule "
+    said += f"{options.rule!r}, hides {options.hides!r}, from step {options.begin_step}"
+    if options.every_steps:
+        said += f", anew every {options.every_steps} steps"
+        said += f" to {options.end_step}" if options.end_step else ""
+    return said + (f", until {options.release_step}" if options.release_step else "")
 
 
 def _steps(task: Task, data: Any, config: Any) -> str:

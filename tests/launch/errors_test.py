@@ -171,6 +171,8 @@ def test_numbers_of_a_flag_are_whole_and_at_least_1(word):
          "granularity '2:4' needs param_masks.schedule='one_shot'"),
         (["visualize", "--workdir=r", "--images=a.png"], "launch/predict.py --workdir=r --input=a"),
         (["predict", "--workdir=r"], "give --input=..."),
+        (["tokenize", "--input=prose", "--output=no/such/x.json"], "no folder no/such; make it"),
+        (["tokenize", "--input=prose", "--output=vocab.txt"], "such as tokenizer.json"),
     ],
 )  # fmt: skip
 def test_launchers_refuse_before_they_compute(command, words):

@@ -10,6 +10,7 @@ import pytest
 
 from maskjax.masking import parameters
 from maskjax.masking.parameters import METHODS, granularity, options_of, select, timing
+from maskjax.workdir import plan
 
 PAGE = Path(parameters.__file__).with_name("README.md").read_text()
 
@@ -105,7 +106,7 @@ def test_what_is_hidden_and_when_is_said():
     }
     for (method, given), words in told.items():
         options = options_of({"method": method, **dict(given)}, 100)
-        assert parameters.make_engine(options, params).in_words(params) == words
+        assert plan.hidden(params, parameters.make_engine(options, params)) == words
 
 
 @pytest.mark.parametrize("sparsity", [0.3, 0.45])

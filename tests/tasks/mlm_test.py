@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from maskjax import data
 from maskjax.config import masks
 from maskjax.evaluation.metrics import numbers
-from maskjax.evaluation.panels import in_words
+from maskjax.evaluation.panels import first_rows, in_words
 from maskjax.tasks import mlm
 from maskjax.tasks.task import Context
 from maskjax.tasks.text_masks import make_text_masks
@@ -176,6 +176,32 @@ def test_holes_of_a_text_are_filled_with_the_likeliest(task, biased, built):
     assert line[1].words == built.processor.words(best.tolist())
     np.testing.assert_allclose(line[1].probabilities, chances[best], rtol=1e-5)
     assert line[1].true == ""
+    example["tokens"][3] = built.processor.tokenizer.specials.unk  # no word is left out
+    panel = task.show(biased, data.batch_of(built.processor, [example]), judged(1))["fill"]
+    assert next(in_words(panel, built.processor))[2] == "[UNK]"
+
+
+def test_texts_without_holes_are_asked_as_in_evaluations_whatever_stands_beside(
+    task, biased, built
+):
+    texts = ["a[MASK]c", "one two three four", "five six seven"]
+    examples = [example for text in texts for _, example in built.processor.read(text)]
+
+    def lines(*places):
+        rows = [examples[at] for at in places]
+        shown = task.show(biased, data.batch_of(built.processor, rows, 4), judged(4))
+        panel = first_rows(shown["fill"], len(rows))
+        return [*in_words(panel, built.processor)], {*shown}
+
+    beside, names = lines(0, 1, 2)
+    alone, own = lines(1, 1, 2)
+    assert "generate" in names
+    assert "generate" not in own
+    guesses = [[word for word in line if not isinstance(word, str)] for line in beside]
+    assert [len(each) for each in guesses] == [1, 3, 2]  # 15 % of 18 and of 14
+    assert [each.true for each in guesses[0]] == [""]
+    assert all(each.true for line in guesses[1:] for each in line)
+    assert beside[1:] == alone[1:]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Texts with classes and tags: what is hidden of them, and what is asked, through the loader."""
 
+import dataclasses
 import types
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from maskjax import data, tasks
+from maskjax.evaluation.panels import first_rows, tagged_words
 from maskjax.tasks.task import Context
 from maskjax.tasks.text_body import keyword_flags
 from maskjax.training import init_from, run
@@ -117,6 +119,16 @@ def test_words_whose_tag_nobody_knows_are_tagged_and_not_asked_for(build_task):
     assert task.targets(batch).sum() == 0
 
 
+def test_no_word_is_left_out_where_the_vocabulary_lacks_it(build_task, tmp_path):
+    (tmp_path / "vocab.txt").write_text("[UNK]\n[CLS]\n[SEP]\n[MASK]\n[PAD]\none\ntwo\n##s\n")
+    task, _, built = build_task("token_labels", **{"data.tokenizer": str(tmp_path / "vocab.txt")})
+    ((_, example),) = built.processor.read("one zebra twos [MASK] two")
+    batch = data.batch_of(built.processor, [example], 4)
+    panel = first_rows(task.show(drawn(task), batch, context(train=False))["labelled"], 1)
+    (line,) = tagged_words(panel, built.processor)
+    assert [word.word for word in line] == ["one", "[UNK]", "twos", "[MASK]", "two"]
+
+
 def test_keywords_are_found_as_whole_words():
     words = [[3, 4], [3], [7], [3, 4], [4, 7]]
     tokens = np.array([[2, *(i for word in words for i in word), 0]], np.int32)
@@ -142,6 +154,20 @@ def test_a_keyword_is_seen_half_as_much_as_its_text(build_task):
     assert len(np.unique(gate[1:])) == 3  # a share of its own for each text
     params = jax.eval_shape(task.init, jax.random.key(0))
     assert {name: x.shape for name, x in params["encoder"].items()} == {"table": (261, 8)}
+
+
+@pytest.mark.parametrize("entries", ["ids", "positions"])
+def test_a_soft_gate_is_as_long_as_the_rows_of_a_bucket(build_task, entries):
+    gated = {"mask.fill": "gate", "mask.follows": "labels", "mask.entries": entries}
+    task, batch, _ = build_task("text_classify", **gated)
+    size = int((batch["segment_ids"] > 0).sum(1).max())
+    short = {name: x[:, :size] if x.ndim == 2 else x for name, x in batch.items()}
+    seen = dataclasses.replace(context(), memory=task.start())
+    whole, cut = (jax.jit(task.body._gate)(rows, seen) for rows in (batch, short))
+    np.testing.assert_array_equal(whole[:, :size], cut)
+    sums = task.loss(drawn(task), short, seen)
+    after = task.remember(task.start(), sums.statistics, jnp.int32(0))
+    assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, task.start())
 
 
 def test_a_bag_of_words_stands_beside(build_task):

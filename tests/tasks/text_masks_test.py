@@ -244,6 +244,29 @@ def test_rows_of_a_bucket_have_the_masks_of_whole_rows(folder):
     assert not found.is_masked[short["is_special"]].any()
 
 
+@pytest.mark.parametrize("follows", ["losses", "accuracies", "labels"])
+def test_places_that_masks_follow_are_the_same_in_rows_of_a_bucket(folder, follows):
+    built = build(folder, layout="padded")
+    batch = next(built.train_batches()) | {"label": np.arange(8, dtype=np.int32) % 2}
+    size = int((batch["segment_ids"] > 0).sum(1).max())
+    short = {name: x[:, :size] if x.ndim == 2 else x for name, x in batch.items()}
+    mask = {"rule": "weighted", "follows": follows, "entries": "positions", "ratio": 0.4}
+    own = {"accuracies.every_steps": 1} if follows == "accuracies" else {}
+    masker = masks_of(built, **mask, **own).masker
+    start = masker.start()
+    found = []
+    for rows in (batch, short):
+        counted, tokens = jnp.asarray(~rows["is_special"]), jnp.asarray(rows["tokens"])
+        losses, hidden = tokens.astype(jnp.float32), counted & (tokens % 2 == 0)
+        given = (losses, hidden, counted, rows, tokens, tokens % 4 == 0)
+        found.append(masker.remember(start, masker.statistics(*given)))
+    assert size < LENGTH
+    jax.tree.map(np.testing.assert_array_equal, *found)
+    hidden, _ = asked(built, short, found[1], **mask, **own)
+    assert hidden.is_masked.shape == (8, size)
+    assert not hidden.is_masked[short["is_special"]].any()
+
+
 def test_the_index_and_tokenizer_of_a_source_are_made_once(folder, monkeypatch):
     first = build(folder)
     monkeypatch.setattr(training, "train", types.SimpleNamespace())  # which cannot be called

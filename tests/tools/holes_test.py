@@ -111,6 +111,7 @@ def test_what_leaves_no_room_is_refused_and_the_advice_helps(answers_of):
         ("fill", "new_tokens=4", "new_tokens are of --what=generate"),
         ("punctuate", "seed=1", "says nothing to --what=punctuate"),
         ("features", "seed=1", "leave it out with 'features'"),
+        ("write", "", "unknown name 'write'; known: features, fill, generate, punctuate"),
     ],
 )
 def test_ways_that_do_not_fit_are_refused(answers_of, what, how, message):

@@ -245,9 +245,8 @@ class ImageProcessor:
     def from_array(self, array: np.ndarray, name: str) -> Iterator[Example]:
         """Make examples of an array, which messages call by a name; see `read_array`."""
         rows = array[None] if array.ndim == len(self.shape) else array
-        fits = rows.ndim == len(self.shape) + 1 and (
-            rows.shape[-1] == self.shape[-1] or rows.shape[-1] <= MAX_CHANNELS
-        )
+        channels = (self.shape[-1], *range(1, MAX_CHANNELS + 1))
+        fits = rows.ndim == len(self.shape) + 1 and rows.shape[-1] in channels
         if not fits or rows.dtype.kind not in "uif" or not rows.size:
             raise ValueError(
                 f"{name} holds {array.dtype} of shape {array.shape}; give numbers of shape "

@@ -12,7 +12,7 @@ from typing import Any
 from absl import logging
 
 from maskjax.data.sources import digest
-from maskjax.data.text.files import MAX_BYTES, Text, lines, prints
+from maskjax.data.text.files import MAX_BYTES, Text, lines, prints, refuse_halves
 from maskjax.data.text.settings import TextSettings
 
 SUFFIXES = (".txt", ".text", ".md", ".rst")
@@ -124,7 +124,9 @@ def read_table(path: Path, settings: TextSettings) -> Iterator[Text]:
     """Read a table with a header, one text or pair of texts a row; a .tsv file has tabs."""
     csv.field_size_limit(max(csv.field_size_limit(), MAX_BYTES))
     is_tabbed = _suffix(path) == ".tsv"
-    rows = csv.reader((line for _, line in lines(path)), delimiter="\t" if is_tabbed else ",")
+    # Strict: a quotation mark that is never closed would take all rows behind it into its field.
+    options: dict[str, Any] = {"delimiter": "\t" if is_tabbed else ",", "strict": True}
+    rows = csv.reader((line for _, line in lines(path)), **options)
     end = 0
     try:
         header = next(rows, [])
@@ -142,7 +144,13 @@ def read_table(path: Path, settings: TextSettings) -> Iterator[Text]:
             found = {name: row[column] for name, column in columns.items()}
             yield _row(found, f"line {line} of {path}", line)
     except csv.Error as error:
-        raise ValueError(f"line {end + 1} of {path} cannot be read ({error}): mend it") from None
+        where = f"line {end + 1} of {path}"
+        if "new-line" in str(error):
+            raise ValueError(f"{where} has a carriage return within: make it a new line") from None
+        raise ValueError(
+            f"{where} cannot be read ({error}): a field that begins with a quotation mark ends with"
+            " one, and those within it are doubled"
+        ) from None
 
 
 def _columns(header: list[str], settings: TextSettings, path: Path) -> dict[str, int]:
@@ -151,6 +159,11 @@ def _columns(header: list[str], settings: TextSettings, path: Path) -> dict[str,
     for key in ("text", "pair", "label"):
         name = getattr(settings, f"{key}_column")
         if name in names:
+            if names.count(name) > 1:
+                raise ValueError(
+                    f"data.{key}_column={name!r} is the name of {names.count(name)} columns of"
+                    f" {path}: give each its own"
+                )
             columns[key] = names.index(name)
         elif name:
             raise ValueError(
@@ -176,7 +189,7 @@ def read_json_lines(path: Path, settings: TextSettings) -> Iterator[Text]:
         where = f"line {number} of {path}"
         try:
             record = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{where} is no JSON ({error}): mend or remove it") from None
         yield _row(
             {key: _value(record, key, name, where) for key, name in keys.items()}, where, number
@@ -193,7 +206,10 @@ def _value(record: Any, key: str, name: str, where: str) -> str:
             f" data.{key}_column, or leave the line out"
         )
     value = record[name]
-    if isinstance(value, str) or (key == "label" and isinstance(value, int)):
+    if isinstance(value, str):
+        refuse_halves(value, f"{where}: {name!r}")
+        return value
+    if key == "label" and isinstance(value, int):
         return str(value)
     wish = "a text, a whole number or a truth value" if key == "label" else "a text"
     raise ValueError(f"{where}: {name!r} is {json.dumps(value)[:40]}, which must be {wish}")

@@ -12,38 +12,39 @@ example: a larger share contains the smaller.
 import numpy as np
 
 from maskjax.data.corruption import Corruption
-from maskjax.typing import Bool, Int
+from maskjax.data.processor import Example
+from maskjax.typing import Bool
 
-NAMES = ("random_tokens", "masked_tokens")
+CORRUPTIONS = ("random_tokens", "masked_tokens")
 SHARES = (0.05, 0.1, 0.15, 0.2, 0.3)  # from severity 1 on
 
 
 def corrupt(
-    tokens: Int[np.ndarray, "L"],
-    is_special: Bool[np.ndarray, "L"],
+    example: Example,
     corruption: Corruption,
     id: int,
-    ordinary: Int[np.ndarray, "n"],
+    is_special: Bool[np.ndarray, "V"],
     mask: int,
-) -> Int[np.ndarray, "L"]:
+) -> Example:
     """Corrupt one row, the same way at every call.
 
     Args:
-        tokens: of a row.
-        is_special: what stays: special tokens and padding.
-        corruption: its name is one of `NAMES`.
+        example: of a text processor; "tokens" and "segment_ids" are read.
+        corruption: its name is one of `CORRUPTIONS`.
         id: of the example.
-        ordinary: ids that are no special tokens.
+        is_special: which ids of the vocabulary are special tokens.
         mask: id of the mask token.
 
     Returns:
-        Tokens of which the severity's share of those that may change, rounded, are others; among
-        random ones each ordinary token is as likely, that which was there too.
+        The example, of whose tokens the severity's share of those that may change, rounded, are
+        others; among random ones each ordinary token is as likely, that which was there too.
     """
-    rng = np.random.default_rng((NAMES.index(corruption.name), corruption.seed, id))
-    scores = np.where(is_special, np.inf, rng.random(tokens.shape))
-    drawn = rng.choice(ordinary, tokens.shape)
-    count = round(SHARES[corruption.severity - 1] * int((~is_special).sum()))
+    tokens = example["tokens"]
+    may_change = ~is_special[tokens] & (example["segment_ids"] > 0)
+    rng = np.random.default_rng((CORRUPTIONS.index(corruption.name), corruption.seed, id))
+    scores = np.where(may_change, rng.random(tokens.shape), np.inf)
+    drawn = rng.choice(np.flatnonzero(~is_special), tokens.shape)
+    count = round(SHARES[corruption.severity - 1] * int(may_change.sum()))
     found, places = tokens.copy(), np.argsort(scores, kind="stable")[:count]
     found[places] = mask if corruption.name == "masked_tokens" else drawn[places]
-    return found
+    return {**example, "tokens": found}

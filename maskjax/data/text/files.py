@@ -1,6 +1,8 @@
 """Lines of text files, gzipped or not, and what is wrong with them by file and line."""
 
 import gzip
+import os
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +12,7 @@ from maskjax.data.sources import digest
 
 # The longest line, and the longest document, in bytes; a book of a thousand pages has 3 million.
 MAX_BYTES = 2**24
+_ENDINGS = (".txt", ".md", ".csv", ".tsv", ".json", ".jsonl", ".gz")  # of no text
 _MAGIC = b"\x1f\x8b"
 _BLOCKS, _BLOCK = 2**10, 2**16  # of a file larger than all of them so many bytes are hashed
 
@@ -87,6 +90,34 @@ def _decoded(line: bytes, number: int, at: int, path: Path) -> str:
             f"{path} is no UTF-8: line {number} has {line[error.start]:#04x} at byte"
             f" {at + error.start}; convert it, `iconv -f latin1 -t utf-8`, if it is Latin-1"
         ) from None
+
+
+def refuse_halves(text: str, where: str) -> None:
+    """Refuse half of a character, as JSON writes it and no file of UTF-8 does.
+
+    Raises:
+        ValueError: the message says which, and where.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{where} has {text[error.start]!r} at character {error.start + 1}, which is no"
+            " character, or half of one: mend or remove it"
+        ) from None
+
+
+def refuse_path(text: str) -> None:
+    """Refuse what is no text but the path of a folder, or of a file that is not there.
+
+    Raises:
+        ValueError: a folder.
+        FileNotFoundError: no file.
+    """
+    if os.sep in text and os.path.isdir(text):
+        raise ValueError(f"{text} is a folder: give its files, with a text a line")
+    if not re.search(r"\s", text) and text.lower().endswith(_ENDINGS):
+        raise FileNotFoundError(f"{text}: there is no such file")
 
 
 def prints(path: Path) -> tuple[int, str]:

@@ -164,3 +164,16 @@ def cut_pair(first: int, second: int, room: int) -> tuple[int, int]:
         second -= longer
     rest = over - longer
     return first - rest // 2, second - (rest - rest // 2)
+
+
+def positions_of(segment_ids: Int[np.ndarray, "B L"]) -> Int[np.ndarray, "B L"]:
+    """Number positions from 0 in each segment; those of padding are 0.
+
+    >>> positions_of(np.array([[1, 1, 1, 2, 2, 0]])).tolist()
+    [[0, 1, 2, 0, 1, 0]]
+    """
+    places = np.arange(segment_ids.shape[1], dtype=np.int32)
+    is_first = np.ones(segment_ids.shape, bool)
+    is_first[:, 1:] = segment_ids[:, 1:] != segment_ids[:, :-1]
+    firsts = np.maximum.accumulate(np.where(is_first, places, 0), axis=1)
+    return np.where(segment_ids == 0, 0, places - firsts).astype(np.int32)

@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from maskjax.data.corruption import Corruption
 from maskjax.data.processor import Example, Record, stack
-from maskjax.data.text import corruptions
-from maskjax.data.text.files import lines
+from maskjax.data.text.corruptions import CORRUPTIONS, corrupt
+from maskjax.data.text.files import lines, refuse_halves, refuse_path
 from maskjax.data.text.index_build import tags_of
 from maskjax.data.text.kinds import KindsOfWords, spread
-from maskjax.data.text.packing import cut_pair
+from maskjax.data.text.packing import cut_pair, positions_of
 from maskjax.data.text.settings import TextSettings
 from maskjax.data.text.subwords import Tokenizer, from_description
 from maskjax.data.text.tokenizer import NAMES
-from maskjax.typing import Batch, Bool, Int
+from maskjax.typing import Batch, Bool
 
 NO_WORD = NO_TAG = -1
 
@@ -51,7 +52,7 @@ class TextProcessor:
     buckets: tuple[int, ...] = ()
     units: str = ""
 
-    is_random = False
+    is_random, corruptions = False, CORRUPTIONS
 
     @classmethod
     def restore(cls, description: Mapping[str, Any], settings: TextSettings) -> "TextProcessor":
@@ -153,18 +154,10 @@ class TextProcessor:
         row["token_types"][behind : end + len(frame.after)] = frame.second_type
         return row
 
-    @property
-    def corruptions(self) -> tuple[str, ...]:
-        """Names of those that there are."""
-        return corruptions.NAMES
-
     def corrupt(self, example: Example, corruption: Corruption, id: int) -> Example:
         """Corrupt the tokens of a row; see `Corrupting`."""
-        tokens = example["tokens"]
-        stays = self._is_special[tokens] | (example["segment_ids"] == 0)
-        ordinary, mask = np.flatnonzero(~self._is_special), self.tokenizer.specials.mask
-        found = corruptions.corrupt(tokens, stays, corruption, id, ordinary, mask)
-        return {**example, "tokens": found.astype(tokens.dtype)}
+        mask = self.tokenizer.specials.mask
+        return corrupt(example, corruption, id, self._is_special, mask)
 
     def empty(self) -> Example:
         """Make a row of padding."""
@@ -242,9 +235,12 @@ class TextProcessor:
 
         Raises:
             ValueError: it is empty, no pair, or longer than a row (whole texts are cut off).
+            FileNotFoundError: it is named as a file is, and there is none.
         """
         del is_strict
+        refuse_halves(text, "the text")
         if not os.path.isfile(text):  # False too for a text that is too long to be a path
+            refuse_path(text)
             yield text, self.from_text(text, "the text")
             return
         for number, line in lines(Path(text)):
@@ -259,11 +255,14 @@ class TextProcessor:
             raise ValueError(f"{where} is {text[:40]!r}: give {wish}")
         parts = [self.with_holes(part.strip()) for part in parts]
         found = self.tokenizer.encode(parts, has_offsets=bool(self.tag_names))
-        size = sum(len(each.ids) for each in found)
-        if size > self.room and self.layout != "whole":
-            raise ValueError(
-                f"{where} has {size} tokens, and the model reads {self.room} at a time: cut it"
-            )
+        ids = [each.ids for each in found]
+        size = sum(map(len, ids))
+        room = self.room - len(self.tokenizer.frame.between) * self.has_pairs
+        if size > room:
+            too_long = f"{where} has {size} tokens, and the model reads {room} at a time"
+            if self.layout != "whole" or self.tokenizer.specials.mask in np.concatenate(ids):
+                raise ValueError(f"{too_long}: cut it")
+            logging.log_first_n(logging.WARNING, "%s: the rest is left out", 5, too_long)
         record: dict[str, Any] = {"pieces": [each[:2] for each in found]}
         if self.tag_names:
             spans = np.array([word.span() for word in re.finditer(r"\S+", parts[0])], np.int64)
@@ -298,16 +297,3 @@ class TextProcessor:
             **({"kinds": list(self.kinds)} if self.kinds else {}),
             "tokenizer": self.tokenizer.describe(),
         }
-
-
-def positions_of(segment_ids: Int[np.ndarray, "B L"]) -> Int[np.ndarray, "B L"]:
-    """Number positions from 0 in each segment; those of padding are 0.
-
-    >>> positions_of(np.array([[1, 1, 1, 2, 2, 0]])).tolist()
-    [[0, 1, 2, 0, 1, 0]]
-    """
-    places = np.arange(segment_ids.shape[1], dtype=np.int32)
-    is_first = np.ones(segment_ids.shape, bool)
-    is_first[:, 1:] = segment_ids[:, 1:] != segment_ids[:, :-1]
-    firsts = np.maximum.accumulate(np.where(is_first, places, 0), axis=1)
-    return np.where(segment_ids == 0, 0, places - firsts).astype(np.int32)

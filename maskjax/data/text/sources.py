@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from maskjax.data.sources import Source, Splits, digest, refuse_argument, register
+from maskjax.data.sources import (
+    SOURCES,
+    Source,
+    Splits,
+    digest,
+    refuse_argument,
+    register,
+)
 from maskjax.data.text.corpora import (
     SUFFIXES,
     Corpus,
@@ -31,6 +38,9 @@ from maskjax.data.text.units import Units
 from maskjax.data.tfds_folder import OTHER_SPLITS
 from maskjax.paths import local_path
 from maskjax.typing import Int
+
+# By name: what makes the corpora of other sources, by the names of their splits.
+CORPORA: dict[str, Callable[[str, TextSettings], dict[str, Corpus]]] = {}
 
 
 class Documents(Source):
@@ -266,4 +276,9 @@ def corpus_named(source: str, settings: TextSettings) -> Corpus:
     embedded = {"prose": prose_corpus, "docstrings": docstrings_corpus, "names": names_corpus}
     if source in embedded:
         return embedded[source]()
+    if kind in CORPORA:
+        return CORPORA[kind](argument, settings)["train"]
+    if kind in SOURCES and kind != "text" and not local_path(source, "the path").exists():
+        known = ("text:PATH", *(f"{each}:FILE" for each in readers), *CORPORA, *embedded)
+        raise ValueError(f"{source!r} is no source of texts: take one of {', '.join(known)}")
     return text_corpora(argument if kind == "text" else source, settings)["train"]

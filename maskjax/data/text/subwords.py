@@ -124,12 +124,15 @@ def from_description(description: Mapping[str, Any]) -> Tokenizer:
     return Subwords(description["json"], tuple(sorted(description["named"].items())))
 
 
-def wordpiece_json(vocabulary: Mapping[str, int], is_lower: bool | None = None) -> str:
+def wordpiece_json(
+    vocabulary: Mapping[str, int], is_lower: bool | None = None, named: Sequence[str] = ()
+) -> str:
     """Make the tokenizer.json of a WordPiece vocabulary, as BERT splits words (Devlin et al. 2019).
 
     Args:
         vocabulary: ids of the tokens.
         is_lower: whether capital letters and accents are taken away; None looks for capitals.
+        named: tokens that are special beside those of the usual names.
 
     Returns:
         What `Subwords` takes.
@@ -143,7 +146,8 @@ def wordpiece_json(vocabulary: Mapping[str, int], is_lower: bool | None = None) 
     made.normalizer = normalizers.BertNormalizer(lowercase=is_lower)
     made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     made.decoder = decoders.WordPiece()
-    made.add_special_tokens([name for name, *_ in NAMES.values() if name in vocabulary])
+    names = [*(name for name, *_ in NAMES.values()), *named]
+    made.add_special_tokens([name for name in dict.fromkeys(names) if name in vocabulary])
     return framed(made).to_str()
 
 

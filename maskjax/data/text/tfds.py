@@ -7,7 +7,7 @@ from maskjax.data.sources import Splits, digest, register
 from maskjax.data.text.corpora import Corpus
 from maskjax.data.text.files import Text
 from maskjax.data.text.settings import TextSettings
-from maskjax.data.text.sources import splits_of
+from maskjax.data.text.sources import CORPORA, splits_of
 from maskjax.data.tfds_folder import OTHER_SPLITS, files_of, open_records
 from maskjax.spelling import unknown_name
 
@@ -15,6 +15,11 @@ from maskjax.spelling import unknown_name
 @register("tfds_text", modality="text")
 def tfds_text(argument: str, settings: TextSettings) -> Splits:
     """Open a prepared dataset with texts, and classes where `data.label_column` names them."""
+    return splits_of(tfds_corpora(argument, settings), settings)
+
+
+def tfds_corpora(argument: str, settings: TextSettings) -> dict[str, Corpus]:
+    """Make the corpora of a prepared dataset by the names of their splits."""
     name = f"data source 'tfds_text:{argument}'"
     builder, records = open_records(argument, name)
     keys = {key: getattr(settings, f"{key}_column") for key in ("text", "pair", "label")}
@@ -30,7 +35,10 @@ def tfds_text(argument: str, settings: TextSettings) -> Splits:
             reader = _Reader(builder.info.features, records[part], keys, f"{name}, {part}")
             identity = digest(files_of(builder, part), sorted(keys.items()), *reader.sample())
             corpora[split] = Corpus(f"tfds_text:{argument}", reader, identity)
-    return splits_of(corpora, settings)
+    return corpora
+
+
+CORPORA["tfds_text"] = tfds_corpora
 
 
 class _Reader:

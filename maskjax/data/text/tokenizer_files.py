@@ -1,6 +1,7 @@
 """Tokenizers from files: tokenizer.json, vocab.txt, and the folders that they are published in."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -76,8 +77,8 @@ def read_tokenizer(text: str) -> Tokenizer:
     told = _told_beside(path)
     named = tuple(sorted((k, v) for k, v in told.items() if k in NAMES))
     if path.suffix == ".txt":
-        lower = told.get("do_lower_case")
-        found = Subwords(wordpiece_json(_vocabulary(content, path), lower), named)
+        lower, names = told.get("do_lower_case"), [name for _, name in named]
+        found = Subwords(wordpiece_json(_vocabulary(content, path), lower, names), named)
     else:
         found = Subwords(content, named)
     try:
@@ -88,9 +89,16 @@ def read_tokenizer(text: str) -> Tokenizer:
             " a vocab.txt"
         ) from None
     try:
-        found.specials  # noqa: B018 - looks for the mask token
+        mask = found.specials.mask
     except ValueError:
-        raise ValueError(f"{path} has no mask token: {_how_to_add(path, content)}") from None
+        name = told.get("mask", NAMES["mask"][0])
+        raise ValueError(f"{path} has no mask token: {_how_to_add(path, content, name)}") from None
+    name = found.token(mask)
+    if mask not in found.encode([name])[0].ids:
+        raise ValueError(
+            f"{path} takes its mask token {name} for words where it stands in a text:"
+            f" {_how_to_add(path, content, name)}"
+        )
     return found
 
 
@@ -103,14 +111,18 @@ def _of_run(folder: Path) -> Tokenizer | None:
         return None
 
 
-def _how_to_add(path: Path, content: str) -> str:
+def _how_to_add(path: Path, content: str, name: str) -> str:
+    """A command for a shell, whatever stands in the path and in the token's name."""
     if path.suffix == ".txt":
-        ahead = "" if content.endswith("\n") else r"\n"
-        return f"add one as the last line, `printf '{ahead}[MASK]\\n' >> {path}`"
-    return (
-        "add one, `python -c \"from tokenizers import Tokenizer as T; t = T.from_file('"
-        f"{path}'); t.add_special_tokens(['[MASK]']); t.save('{path}')\"`"
+        line = ("" if content.endswith("\n") else "\\n") + "%s\\n"
+        words = f"printf {shlex.quote(line)} {shlex.quote(name)} >> {shlex.quote(str(path))}"
+        return f"add one as the last line, `{words}`"
+    file, token = (json.dumps(each, ensure_ascii=False) for each in (str(path), name))
+    code = (
+        f"from tokenizers import Tokenizer as T; t = T.from_file({file});"
+        f" t.add_special_tokens([{token}]); t.save({file})"
     )
+    return f"add one, `python -c {shlex.quote(code)}`"
 
 
 def _told_beside(path: Path) -> dict[str, Any]:
@@ -124,6 +136,8 @@ def _told_beside(path: Path) -> dict[str, Any]:
             found = json.loads(beside.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{beside} is no JSON ({error}): mend or remove it") from None
+        if not isinstance(found, dict):
+            raise ValueError(f"{beside} is no JSON object: mend or remove it")
         for purpose in NAMES:
             token = found.get(f"{purpose}_token")
             token = token.get("content") if isinstance(token, Mapping) else token

@@ -6,6 +6,7 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from maskjax.data.text.subwords import Subwords, Tokenizer, framed, wordpiece_js
 from maskjax.data.text.tokenizer import NAMES, Bytes
 from maskjax.data.text.tokenizer_files import read_tokenizer
 from maskjax.paths import atomic_file
+from maskjax.spelling import unknown_name
 
 KINDS = ("wordpiece", "bpe", "byte_bpe")
 SPECIALS = tuple(NAMES[name][0] for name in ("pad", "unk", "cls", "sep", "mask"))
@@ -39,6 +41,9 @@ def open_tokenizer(settings: TextSettings, corpus: Corpus) -> Tokenizer:
     if not settings.tokenizer:
         return Bytes()
     if kind not in KINDS:
+        if size.isdecimal() and not Path(settings.tokenizer).exists():
+            named = unknown_name("kind", kind, KINDS)
+            raise ValueError(f"data.tokenizer={settings.tokenizer!r}: {named}")
         return read_tokenizer(settings.tokenizer)
     if not size.isdecimal():
         raise ValueError(f"data.tokenizer={settings.tokenizer!r}: give its size, as in {kind}:8192")

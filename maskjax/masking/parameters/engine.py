@@ -6,8 +6,6 @@ is what a model is applied to: whoever reads them sees masked weights.
 """
 
 import dataclasses
-import math
-import operator
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -66,22 +64,6 @@ class Engine:
 
     options: Options
     cutting: Cutting
-
-    def in_words(self, params: Params) -> str:
-        """Say how much is hidden in the end, of how many leaves, by what and when.
-
-        Args:
-            params: the parameters, or their shapes.
-        """
-        options, shares = self.options, jax.tree.leaves(self.cutting.sparsities)
-        sizes = [math.prod(leaf.shape) for leaf in jax.tree.leaves(self.cutting.of(params))]
-        hidden = sum(map(operator.mul, sizes, shares)) / sum(sizes)
-        said = f"{100 * hidden:.4g} % of {sum(sizes):,} weights in {len(sizes)} leaves, by rule "
-        said += f"{options.rule!r}, hides {options.hides!r}, from step {options.begin_step}"
-        if options.every_steps:
-            said += f", anew every {options.every_steps} steps"
-            said += f" to {options.end_step}" if options.end_step else ""
-        return said + (f", until {options.release_step}" if options.release_step else "")
 
     def start(self, params: Params) -> MaskState:
         """Lay out the state; everything is kept."""

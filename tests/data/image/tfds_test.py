@@ -14,6 +14,7 @@ from PIL import Image
 from maskjax import data
 from maskjax.data.image.settings import ImageSettings
 from maskjax.data.sources import open_splits
+from maskjax.data.text import TextSettings, corpus_named
 
 _CHECK = """
 import sys
@@ -135,6 +136,8 @@ def test_texts_and_their_classes_are_read(data_dir):
     assert rows.tolist() == [list(b"ab"), [0xC3, 0xA9], [ord("c"), 3 - 5]]
     (test,) = built.eval_batches("test", 1)
     assert test["tokens"][0, 1] == ord("d") + 5
+    corpus = corpus_named("tfds_text:said", TextSettings(text_column="review"))
+    assert [text.text for text in corpus.read()] == ["ab", "\u00e9", "c"]
     with pytest.raises(ValueError, match=r"data.text_column: unknown feature 'reviews' \(did you"):
         data.build(config | {"text_column": "reviews"}, seed=0, batch_size=1)
     with pytest.raises(ValueError, match=r"example 0: 'label' is no text; set data\.text_column"):

@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from absl import logging
 
 from maskjax import data
 from maskjax.data.text import prose
@@ -182,9 +183,31 @@ def test_what_is_described_reads_texts_of_ones_own(tmp_path):
     assert batch["segment_ids"].sum(1).tolist() == [5, 0]
     (tmp_path / "mine").write_text("a\n\nb\n")
     assert [name for name, _ in processor.read(str(tmp_path / "mine"))] == ["line 1", "line 3"]
-    for text, message in (("a " * 9, "has 9 tokens, and the model reads 8"), (" ", "give a text")):
-        with pytest.raises(ValueError, match=message):
+    for text, message in (
+        ("a " * 9, "has 9 tokens, and the model reads 8"),
+        (" ", "give a text"),
+        ("a \udce9", "the text has .* at character 3"),  # as a shell gives what is no UTF-8
+        (str(tmp_path), "is a folder: give its files"),
+        (str(tmp_path / "gone.txt"), "gone.txt: there is no such file"),
+    ):
+        with pytest.raises((ValueError, FileNotFoundError), match=message):
             list(processor.read(text))
+
+
+def test_what_is_left_out_of_a_whole_text_is_said_and_no_hole_is(tmp_path, monkeypatch):
+    said = []  # each time, and not the first few times of a process
+    say = lambda level, message, count, *given: said.append(message % given)  # noqa: E731
+    monkeypatch.setattr(logging, "log_first_n", say)
+    own = {"kind": "csv", "layout": "whole", "content": "text,pair\n" + "a b,c d\n" * 4}
+    for pair, text in (("", "a " * 9), ("pair", "a " * 4 + "\t" + "b " * 5)):
+        processor = build(tmp_path, **own, pair_column=pair).processor
+        list(processor.read("a b" + "\tc d" * bool(pair)))
+        assert not said
+        ((_, example),) = processor.read(text)
+        assert (example["segment_ids"] > 0).all()
+        assert f"has 9 tokens, and the model reads {7 if pair else 8} " in said.pop()
+        with pytest.raises(ValueError, match=r"has 10 tokens, .*: cut it"):
+            list(processor.read(text + "[MASK]"))
 
 
 @pytest.fixture
@@ -219,6 +242,8 @@ def test_prose_is_on_every_machine_and_says_nothing_twice(tmp_path):
         ({"bad_files": "skip"}, "texts are all read or refused"),
         ({"kind": "conll"}, "data.layout='packed' cuts texts in pieces, and tags"),
         ({"tokenizer": "wordpiece"}, "data.tokenizer='wordpiece': give its size, as in"),
+        ({"tokenizer": "wordpeice:90"}, r"unknown kind 'wordpeice' \(did you mean 'wordpiece'"),
+        ({"tokenizer": "wordpiece:90:digits"}, "'digits' is no source of texts: take one of text:"),
         ({"batch_size": 9}, "has 4 training examples, fewer than batch_size=9"),
         ({"kind": "prose", "source": "prose:x"}, "nothing follows the name"),
         ({"source": "text:/no/such"}, "there is no file /no/such"),

@@ -5,7 +5,7 @@ import pytest
 
 from maskjax import data
 from maskjax.data.corruption import SEVERITIES
-from maskjax.data.text.corruptions import NAMES, SHARES
+from maskjax.data.text.corruptions import CORRUPTIONS, SHARES
 
 LENGTH = 64
 
@@ -23,7 +23,7 @@ def _rows(built, corruption=None):
     return {name: x[batch["is_valid"]] for name, x in batch.items()}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CORRUPTIONS)
 def test_the_share_of_ordinary_tokens_changes_and_a_stronger_one_holds_the_weaker(built, name):
     clean = _rows(built)
     mask = built.processor.tokenizer.specials.mask

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shlex
 import subprocess
 
 import pytest
@@ -97,8 +98,10 @@ def test_a_tokenizer_is_what_it_does():
 
 
 @pytest.mark.parametrize("end", ["\n", ""])
-def test_a_vocabulary_without_a_mask_token_says_how_to_add_one(tmp_path, end):
-    path = tmp_path / "vocab.txt"
+@pytest.mark.parametrize("folder", ["plain", "it's $a  folder"])
+def test_a_vocabulary_without_a_mask_token_says_how_to_add_one(tmp_path, end, folder):
+    (tmp_path / folder).mkdir()
+    path = tmp_path / folder / "vocab.txt"
     path.write_text("\n".join(VOCABULARY) + end)
     with pytest.raises(ValueError, match="has no mask token: add one as the last line") as error:
         read_tokenizer(str(path))
@@ -106,14 +109,32 @@ def test_a_vocabulary_without_a_mask_token_says_how_to_add_one(tmp_path, end):
     assert read_tokenizer(str(path)).specials.mask == len(VOCABULARY)
 
 
-def test_a_tokenizer_without_a_mask_token_says_how_to_add_one(tmp_path):
-    path = tmp_path / "tokenizer.json"
-    Tokenizer(models.WordLevel({"a": 0}, "a")).save(str(path))
-    with pytest.raises(ValueError, match="has no mask token: add one") as error:
+@pytest.mark.parametrize("name", ["[MASK]", "<hidden>"])
+@pytest.mark.parametrize("has_word", [False, True])
+def test_a_tokenizer_without_a_mask_token_says_how_to_add_one(tmp_path, name, has_word):
+    path = tmp_path / 'it\'s "a" folder' / "tokenizer.json"
+    path.parent.mkdir()
+    if name != "[MASK]":
+        (path.parent / "tokenizer_config.json").write_text(json.dumps({"mask_token": name}))
+    words = ["a", "[UNK]", *([name] if has_word else [])]
+    made = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, "[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()  # takes brackets for words
+    made.save(str(path))
+    wrong = "takes its mask token .* for words" if has_word else "has no mask token: add one"
+    with pytest.raises(ValueError, match=wrong) as error:
         read_tokenizer(str(path))
-    command = str(error.value).split("`")[1].removeprefix('python -c "').removesuffix('"')
-    exec(command, {})
-    assert read_tokenizer(str(path)).specials.mask == 1
+    command = shlex.split(str(error.value).split("`")[1])
+    assert command[:2] == ["python", "-c"]
+    exec(command[2], {})
+    found = read_tokenizer(str(path))
+    assert found.specials.mask == 2
+    assert found.encode([f"a {name}"])[0].ids.tolist() == [0, 2]
+
+
+def test_a_vocabulary_may_name_its_mask_token_beside_it(tmp_path):
+    (tmp_path / "vocab.txt").write_text("[UNK]\na\n<hidden>\n")
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"mask_token": "<hidden>"}))
+    assert read_tokenizer(str(tmp_path)).encode(["a <hidden>"])[0].ids.tolist() == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -123,9 +144,11 @@ def test_a_tokenizer_without_a_mask_token_says_how_to_add_one(tmp_path):
         ("vocab.txt", b"[UNK]\na\n[MASK]\na\n", "line 4 of .* has 'a', as line 2 has"),
         ("vocab.txt", b"a\n[MASK]\n", r"has no line \[UNK\]; add one"),
         ("vocab.txt", b"[UNK]\n\xff\n", "is no tokenizer: byte 6 is no UTF-8"),
+        ("tokenizer_config.json", b"[1]", "tokenizer_config.json is no JSON object"),
     ],
 )
 def test_what_is_no_tokenizer_is_refused(tmp_path, name, content, message):
+    (tmp_path / "vocab.txt").write_text("[UNK]\n[MASK]\n")
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=message):
         read_tokenizer(str(tmp_path))

@@ -41,11 +41,11 @@ class Seen(NamedTuple):
 def padded(seen: Seen, length: int) -> Seen:
     """What rows of a bucket showed, which are short, at the positions of whole rows."""
 
-    def whole(x: Array | None) -> Array | None:
-        is_short = x is not None and x.ndim == 2 and x.shape[1] < length
+    def whole(x: Array) -> Array:
+        is_short = x.ndim == 2 and x.shape[1] < length
         return jnp.pad(x, ((0, 0), (0, length - x.shape[1]))) if is_short else x
 
-    return Seen(*map(whole, seen))
+    return jax.tree.map(whole, seen)
 
 
 def of_rows(weights: Float[Array, "..."], num_rows: int, length: int) -> Float[Array, "B L"]:

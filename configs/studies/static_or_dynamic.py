@@ -7,19 +7,19 @@ hidden, 80/10/10 in all, judged on held-out documents under the same random mask
 perplexity, and the steps and seconds to the accuracy that one fixed mask a row ("static 1") has at
 its end. Variants:
 
-    (none)              30 runs, about 45 minutes on two cores
+    (none)              30 runs, 95 minutes on one of two busy cores
     downstream          five of them fine-tuned on film reviews (REVIEWS, see text_classify.py), and
                         judged on product reviews too, made likewise (PRODUCTS): that is "test"; 18
-                        fine-tunings behind 15 of the runs above, which it trains where they are not
-                        in its folder as "pretrained NAME,seed=N"; about 40 minutes with them
+                        fine-tunings, half an hour on one of two busy cores, behind 15 of the runs
+                        above, which it trains where they are not in its folder as
+                        "pretrained NAME,seed=N"
     full, downstream_full
-                        all texts and twice as many steps
+                        all texts and twice as many steps; not run yet
     smoke, downstream_smoke
                         a few small steps
 
-Times are estimates by the time of a step. "adaptive" hides by running losses of ids, by the
-accuracies of AMLM, and rare ids more often. In 15 epochs each of
-ten fixed masks comes once or twice.
+"adaptive" hides by running losses of ids, by the accuracies of AMLM, and rare ids more often. In 15
+epochs each of ten fixed masks comes once or twice. What came out is in static_or_dynamic.md.
 """
 
 REVIEWS, PRODUCTS = "csv:reviews.tsv", "csv:products.tsv"

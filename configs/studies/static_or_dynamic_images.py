@@ -8,7 +8,7 @@ epoch in turn, or by a fresh one each time. All else is equal, the masks of eval
 ones, the same in all runs. "loss" is the error of hidden pixels of held-out pictures; a linear
 probe and k-NN judge the frozen features. static_or_dynamic.py asks the same of texts.
 
-12 runs, three quarters of an hour on one core, as estimated; not run yet. The data are those of
+12 runs, 25 minutes on one busy core; static_or_dynamic.md is what came out. The data are those of
 Debian's package dataset-fashion-mnist.
 """
 

@@ -1,7 +1,7 @@
 """Two corruptions of texts at five severities, to judge what was learned on clean ones.
 
-Special tokens and padding stay as they are. What is drawn is the same at every severity of an
-example: a larger share contains the smaller.
+The shares are this table's own. Special tokens and padding stay as they are. What is drawn is the
+same at every severity of an example: a larger share contains the smaller.
 
 | severity | 1 | 2 | 3 | 4 | 5 | of |
 |---|---|---|---|---|---|---|
@@ -29,7 +29,7 @@ def corrupt(
     """Corrupt one row, the same way at every call.
 
     Args:
-        example: of a text processor; "tokens" and "segment_ids" are read.
+        example: of a text processor; "tokens" and "segment_ids", int32 [L], are read.
         corruption: its name is one of `CORRUPTIONS`.
         id: of the example.
         is_special: which ids of the vocabulary are special tokens.

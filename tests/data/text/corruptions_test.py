@@ -5,9 +5,10 @@ import pytest
 
 from maskjax import data
 from maskjax.data.corruption import SEVERITIES
-from maskjax.data.text.corruptions import CORRUPTIONS, SHARES
+from maskjax.data.text.corruptions import CORRUPTIONS
 
 LENGTH = 64
+SHARES = (0.05, 0.1, 0.15, 0.2, 0.3)  # the table of the page, written again
 
 
 @pytest.fixture(scope="module")

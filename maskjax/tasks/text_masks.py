@@ -36,9 +36,8 @@ class Vocabulary(NamedTuple):
 
 def vocabulary_of(tokenizer: Any) -> Vocabulary:
     """Read what a task knows of a tokenizer."""
-    specials, unknown = tokenizer.specials, getattr(tokenizer.specials, "unk", None)
-    special = tuple(tokenizer.special_ids)
-    unknown = -1 if unknown is None else unknown
+    specials, special = tokenizer.specials, tuple(tokenizer.special_ids)
+    unknown = -1 if specials.unk is None else specials.unk
     return Vocabulary(tokenizer.vocab_size, specials.mask, special, unknown)
 
 

@@ -13,6 +13,7 @@ import pytest
 from jax import export as jax_export
 
 from maskjax import masking, tasks
+from maskjax.data.text.tokenizer import Specials
 from maskjax.evaluation import panels
 from maskjax.tasks.task import Context
 from maskjax.training import parallel, run
@@ -111,7 +112,7 @@ def texts(num_ids, length, *, has_labels=False, tags=()):
             rows["token_labels"] = np.where(is_special, -1, labels)
         return rows
 
-    specials = types.SimpleNamespace(mask=4)
+    specials = Specials(mask=4)
     names = types.SimpleNamespace(
         vocab_size=num_ids, specials=specials, special_ids=(0, 1, 2, 3, 4)
     )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from maskjax.data.text.tokenizer import Specials
 from maskjax.evaluation.metrics import numbers
 from maskjax.models.text import model_of, named
 from maskjax.models.tokens import MaskedTokens
@@ -40,7 +41,7 @@ class Uniform(MaskedTokens):
 def made(kind, **mask):
     own = {"spread": "even", "eps": 1e-3, "eval_draws": LENGTH} | mask
     config = ConfigDict({"mask": own, "batch_size": ROWS, "total_steps": 9})
-    specials = types.SimpleNamespace(mask=MASK)
+    specials = Specials(mask=MASK)
     names = types.SimpleNamespace(
         vocab_size=NUM_IDS, specials=specials, special_ids=tuple(range(LEAST))
     )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from maskjax import tasks
+from maskjax.data.text.tokenizer import Specials
 from maskjax.evaluation.metrics import numbers
 from maskjax.tasks.head_pruning import without_heads
 from maskjax.tasks.mlm import MaskedText
@@ -20,7 +21,7 @@ SMALL = {"model.form": "bert", "model.width": 8, "model.depth": DEPTH, "model.he
 @pytest.fixture(scope="module")
 def data():
     names = types.SimpleNamespace(
-        vocab_size=NUM_IDS, specials=types.SimpleNamespace(mask=4), special_ids=(0, 1, 2, 3, 4)
+        vocab_size=NUM_IDS, specials=Specials(mask=4), special_ids=(0, 1, 2, 3, 4)
     )
     return types.SimpleNamespace(
         processor=types.SimpleNamespace(tokenizer=names, max_length=LENGTH)

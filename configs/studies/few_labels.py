@@ -3,16 +3,21 @@
     python launch/train.py --config=configs/mae.py:fashion_mnist
     python launch/study.py --study=configs/studies/few_labels.py[:VARIANT]
 
-The first pretrains on all training images, without labels, in runs/mae-fashion_mnist, from which the
-second starts: run both in one folder. Beside it the same network from scratch, with the same budget.
-results.md has what came out. A VARIANT is one of
+The first pretrains on all training images, without labels, in runs/mae-fashion_mnist, from which
+the second starts: run both in one folder. Beside it the same network from scratch, with the same
+budget. results.md has what came out. A VARIANT is one of
 
     1, 10, 100    one share of the labels alone, in percent
     smoke         a few small steps, from `--config=configs/mae.py:fashion_mnist_smoke`
 """
 
 _STEPS = {1: 400, 10: 1000, 100: 13_000}  # by the percentage: 95, 24 and 31 epochs
-_HALF = {"mask.rule": "random", "mask.ratio": 0.5, "mask.fill": "drop"}  # of the patches, in training
+# In training, of the patches.
+_HALF = {"mask.rule": "random", "mask.ratio": 0.5, "mask.fill": "drop"}
+
+
+def _training(steps: int) -> dict:
+    return {"total_steps": steps, "optimizer.warmup_steps": min(300, steps // 10)}
 
 
 def get_study(variant: str = "") -> dict:
@@ -23,7 +28,7 @@ def get_study(variant: str = "") -> dict:
     suffix = "_smoke" if variant == "smoke" else ""
     labels = {
         f"{percent} %": {"data.train_fraction": percent / 100}
-        | ({} if suffix else {"total_steps": steps, "optimizer.warmup_steps": min(300, steps // 10)})
+        | ({} if suffix else _training(steps))
         for percent, steps in _STEPS.items()
         if variant in ("", "smoke", str(percent))
     }
@@ -33,7 +38,8 @@ def get_study(variant: str = "") -> dict:
     }
     return {
         "base": f"../finetune.py:fashion_mnist{suffix}",
-        "overrides": _HALF | ({"batch_size": 8} if suffix else {}),  # 14 of the smoke run's examples
+        # 1 % of the smoke run's examples are 14.
+        "overrides": _HALF | ({"batch_size": 8} if suffix else {}),
         "axes": {"labels": labels, "start": starts},
         "columns": "labels",
         "baseline": {"start": "scratch"},

@@ -42,7 +42,7 @@ _CORRUPTIONS = ("gaussian_noise", "blur", "occlusion", "contrast", "salt_and_pep
 # By name: what differs in its runs.
 _QUESTIONS = {
     "clean": {"eval.corruptions": _CORRUPTIONS, "eval.max_corrupted_examples": 500},
-    # Of a tenth of the examples: what is seen once cannot be learned by heart, be it right or wrong.
+    # Of a tenth of the examples: what is seen once cannot be learned by heart, right or wrong.
     "label_noise_20": {"data.label_noise": 0.2, "data.train_fraction": 0.1},
     "label_noise_40": {"data.label_noise": 0.4, "data.train_fraction": 0.1},
     "imbalance": {"data.imbalance": 50.0},

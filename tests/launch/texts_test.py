@@ -12,7 +12,11 @@ from maskjax import workdir
 from maskjax.data.text import docstrings, names
 from maskjax.tools.answers import open_answers
 from maskjax.tools.export import export
+from maskjax.tools.exported import Exported
 from maskjax.tools.predict import JSON, predict
+from maskjax.tools.serving.parsing import parse
+from maskjax.tools.serving.refused import Refused
+from maskjax.tools.serving.settings import Settings
 from maskjax.training import parallel
 from maskjax.training.loop import train
 
@@ -92,6 +96,28 @@ def test_texts_of_ones_own_are_classified(runs, tmp_path):
     assert rows[1].startswith("line 3,")
     (numbers,) = predict(answers, [text], what="features", output=JSON)
     assert len(json.loads(numbers)["features"]) == 16
+
+
+def test_texts_are_served_as_they_are_predicted(runs, tmp_path):
+    _, folder, _ = runs["text_classify"]
+    texts = ["Push item onto heap", "a breakpoint " * 200, __file__]  # too long; never opened
+    export(folder, tmp_path / "out", format="stablehlo")
+    model, settings = Exported(tmp_path / "out"), Settings("out")
+
+    def asked(*inputs):
+        body = json.dumps({"inputs": inputs}).encode()
+        return parse(body, "application/json", {}, model.processor, settings).examples
+
+    examples = asked(*texts)
+    answers = open_answers(folder, None)
+    (said,) = predict(answers, texts[:1], what="classes", output=JSON)
+    rows = model("classes", model.raw(examples))
+    np.testing.assert_allclose(rows[0], [*json.loads(said)["probabilities"].values()], atol=1e-5)
+    assert rows.shape == (3, 2)
+    for text, message in (("", "input 1 is '': give a text"), ("\ud800", r"input 1 has '\ud800'")):
+        with pytest.raises(Refused) as refused:
+            asked("a text", text)
+        assert message in refused.value.message
 
 
 def test_words_of_ones_own_are_labelled(runs):

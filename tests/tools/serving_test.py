@@ -204,6 +204,9 @@ def test_texts_are_histories_and_never_files(tmp_path):
     for text in (str(file), str(tmp_path / "none.csv")):
         with pytest.raises(Refused, match="unknown items"):
             read(text)
+    with pytest.raises(Refused, match=r"unknown items .ud800; give") as refused:
+        read("\ud800")
+    assert refused.value.message.encode()
     body = b'{"inputs": ["a"], "index": ' + b"9" * 400 + b"}"
     with pytest.raises(Refused, match="must be a number from 0"):
         parse(body, "application/json", {}, processor, settings)

@@ -238,7 +238,7 @@ class TextProcessor:
             FileNotFoundError: it is named as a file is, and there is none.
         """
         del is_strict
-        refuse_halves(text, "the text")
+        refuse_halves(text, "the text")  # before it is looked for as a path
         if not os.path.isfile(text):  # False too for a text that is too long to be a path
             refuse_path(text)
             yield text, self.from_text(text, "the text")
@@ -249,6 +249,7 @@ class TextProcessor:
 
     def from_text(self, text: str, where: str) -> Example:
         """Make an example of a text, which messages call `where`."""
+        refuse_halves(text, where)
         parts = text.strip().split("\t") if self.has_pairs else [text.strip()]
         if len(parts) != 1 + self.has_pairs or not all(part.strip() for part in parts):
             wish = "two texts with a tab between them" if self.has_pairs else "a text"

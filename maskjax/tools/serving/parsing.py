@@ -14,6 +14,7 @@ from PIL import UnidentifiedImageError
 
 from maskjax.data import EncodedImage, Example, ImageProcessor, Processor, UndecodableError
 from maskjax.data.history import HistoryProcessor
+from maskjax.data.text import TextProcessor
 from maskjax.tools.programs import INDEX, RATIO
 from maskjax.tools.serving.refused import Refused
 from maskjax.tools.serving.settings import Settings
@@ -96,16 +97,17 @@ def _of_json(content: dict[str, Any], processor: Processor, settings: Settings) 
     if isinstance(processor, ImageProcessor):
         return _of_array(_numbers(inputs), processor, settings)
     if not isinstance(inputs, list) or not all(isinstance(each, str) for each in inputs):
-        raise Refused(422, '"inputs" must be a list of texts, such as ["12,50,181"]')
+        such = "12,50,181" if isinstance(processor, HistoryProcessor) else "a fine film"
+        raise Refused(422, f'"inputs" must be a list of texts, such as ["{such}"]')
     _check_rows(len(inputs), settings)
-    return [_of_text(text, processor) for text in inputs]
+    return [_of_text(text, number, processor) for number, text in enumerate(inputs)]
 
 
-def _of_text(text: str, processor: Processor) -> Example:
-    if not isinstance(processor, HistoryProcessor):
+def _of_text(text: str, number: int, processor: Processor) -> Example:
+    if not isinstance(processor, HistoryProcessor | TextProcessor):
         raise Refused(415, "this model takes no texts")
     try:  # not by `read`: the server's own files are none of the client's business
-        return processor.from_text(text, text)
+        return processor.from_text(text, f"input {number}")
     except (ValueError, csv.Error) as error:
         raise Refused(422, str(error)) from None
 
